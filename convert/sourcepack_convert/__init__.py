@@ -1,0 +1,1 @@
+"""Converter between SourceBundle zips and `.srcpack` files."""
