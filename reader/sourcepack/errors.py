@@ -34,7 +34,7 @@ class SourcepackError(Exception):
         # KeyError, a base of NotFound, would show the repr of its message.
         return str(self.args[0])
 
-    def __reduce__(self) -> tuple[Callable[..., SourcepackError], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple["Callable[..., SourcepackError]", tuple[Any, ...]]:
         # The default calls the class with `args` alone, which the keyword arguments don't fit.
         return _rebuilt, (type(self), self.args, self.__dict__.copy())
 

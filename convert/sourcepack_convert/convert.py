@@ -1,0 +1,390 @@
+"""Conversion of a SourceBundle into a pack."""
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+import zstandard
+
+import sourcepack
+from sourcepack.bundle_manifest import FileInfo
+from sourcepack.byte_source import MmapSource
+from sourcepack.errors import DamagedMember, FormatError, NotFound
+from sourcepack.layout import MAX_DICTIONARY, MAX_FRAME_SIZE, Tail
+from sourcepack.manifest import EntryRecord, FrameRecord
+from sourcepack.source_bundle import Limits, SourceBundle
+
+from .contents import Compression, Content, Facts, facts_of
+from .dictionary import choose_dictionary
+from .output import written_aside
+from .presets import DEFAULT_PRESET, PRESETS
+from .report import ConversionReport, DamageReport
+from .writer import PackWriter
+
+__all__ = ["DictionaryChoice", "Options", "convert"]
+
+DictionaryChoice: TypeAlias = Literal["auto", "off"] | int | bytes
+"""`auto` or `off`, bytes that a trained one may have at most, or a dictionary itself."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the bytes of content done and in all."""
+
+_UNREAD = Facts(size=0, sha256=b"", lines=0, utf8=True, reference=None, debug_id=None)
+_DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"
+_TASK_BYTES = 256 << 10
+_TASK_PARTS = 64
+_IN_FLIGHT = 32 << 20
+"""Bytes of content that wait to be compressed or written, beyond which no more is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What decides the bytes of a pack, besides the bundle and libzstd; see `convert`."""
+
+    preset: str = DEFAULT_PRESET
+    level: int | None = None
+    dictionary: DictionaryChoice = "auto"
+    frame_size: int = 0
+    raw: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        preset: str,
+        level: int | None,
+        dictionary: DictionaryChoice,
+        frame_size: int | None,
+        raw: Sequence[str],
+    ) -> "Options":
+        """Fill in what the preset decides.
+
+        Raises:
+            ValueError: A value is out of its range.
+        """
+        if preset not in PRESETS:
+            raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {preset!r}")
+        chosen = PRESETS[preset]
+        if level is None:
+            level = chosen.level
+        elif not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
+            raise ValueError(f"level is 1 to {zstandard.MAX_COMPRESSION_LEVEL}, not {level}")
+        if frame_size is None:
+            frame_size = chosen.frame_size
+        elif not 4096 <= frame_size <= MAX_FRAME_SIZE:
+            raise ValueError(f"frame size is 4096 to {MAX_FRAME_SIZE} bytes, not {frame_size}")
+        if isinstance(dictionary, int) and not 0 < dictionary <= MAX_DICTIONARY:
+            raise ValueError(f"a dictionary has 1 to {MAX_DICTIONARY} bytes, not {dictionary}")
+        if isinstance(dictionary, bytes):
+            _given_dictionary(dictionary)
+        return cls(preset=preset, level=level, dictionary=dictionary, frame_size=frame_size, raw=tuple(raw))
+
+    def as_recorded(self) -> dict[str, Any]:
+        """Return what the pack records of them."""
+        dictionary = self.dictionary
+        if isinstance(dictionary, bytes):
+            dictionary = hashlib.sha256(dictionary).digest()
+        return {
+            "preset": self.preset,
+            "level": self.level,
+            "dictionary": dictionary,
+            "frame_size": self.frame_size,
+            "raw": list(self.raw),
+        }
+
+
+def convert(
+    src: str | os.PathLike[str] | bytes,
+    dst: str | os.PathLike[str],
+    *,
+    preset: str = DEFAULT_PRESET,
+    level: int | None = None,
+    dictionary: DictionaryChoice = "auto",
+    frame_size: int | None = None,
+    raw: Sequence[str] = (),
+    jobs: int = 1,
+    verify: bool = True,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Convert a SourceBundle zip into a pack.
+
+    The pack is written beside its place, checked and renamed: whatever happens, `dst` is either what it
+    was or a whole pack. Same bundle, options and libzstd: same bytes, whatever `jobs` is.
+
+    Args:
+        src: The zip, by path or as bytes.
+        dst: The pack to write; a file there is replaced.
+        preset: `fast`, `balanced`, `max` or `raw`.
+        level: Level of zstd in place of the preset's.
+        dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
+            bytes one may have; bytes are a trained dictionary, always used.
+        frame_size: Bytes of content in a frame in place of the preset's.
+        raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
+        jobs: Threads that compress.
+        verify: Read every file back from the pack and compare it with what the zip held.
+        limits: Sizes over which the bundle or a member is refused.
+        progress: Told the bytes of content done and in all.
+
+    Raises:
+        ValueError: An option is out of its range.
+        OSError: A file cannot be read or written.
+        FormatError: The bundle is refused, as symbolic refuses it; or the check of the pack failed.
+        LimitExceeded: The bundle is over a limit.
+    """
+    started = time.perf_counter()
+    options = Options.of(preset, level, dictionary, frame_size, raw)
+    if jobs < 1:
+        raise ValueError(f"jobs is at least 1, not {jobs}")
+    if not isinstance(src, bytes) and os.path.exists(dst) and os.path.samefile(src, dst):
+        raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
+    with SourceBundle(src, limits=limits or Limits()) as bundle:
+        source_sha256, source_size = _digest(src)
+        with written_aside(dst) as (out, aside):
+            work = _Conversion(bundle, options, jobs, progress, os.fspath(dst))
+            tail = work.write(out, source={"sha256": source_sha256, "size": source_size})
+            if verify:
+                out.flush()
+                _read_back(aside, tail, work, file=os.fspath(dst))
+    return ConversionReport(
+        source=bundle.file,
+        output=os.fspath(dst),
+        source_size=source_size,
+        output_size=tail.file_length,
+        source_sha256=source_sha256.hex(),
+        sha256=tail.sha256.hex(),
+        files=tail.entry_count,
+        total_size=tail.total_size,
+        content_size=tail.content_size,
+        content_count=tail.content_count,
+        dictionary_size=tail.dictionary_size,
+        preset=options.preset,
+        level=options.level,
+        frame_size=options.frame_size,
+        jobs=jobs,
+        verified=verify,
+        seconds=time.perf_counter() - started,
+        damaged=tuple(DamageReport(member=name, reason=reason) for name, reason in work.damaged.items()),
+    )
+
+
+class _Conversion:
+    """One conversion under way: members are read in the order of their names, compressed, and written."""
+
+    def __init__(
+        self, bundle: SourceBundle, options: Options, jobs: int, progress: Progress | None, file: str
+    ) -> None:
+        self._bundle = bundle
+        self._options = options
+        self._jobs = jobs
+        self._progress = progress
+        self._file = file
+        self._names = sorted({*bundle.members, *bundle.manifest.files})
+        self.facts: dict[str, Facts] = {}
+        self.damaged: dict[str, str] = {}
+        # The manifest's order of files is kept where it is not that of the names.
+        listed = list(bundle.manifest.files)
+        self._positions = {name: at for at, name in enumerate(listed)} if listed != sorted(listed) else {}
+        self._places: dict[bytes, tuple[tuple[FrameRecord, ...], bool]] = {}
+
+    def write(self, out: BinaryIO, *, source: dict[str, Any]) -> Tail:
+        options, manifest = self._options, self._bundle.manifest
+        dictionary = self._dictionary()
+        writer = PackWriter(out, file=self._file, frame_size=options.frame_size, dictionary=dictionary)
+        compression = Compression(options.level or 1, dictionary)
+        for digest, content in _compressed(self._contents(), compression, options.frame_size, self._jobs):
+            self._places[digest] = (writer.write_content(content), content.is_raw)
+        return writer.finish(
+            [self._record(name) for name in self._names],
+            attributes=manifest.attributes,
+            source_links=manifest.source_links,
+            has_files=manifest.has_files,
+            source=source,
+            created_by={
+                "tool": f"sourcepack {version('sourcepack')}",
+                "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
+                "options": options.as_recorded(),
+            },
+        )
+
+    def _dictionary(self) -> zstandard.ZstdCompressionDict | None:
+        options = self._options
+        if isinstance(options.dictionary, bytes):
+            return _given_dictionary(options.dictionary)
+        if options.dictionary == "off" or options.level is None:
+            return None
+        sizes = PRESETS[options.preset].dictionary
+        if isinstance(options.dictionary, int):
+            sizes = (options.dictionary,)
+        names = [name for name in self._names if name in self._bundle.members and not self._is_raw(name)]
+        return choose_dictionary(
+            self._bundle, names, sizes, level=options.level, frame_size=options.frame_size
+        )
+
+    def _is_raw(self, name: str) -> bool:
+        return self._options.level is None or any(fnmatchcase(name, glob) for glob in self._options.raw)
+
+    def _contents(self) -> Iterator[tuple[bytes, Content]]:
+        """Read the members one by one and yield each distinct content once, with its SHA-256."""
+        seen: set[bytes] = set()
+        total = sum(member.size for member in self._bundle.members.values())
+        done = 0
+        for name in self._names:
+            try:
+                data = self._bundle.read(name)
+            except NotFound:
+                self.damaged[name] = "not in the zip"
+                continue
+            except DamagedMember as error:
+                self.damaged[name] = error.reason
+                continue
+            info = self._bundle.manifest.files.get(name)
+            headers = dict(info.headers or ()) if info else {}
+            facts = self.facts[name] = facts_of(data, info.type if info else None, headers)
+            done += len(data)
+            if self._progress is not None:
+                self._progress(done, total)
+            if data and facts.sha256 not in seen:
+                seen.add(facts.sha256)
+                parts = -(-len(data) // self._options.frame_size)
+                yield facts.sha256, Content(data, parts, keep_raw=self._is_raw(name))
+
+    def _record(self, name: str) -> EntryRecord:
+        info = self._bundle.manifest.files.get(name)
+        facts = self.facts.get(name, _UNREAD)
+        frames, raw = self._places.get(facts.sha256, ((), False))
+        record = EntryRecord(
+            name=name,
+            listed=info is not None,
+            size=facts.size,
+            lines=facts.lines,
+            sha256=facts.sha256,
+            frames=frames,
+            raw=raw,
+            utf8=facts.utf8,
+            reference=facts.reference,
+            content_debug_id=facts.debug_id,
+            reason=self.damaged.get(name),
+        )
+        return record if info is None else _with_info(record, info, self._positions.get(name))
+
+
+def _with_info(record: EntryRecord, info: FileInfo, position: int | None) -> EntryRecord:
+    return record._replace(
+        type=info.type,
+        type_is_null=info.type_is_null,
+        path=info.path,
+        url=info.url,
+        headers=None if info.headers is None else dict(info.headers),
+        extra=info.extra,
+        position=position,
+    )
+
+
+def _compressed(
+    contents: Iterator[tuple[bytes, Content]], compression: Compression, frame_size: int, jobs: int
+) -> Iterator[tuple[bytes, Content]]:
+    """Yield the contents in their order, with their frames; parts are compressed side by side."""
+    if jobs == 1:
+        for digest, content in contents:
+            if not content.keep_raw:
+                content.frames = compression.compress(_parts(content, frame_size))
+            yield digest, content
+        return
+    with ThreadPoolExecutor(jobs, thread_name_prefix="compress") as executor:
+        waiting: deque[tuple[bytes, Content]] = deque()
+        tasks: deque[tuple[Future[list[bytes]], list[Content]]] = deque()
+        batch: list[tuple[Content, memoryview]] = []
+        batch_size = in_flight = 0
+
+        def submit() -> None:
+            nonlocal batch_size
+            if batch:
+                future = executor.submit(compression.compress, [part for _, part in batch])
+                tasks.append((future, [content for content, _ in batch]))
+                batch.clear()
+                batch_size = 0
+
+        def finished(limit: int) -> Iterator[tuple[bytes, Content]]:
+            nonlocal in_flight
+            while waiting and in_flight > limit:
+                while not waiting[0][1].is_done:
+                    future, owners = tasks.popleft()
+                    for content, frame in zip(owners, future.result(), strict=True):
+                        content.frames.append(frame)
+                digest, content = waiting.popleft()
+                in_flight -= len(content.data)
+                yield digest, content
+
+        try:
+            for digest, content in contents:
+                waiting.append((digest, content))
+                in_flight += len(content.data)
+                if not content.keep_raw:
+                    for part in _parts(content, frame_size):
+                        batch.append((content, part))
+                        batch_size += len(part)
+                        if batch_size >= _TASK_BYTES or len(batch) >= _TASK_PARTS:
+                            submit()
+                if in_flight > _IN_FLIGHT:
+                    submit()
+                    yield from finished(_IN_FLIGHT // 2)
+            submit()
+            yield from finished(-1)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _parts(content: Content, frame_size: int) -> list[memoryview]:
+    view = memoryview(content.data)
+    return [view[at : at + frame_size] for at in range(0, len(view), frame_size)]
+
+
+def _given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
+    """Return a dictionary that the caller gave.
+
+    Raises:
+        ValueError: It is none that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
+    """
+    if not 8 <= len(data) <= MAX_DICTIONARY:
+        raise ValueError(f"a dictionary has 8 to {MAX_DICTIONARY} bytes, this one has {len(data)}")
+    if not data.startswith(_DICTIONARY_MAGIC):
+        raise ValueError("no trained dictionary: it does not begin with zstd's magic for one")
+    dictionary = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+    if not dictionary.dict_id():
+        raise ValueError("a dictionary must have an id that is not 0")
+    return dictionary
+
+
+def _digest(src: str | os.PathLike[str] | bytes) -> tuple[bytes, int]:
+    if isinstance(src, bytes):
+        return hashlib.sha256(src).digest(), len(src)
+    with open(src, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest(), file.tell()
+
+
+def _read_back(path: Path, tail: Tail, work: _Conversion, *, file: str) -> None:
+    """Read all of the written file as a reader would, and compare it with what the zip held.
+
+    Raises:
+        FormatError: A file is not what it was; the disk or the memory is at fault, or we are.
+    """
+    with sourcepack.Pack(MmapSource(path), file=file, max_read=1 << 62) as pack:
+        if pack.tail != tail:
+            raise FormatError(file, "tail read back", found=pack.tail, expected=tail)
+        for error in sourcepack.verify(pack):
+            raise error
+        for entry in pack.entries():
+            facts = work.facts.get(entry.name, _UNREAD)
+            found = (entry.record.sha256, entry.size, entry.damage)
+            expected = (facts.sha256, facts.size, work.damaged.get(entry.name))
+            if found != expected:
+                raise FormatError(file, "read back", member=entry.name, found=found, expected=expected)

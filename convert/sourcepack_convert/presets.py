@@ -1,0 +1,30 @@
+"""What each preset stands for; the values come from the measurements in benchmarks/results/presets.md."""
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Choices that decide a pack's size, and how long conversion takes.
+
+    Attributes:
+        level: Of zstd, 1 to 22; None stores all contents raw.
+        dictionary: Sizes in bytes to train a dictionary of and choose from; none if empty.
+        frame_size: Bytes of content in a frame.
+    """
+
+    level: int | None
+    dictionary: tuple[int, ...]
+    frame_size: int
+
+
+PRESETS = {
+    "fast": Preset(level=3, dictionary=(110 << 10,), frame_size=2 << 20),
+    "balanced": Preset(level=12, dictionary=(110 << 10,), frame_size=2 << 20),
+    "max": Preset(level=19, dictionary=(110 << 10, 256 << 10), frame_size=8 << 20),
+    "raw": Preset(level=None, dictionary=(), frame_size=2 << 20),
+}
+
+DEFAULT_PRESET = "balanced"

@@ -1,0 +1,47 @@
+"""Bounded caches that a hit reads without a lock (SPEC.md does not know of them)."""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["Generations"]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Generations(Generic[K, V]):
+    """A cache in two generations, each of at most `limit` cost; what is used survives.
+
+    A value goes into the young generation. When that is full it becomes the old one, and the old one
+    is dropped; a hit in the old one brings the value into the young one. So at most twice `limit` is
+    kept, and what was not used since the last change goes.
+
+    It is correct without a lock because each step is one operation on a dict, and since the worst that
+    two threads can do to each other is to lose a value, or to count a cost twice.
+    """
+
+    __slots__ = ("_cost", "_limit", "_old", "_young")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._cost = 0
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return the value kept for the key, or None."""
+        value = self._young.get(key)
+        if value is None and (value := self._old.get(key)) is not None:
+            self._young[key] = value
+        return value
+
+    def put(self, key: K, value: V, cost: int = 1) -> None:
+        """Keep a value; `cost` is in the unit of the limit."""
+        if self._cost + cost > self._limit:
+            self._old, self._young, self._cost = self._young, {}, 0
+        self._young[key] = value
+        self._cost += cost
+
+    def clear(self) -> None:
+        """Drop all values."""
+        self._old, self._young, self._cost = {}, {}, 0

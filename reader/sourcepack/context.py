@@ -1,0 +1,162 @@
+r"""Lines of source files, and the lines around one that a stack frame points at.
+
+A line ends at `\n` or `\r\n` and nowhere else; nothing comes after a trailing newline. Lengths and
+columns count UTF-8 bytes.
+
+Rule source: symbolicator 87e6456 `symbolicator-service/src/source_context.rs`, and Rust's `str::lines`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Context", "context_of_lines", "count_lines", "get_context", "split_lines", "trim_line"]
+
+_KEPT_WHOLE = 150
+_TRIMMED_LENGTH = 140
+_BEFORE_COLUMN = 60
+_NEAR_EDGE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A line of a file with its neighbours, each trimmed.
+
+    Attributes:
+        pre_context: The lines before, in the file's order.
+        context_line: The line asked for.
+        post_context: The lines after.
+    """
+
+    pre_context: tuple[str, ...]
+    context_line: str
+    post_context: tuple[str, ...]
+
+
+def get_context(source: str, line: int, column: int = 0, lines: int = 5) -> Context | None:
+    r"""Take a line and its neighbours out of a file.
+
+    A part of a file gives what the whole gives, if it begins at the start of line
+    `first <= max(1, line - lines)`, holds all of line `line + lines` with its newline (or goes to the
+    file's end), and `line - first + 1` is asked for.
+
+    Args:
+        source: The file.
+        line: Number of the line; the first is 1, and 0 is taken for it, as upstream does.
+        column: Byte in the line to keep in sight where lines are trimmed; 0 keeps their start.
+        lines: How many lines to take on either side.
+
+    Returns:
+        The lines, or None if the file has no such line.
+
+    Raises:
+        ValueError: `column` or `lines` is negative.
+    """
+    if column < 0 or lines < 0:
+        raise ValueError(f"column {column} and {lines} lines must not be negative")
+    line = max(line, 1)
+    # One piece past the last line wanted holds all the rest of the file, unsplit.
+    wanted = min(line + lines, len(source))
+    pieces = _without_ends(source.split("\n", wanted))
+    return context_of_lines(pieces[: line + lines], line - 1, column, lines) if line <= len(pieces) else None
+
+
+def context_of_lines(all_lines: Sequence[str], index: int, column: int, lines: int) -> Context:
+    """Take a line and its neighbours out of lines that were split before.
+
+    Args:
+        all_lines: Lines without their ends.
+        index: Which one; the first is 0.
+        column: Byte in the line to keep in sight where lines are trimmed.
+        lines: How many lines to take on either side, if there are so many.
+
+    Returns:
+        The lines.
+
+    Raises:
+        IndexError: There is no such line.
+        ValueError: `column` is negative.
+    """
+    if not 0 <= index < len(all_lines):
+        raise IndexError(f"line {index} of {len(all_lines)}")
+    return Context(
+        tuple(trim_line(text, column) for text in all_lines[max(0, index - lines) : index]),
+        trim_line(all_lines[index], column),
+        tuple(trim_line(text, column) for text in all_lines[index + 1 : index + 1 + lines]),
+    )
+
+
+def split_lines(source: str) -> list[str]:
+    r"""Split a file into lines.
+
+    Args:
+        source: The file.
+
+    Returns:
+        The lines without their ends. A `\r` that no `\n` follows is part of its line.
+    """
+    return _without_ends(source.split("\n"))
+
+
+def count_lines(newlines: int, size: int, ends_with_newline: bool) -> int:
+    r"""Number the lines of a file without splitting it.
+
+    Args:
+        newlines: How many `\n` it has.
+        size: Its size; the unit does not matter.
+        ends_with_newline: Whether its last character is `\n`.
+
+    Returns:
+        The number of lines: a trailing newline begins no further one, and an empty file has none.
+    """
+    if size == 0:
+        return 0
+    return newlines if ends_with_newline else newlines + 1
+
+
+def trim_line(line: str, column: int) -> str:
+    """Cut a long line down to about 140 bytes around a column, and mark where it was cut with `{snip}`.
+
+    Args:
+        line: The line, without its end.
+        column: Byte to keep in sight; one past the end counts as the end.
+
+    Returns:
+        The line as it is if it has 150 bytes or less, else its part from 60 bytes before the column on.
+
+    Raises:
+        ValueError: `column` is negative.
+    """
+    if column < 0:
+        raise ValueError(f"column {column} must not be negative")
+    # Text that was decoded leniently may hold lone surrogates.
+    raw = line.encode("utf-8", "surrogatepass")
+    size = len(raw)
+    if size <= _KEPT_WHOLE:
+        return line
+    start = max(0, min(column, size) - _BEFORE_COLUMN)
+    if start < _NEAR_EDGE:
+        start = 0
+    end = min(start + _TRIMMED_LENGTH, size)
+    if end > size - _NEAR_EDGE:
+        end = size
+        start = size - _TRIMMED_LENGTH
+    start = _character_start(raw, start)
+    end = _character_start(raw, end)
+    before = "{snip} " if start > 0 else ""
+    after = " {snip}" if end < size else ""
+    return before + raw[start:end].decode("utf-8", "surrogatepass") + after
+
+
+def _character_start(raw: bytes, index: int) -> int:
+    while index < len(raw) and raw[index] & 0xC0 == 0x80:
+        index -= 1
+    return index
+
+
+def _without_ends(pieces: list[str]) -> list[str]:
+    r"""Make lines of the pieces between newlines: all but the last had a `\n`."""
+    last = pieces.pop()
+    lines = [piece.removesuffix("\r") for piece in pieces]
+    if last:
+        lines.append(last)
+    return lines

@@ -1,0 +1,373 @@
+"""One file of a pack: its fields, and its content read by frames (SPEC.md, "Content" and "Entry")."""
+
+import io
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from .context import Context, get_context
+from .debug_id import DebugId
+from .errors import DamagedMember, FormatError, LimitExceeded
+from .file_type import FileType
+from .keys import header_debug_id, header_reference, lower_headers
+from .layout import FRAME_HEADER, parse_frame_header
+from .manifest import EntryRecord, FrameRecord
+
+if TYPE_CHECKING:
+    from .pack import Pack
+
+__all__ = ["Entry", "EntryReader", "check_raw", "raw_checksum"]
+
+_FEW = 256
+
+
+class Entry:
+    """A file of a pack. It keeps no content: each read decodes again.
+
+    Attributes:
+        pack: The pack it is in.
+        record: The entry as the manifest has it, field by field as in SPEC.md.
+    """
+
+    __slots__ = ("pack", "record")
+
+    def __init__(self, pack: "Pack", record: EntryRecord) -> None:
+        self.pack = pack
+        self.record = record
+
+    # ---- fields
+
+    @property
+    def name(self) -> str:
+        """The member's name in the SourceBundle."""
+        return self.record.name
+
+    @property
+    def type(self) -> FileType:
+        """The file's type; `source` where the bundle's manifest gives none."""
+        return self.record.type or FileType.SOURCE
+
+    @property
+    def path(self) -> str | None:
+        """The file's path where it was built, as the manifest has it; None if none or empty."""
+        return self.record.path or None
+
+    @property
+    def url(self) -> str | None:
+        """The file's URL, as the manifest has it; None if none or empty."""
+        return self.record.url or None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The file's headers by lower-case name; `record.headers` has them as written."""
+        return lower_headers(self.record.headers)
+
+    @property
+    def debug_id(self) -> DebugId | None:
+        """The debug id of the `debug-id` header, else the one that conversion found in the content.
+
+        Only the header's can be looked up.
+
+        Raises:
+            FormatError: The pack holds a text that is none.
+        """
+        debug_id = header_debug_id(self.record.headers)
+        text = self.record.content_debug_id
+        if debug_id is not None or text is None:
+            return debug_id
+        try:
+            return DebugId.from_breakpad(text)
+        except ValueError as error:
+            raise FormatError(self.pack.file, "debug id", member=self.name, found=repr(text)) from error
+
+    @property
+    def source_mapping_url(self) -> str | None:
+        """Reference to the source map: header `sourcemap`, else `x-sourcemap`, else found in the content.
+
+        A header's value is as written; decoding the content is never needed.
+        """
+        reference = header_reference(self.record.headers)
+        return self.record.reference if reference is None else reference
+
+    @property
+    def size(self) -> int:
+        """Bytes of content; 0 for a member that could not be read."""
+        return self.record.size
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes that the content's frames take in the pack; equal contents share theirs."""
+        return sum(frame.length for frame in self.record.frames)
+
+    @property
+    def lines(self) -> int:
+        """Lines of the content, each ended by a line feed or the end; nothing follows the last line feed."""
+        return self.record.lines
+
+    @property
+    def sha256(self) -> bytes | None:
+        """SHA-256 of the content, as the pack claims it; None for a member that could not be read."""
+        return self.record.sha256 or None
+
+    @property
+    def raw(self) -> bool:
+        """Whether the content is stored as it is."""
+        return self.record.raw
+
+    @property
+    def damage(self) -> str | None:
+        """Why the member could not be read when the bundle was converted; None if it could."""
+        return self.record.reason
+
+    # ---- content
+
+    def read(self) -> bytes:
+        """Return the whole content.
+
+        Raises:
+            DamagedMember: The member could not be read when the bundle was converted.
+            FormatError: The pack is damaged here.
+            LimitExceeded: The content is larger than the pack's `max_read`.
+        """
+        record = self.record
+        if len(record.frames) == 1 and record.size <= self.pack.max_read:
+            return self.pack.read_frame(record, 0)
+        self._check_readable(record.size)
+        return b"".join(map(self._part, range(len(record.frames))))
+
+    def text(self) -> str:
+        """Return the whole content as text.
+
+        Raises:
+            DamagedMember: As `read`; also where the content is not UTF-8, as symbolic cannot read it then.
+            FormatError: As `read`.
+            LimitExceeded: As `read`.
+        """
+        self._check_text()
+        return self.read().decode()
+
+    def read_range(self, start: int, length: int) -> bytes:
+        """Return `length` bytes of the content from byte `start`; fewer where the content ends.
+
+        Only the frames that cover the range are decoded.
+
+        Raises:
+            ValueError: `start` or `length` is negative.
+            DamagedMember, FormatError, LimitExceeded: As `read`.
+        """
+        if start < 0 or length < 0:
+            raise ValueError(f"start {start} and length {length} must not be negative")
+        end = min(start + length, self.record.size)
+        self._check_readable(end - start)
+        if start >= end:
+            return b""
+        frame_size = self.pack.frame_size
+        first, last = start // frame_size, (end - 1) // frame_size
+        data = b"".join(map(self._part, range(first, last + 1)))
+        return data[start - first * frame_size : end - first * frame_size]
+
+    def view(self) -> memoryview:
+        """Return the content as a read-only view.
+
+        The view of a raw entry is one of the map, with no copy: its checksum was right when it was taken, and
+        it stays valid after the pack is closed. The view of a compressed entry is one of decoded bytes.
+
+        Raises:
+            DamagedMember, FormatError, LimitExceeded: As `read`.
+        """
+        record = self.record
+        self._check_readable(record.size)
+        if not record.raw or not record.frames:
+            return memoryview(self.read())
+        start = record.frames[0].offset
+        header = self.pack.source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
+        parse_frame_header(
+            header, record.size, file=self.pack.file, offset=start - FRAME_HEADER.size, what="raw content"
+        )
+        view = self.pack.source.view(start, record.size)
+        for frame in record.frames:
+            self._check_raw(view[frame.offset - start : frame.offset - start + frame.length], frame)
+        return view
+
+    def open(self) -> "EntryReader":
+        """Return a binary file that reads the content frame by frame; wrap it in a BufferedReader for lines.
+
+        Raises:
+            DamagedMember: As `read`.
+        """
+        self._check_readable(0)
+        return EntryReader(self)
+
+    def context(self, line: int, lines: int = 5, column: int = 0) -> Context | None:
+        """Return a line and up to `lines` lines either side of it; None if there is no such line.
+
+        Only the frames that hold these lines are decoded. Each line is cut to about 140 bytes around the
+        column, as symbolicator does.
+
+        Args:
+            line: Number of the line, from 1; 0 is taken as 1, as symbolicator does.
+            lines: How many to give before it and after it.
+            column: Byte in the line, from 0, around which the lines are cut.
+
+        Raises:
+            ValueError: `lines` or `column` is negative.
+            DamagedMember: As `text`.
+            FormatError, LimitExceeded: As `read`.
+        """
+        self._check_text()
+        line = max(line, 1)
+        if line > self.record.lines:
+            return None
+        if lines < 0 or column < 0:
+            raise ValueError(f"lines {lines} and column {column} must not be negative")
+        first = max(1, line - lines)
+        text = self._lines(first, min(self.record.lines, line + lines)).decode()
+        return get_context(text, line - first + 1, column, lines)
+
+    def _lines(self, first: int, last: int) -> bytes:
+        """Return the lines from number `first` to `last`, with the line feeds that end them."""
+        # A line starts after as many line feeds as lines come before it: the frame it starts in is
+        # the last one with fewer before it.
+        before = [frame.newlines_before for frame in self.record.frames]
+        start = max(0, bisect_left(before, first - 1) - 1)
+        end = max(0, bisect_left(before, last) - 1)
+        frame_size = self.pack.frame_size
+        self._check_readable(min((end - start + 1) * frame_size, self.record.size))
+        data = b"".join(map(self._part, range(start, end + 1)))
+        at = self._after_newlines(data, first - 1 - before[start])
+        return (
+            data[at:]
+            if last == self.record.lines
+            else data[at : self._after_newlines(data, last - before[start])]
+        )
+
+    def _after_newlines(self, data: bytes, count: int) -> int:
+        """Return the position after `count` line feeds, found by halves: counting is faster than finding."""
+        low, high = 0, len(data)
+        while high - low > _FEW:
+            middle = (low + high) // 2
+            if (newlines := data.count(b"\n", low, middle)) >= count:
+                high = middle
+            else:
+                low, count = middle, count - newlines
+        for _ in range(count):
+            low = data.find(b"\n", low) + 1
+            if not low:
+                raise FormatError(
+                    self.pack.file,
+                    "lines",
+                    member=self.record.name,
+                    expected=f"{self.record.lines} by its entry",
+                )
+        return low
+
+    def _part(self, number: int) -> bytes:
+        """Return the content of one frame, or one part of a raw content, checked."""
+        return self.pack.read_frame(self.record, number)
+
+    def _check_raw(self, data: "bytes | memoryview", frame: FrameRecord) -> None:
+        check_raw(data, frame, file=self.pack.file, member=self.record.name)
+
+    def _check_readable(self, length: int) -> None:
+        if self.record.reason is not None:
+            raise DamagedMember(self.pack.file, self.record.name, self.record.reason)
+        if length > self.pack.max_read:
+            raise LimitExceeded(self.pack.file, "read", length, self.pack.max_read, member=self.record.name)
+
+    def _check_text(self) -> None:
+        self._check_readable(0)
+        if not self.record.utf8:
+            raise DamagedMember(self.pack.file, self.record.name, "not UTF-8")
+
+    # ---- identity
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entry):
+            return NotImplemented
+        return self.record.name == other.record.name and self.pack.sha256 == other.pack.sha256
+
+    def __hash__(self) -> int:
+        return hash((self.pack.sha256, self.record.name))
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.record.name!r} of {self.pack.file!r}>"
+
+    def __reduce__(self) -> tuple[Callable[..., "Entry"], tuple[Any, ...]]:
+        return _entry_of, (self.pack, self.record.name)
+
+
+class EntryReader(io.RawIOBase):
+    """An entry's content as a seekable binary file that holds one decoded frame at a time."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__()
+        self.name = entry.name
+        self._entry = entry
+        self._at = 0
+        self._number = -1
+        self._frame = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, in bytes of content."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a position, which may lie past the end, and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._entry.size}.get(whence)
+        if base is None or base + offset < 0:
+            raise ValueError(f"no position {offset} by whence {whence}")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read up to the end of the current frame into `buffer`; return how many bytes."""
+        if self.closed:
+            raise ValueError("read of a closed file")
+        if self._at >= self._entry.size:
+            return 0
+        number, start = divmod(self._at, self._entry.pack.frame_size)
+        if number != self._number:
+            self._frame = self._entry.pack.read_frame(self._entry.record, number)
+            self._number = number
+        target = memoryview(buffer).cast("B")
+        data = memoryview(self._frame)[start : start + len(target)]
+        target[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def raw_checksum(data: bytes | memoryview) -> bytes:
+    """Return the low 32 bits of the XXH64 of a part of a raw content, as they would end a zstd frame."""
+    return xxhash.xxh64_digest(data)[:3:-1]
+
+
+def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member: str) -> None:
+    """Check a part of a raw content against its checksum.
+
+    Raises:
+        FormatError: It is damaged, or is not the one that the manifest means.
+    """
+    checksum = raw_checksum(data)
+    if checksum != frame.checksum or len(data) != frame.length:
+        raise FormatError(
+            file,
+            "checksum of raw content",
+            member=member,
+            offset=frame.offset,
+            found=checksum.hex(),
+            expected=frame.checksum.hex(),
+        )
+
+
+def _entry_of(pack: "Pack", name: str) -> Entry:
+    return pack[name]

@@ -1,0 +1,118 @@
+"""Decoding of zstd frames, checked before memory is taken (SPEC.md, "Content" and "Dictionary").
+
+zstandard's one-shot `decompress` allocates what the frame's header claims, so the header is held
+against what the manifest says first. A decompressor is not thread-safe: each thread has its own.
+"""
+
+import threading
+from hashlib import sha256
+
+import zstandard
+
+from .cache import Generations
+from .errors import FormatError, LimitExceeded
+
+__all__ = ["Dictionary", "content_size", "decode_block", "decompressor", "new_decompressor"]
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_CHECKSUM_FLAG = 0x04
+_SMALLEST_FRAME = 4 + 2 + 3 + 4
+
+_DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(12)
+"""By SHA-256, shared by all packs and threads. 1,000 open packs must not keep 1,000 dictionaries."""
+
+_DECOMPRESSORS_PER_THREAD = 8
+
+
+class Dictionary:
+    """A trained dictionary whose SHA-256 was checked.
+
+    Attributes:
+        sha256: Of its bytes; what decompressors are kept by.
+        data: What zstandard builds a decompressor from. It may be shared between threads once one was.
+    """
+
+    __slots__ = ("data", "sha256")
+
+    def __init__(self, data: bytes) -> None:
+        self.sha256 = sha256(data).digest()
+        self.data = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+        # Digested here, while no other thread has it: building the first decompressor writes to it.
+        zstandard.ZstdDecompressor(dict_data=self.data)
+
+    @staticmethod
+    def kept(digest: bytes) -> "Dictionary | None":
+        """Return the dictionary of that SHA-256 if the process has it."""
+        return _DICTIONARIES.get(digest)
+
+    def keep(self) -> None:
+        """Let `kept` find it."""
+        _DICTIONARIES.put(self.sha256, self)
+
+
+class _Decompressors(threading.local):
+    """This thread's decompressors: one without a dictionary, and some by dictionary."""
+
+    def __init__(self) -> None:
+        self.plain = zstandard.ZstdDecompressor()
+        self.by_dictionary: Generations[bytes, zstandard.ZstdDecompressor] = Generations(
+            _DECOMPRESSORS_PER_THREAD
+        )
+
+
+_local = _Decompressors()
+
+
+def decompressor(dictionary_sha256: bytes | None) -> zstandard.ZstdDecompressor | None:
+    """Return this thread's decompressor for a dictionary, or for none; None if it has none yet."""
+    if dictionary_sha256 is None:
+        return _local.plain
+    return _local.by_dictionary.get(dictionary_sha256)
+
+
+def new_decompressor(dictionary: Dictionary) -> zstandard.ZstdDecompressor:
+    """Make this thread a decompressor for a dictionary."""
+    made = zstandard.ZstdDecompressor(dict_data=dictionary.data)
+    _local.by_dictionary.put(dictionary.sha256, made)
+    return made
+
+
+def content_size(frame: bytes) -> int:
+    """Return the content size in a frame's header; -1 if it has none or is no zstd frame."""
+    if frame[:4] != _ZSTD_MAGIC:
+        return -1
+    try:
+        return zstandard.frame_content_size(frame)
+    except zstandard.ZstdError:
+        return -1
+
+
+def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int) -> bytes:
+    """Return the content of a frame that carries its own size and checksum: a block or the dictionary.
+
+    Args:
+        frame: Exactly the frame.
+        limit: Most bytes that it may hold.
+        what: Name of the structure, for messages.
+        file: The pack, for messages.
+        offset: Of the frame in the file, for messages.
+
+    Raises:
+        FormatError: The frame is damaged.
+        LimitExceeded: Its header claims more than `limit`.
+    """
+    size = content_size(frame)
+    if size < 1 or len(frame) < _SMALLEST_FRAME or not frame[4] & _CHECKSUM_FLAG:
+        raise FormatError(
+            file,
+            f"{what}: frame",
+            offset=offset,
+            found=frame[:8].hex(" "),
+            expected="a zstd frame with content size and checksum",
+        )
+    if size > limit:
+        raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
+    try:
+        return _local.plain.decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise FormatError(file, f"{what}: {error}", offset=offset) from error

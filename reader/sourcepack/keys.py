@@ -1,0 +1,110 @@
+"""Keys: what a file is looked up by (SPEC.md, "Keys").
+
+The rules of each kind are symbolic's (symbolic a5980e8, symbolic-debuginfo/src/sourcebundle/mod.rs).
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
+
+from .debug_id import DebugId
+from .file_type import FileType
+from .manifest import EntryRecord
+
+__all__ = [
+    "ALL_KINDS",
+    "KeyHash",
+    "Kind",
+    "debug_id_key",
+    "hash_key",
+    "header_debug_id",
+    "header_reference",
+    "keys_of",
+    "lower_headers",
+    "normalize_path",
+]
+
+_HASH = Struct("<II")
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+class Kind(IntEnum):
+    """Kinds of key; the number is hashed with the key, and its bit in the tail says that it is indexed."""
+
+    NAME = 0
+    PATH = 1
+    URL = 2
+    DEBUG_ID = 3
+
+
+ALL_KINDS = sum(1 << kind for kind in Kind)
+
+_KIND_BYTES = tuple(bytes([kind]) for kind in Kind)
+
+
+class KeyHash(NamedTuple):
+    """The first 8 bytes of a key's SHA-256, as two little-endian numbers."""
+
+    fingerprint: int
+    position: int
+
+    def bucket(self, bucket_count: int) -> int:
+        """Return the number, below `bucket_count`, of the bucket that the key is in."""
+        return self.position * bucket_count >> 32
+
+
+def hash_key(seed: bytes, kind: Kind, key: str) -> KeyHash:
+    """Return the hash of a normalised key in a pack with that index seed."""
+    digest = sha256(seed + _KIND_BYTES[kind] + key.encode(errors="surrogatepass")).digest()
+    return KeyHash._make(_HASH.unpack_from(digest))
+
+
+def normalize_path(path: str) -> str:
+    r"""Return the key of a path: `\` is `/`, and nothing else is changed, not even `.` or `..`."""
+    return path.replace("\\", "/")
+
+
+def debug_id_key(debug_id: DebugId, file_type: FileType) -> str:
+    """Return the key of a debug id and a type: the id's canonical text, a space, the type."""
+    return f"{debug_id} {file_type}"
+
+
+def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:
+    """Yield the keys that an entry can be found by, if no entry with a greater name has them too.
+
+    A member that the bundle's manifest does not list has its name alone; an empty path or URL is no
+    key; a debug id is a key only where the `debug-id` header gives it and the manifest gives a type.
+    """
+    yield Kind.NAME, record.name
+    if record.path:
+        yield Kind.PATH, normalize_path(record.path)
+    if record.url:
+        yield Kind.URL, record.url
+    if record.type is not None and (debug_id := header_debug_id(record.headers)) is not None:
+        yield Kind.DEBUG_ID, debug_id_key(debug_id, record.type)
+
+
+def header_debug_id(headers: Mapping[str, str] | None) -> DebugId | None:
+    """Return the debug id that the `debug-id` header gives; None if there is none or it is invalid."""
+    text = lower_headers(headers).get("debug-id")
+    if text is None:
+        return None
+    try:
+        return DebugId.parse(text)
+    except ValueError:
+        return None
+
+
+def lower_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers by lower-case name (ASCII only); of two that then are one, the greater name wins."""
+    if not headers:
+        return {}
+    return {name.translate(_ASCII_LOWER): headers[name] for name in sorted(headers)}
+
+
+def header_reference(headers: Mapping[str, str] | None) -> str | None:
+    """Return the source map reference that a header gives, as written: `sourcemap` before `x-sourcemap`."""
+    lower = lower_headers(headers)
+    return lower.get("sourcemap", lower.get("x-sourcemap"))

@@ -1,0 +1,406 @@
+"""The manifest: attributes block, entry blocks and the entries in them (SPEC.md, "Manifest").
+
+Pure functions between bytes and values. A block's frame is decoded by `frames.py`; what it holds is
+parsed here, and nothing in it is believed before its type and bounds are checked.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from struct import Struct
+from typing import Any, NamedTuple, cast
+
+import msgpack
+
+from .errors import FormatError
+from .file_type import FileType
+from .layout import Section
+
+__all__ = [
+    "ATTRIBUTES_BLOCK",
+    "Attributes",
+    "EntryRecord",
+    "FrameRecord",
+    "check_block",
+    "frame_bound",
+    "identity_of",
+    "item_of",
+    "pack_attributes",
+    "pack_block",
+    "pack_entry",
+    "parse_attributes",
+    "parse_entry",
+]
+
+ATTRIBUTES_BLOCK = 0xFFFFFFFF
+"""What stands in the attributes block where an entry block has the number of its first entry."""
+
+_PREFIX = Struct("<8sII")
+_TWO_POSITIONS = Struct("<II")
+_POSITION_SIZE = 4
+_TYPE_CODES: tuple[FileType | None, ...] = (None, *FileType)
+
+
+class FrameRecord(NamedTuple):
+    """One zstd frame, or one part of a raw content, as an entry records it.
+
+    Attributes:
+        offset: Of its first byte in the file.
+        length: In the file, in bytes.
+        checksum: Low 32 bits of the XXH64 of its content, 4 bytes as they end a zstd frame.
+        newlines_before: Line feeds of the file's content that come before its content.
+    """
+
+    offset: int
+    length: int
+    checksum: bytes
+    newlines_before: int
+
+
+class EntryRecord(NamedTuple):
+    """An entry as the manifest has it; field by field as in SPEC.md.
+
+    `type` is None where the bundle's manifest has no type or a null one, which `type_is_null` tells
+    apart; both read as `source`. `reason` is set if and only if the member could not be read.
+    """
+
+    name: str
+    type: FileType | None = None
+    type_is_null: bool = False
+    path: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] | None = None
+    extra: str | None = None
+    position: int | None = None
+    listed: bool = True
+    size: int = 0
+    lines: int = 0
+    sha256: bytes = b""
+    frames: tuple[FrameRecord, ...] = ()
+    raw: bool = False
+    utf8: bool = True
+    reference: str | None = None
+    content_debug_id: str | None = None
+    reason: str | None = None
+
+
+class Attributes(NamedTuple):
+    """The attributes block.
+
+    Attributes:
+        attributes: The bundle's top-level values, all but `files` and `source_links`.
+        source_links: The bundle's source links, or None where its manifest has none.
+        has_files: Whether the bundle's manifest has the key `files`.
+        identity: SHA-256 over names, metadata and contents; equal for two packs of one bundle.
+        source: What the pack was made from: `sha256` and `size` of the zip, its `header`.
+        created_by: What made it: `tool`, `libzstd`, and the `options` that decide the bytes.
+    """
+
+    attributes: Mapping[str, str]
+    source_links: Mapping[str, str] | None
+    has_files: bool
+    identity: bytes
+    source: Mapping[str, Any]
+    created_by: Mapping[str, Any]
+
+
+# ---- blocks
+
+
+def pack_block(seed: bytes, first: int, items: Sequence[bytes]) -> bytes:
+    """Return the content of a block: prefix, positions of the items and of their end, the items."""
+    ends = [0, *accumulate(map(len, items))]
+    return _PREFIX.pack(seed, first, len(items)) + Struct(f"<{len(ends)}I").pack(*ends) + b"".join(items)
+
+
+def check_block(block: bytes, *, seed: bytes, first: int, count: int, file: str, offset: int) -> None:
+    """Check that a block is the one of `count` items from number `first` in the pack of that seed.
+
+    `offset` is that of the block's frame, for messages.
+
+    Raises:
+        FormatError: It is of another pack, or of another place in this one.
+    """
+    prefix = _PREFIX.pack(seed, first, count)
+    if block[: _PREFIX.size] != prefix:
+        raise FormatError(
+            file,
+            "prefix of a manifest block",
+            offset=offset,
+            found=block[: _PREFIX.size].hex(" "),
+            expected=prefix.hex(" "),
+        )
+    if len(block) < _PREFIX.size + (count + 1) * _POSITION_SIZE:
+        raise FormatError(
+            file, "length of a manifest block", offset=offset, found=len(block), expected=f"{count} items"
+        )
+
+
+def item_of(block: bytes, item: int, *, count: int, file: str, offset: int) -> bytes:
+    """Return one item of a checked block.
+
+    Raises:
+        FormatError: Its positions are not inside the block.
+    """
+    start, end = _TWO_POSITIONS.unpack_from(block, _PREFIX.size + item * _POSITION_SIZE)
+    base = _PREFIX.size + (count + 1) * _POSITION_SIZE
+    if not start < end <= len(block) - base:
+        raise FormatError(
+            file,
+            f"position of item {item} in a manifest block",
+            offset=offset,
+            found=f"{start} to {end}",
+            expected=f"rising, up to {len(block) - base}",
+        )
+    return block[base + start : base + end]
+
+
+# ---- entries
+
+
+def pack_entry(record: EntryRecord) -> bytes:
+    """Return the msgpack map of an entry; fields at their default are left out."""
+    fields: dict[str, Any] = {"name": record.name}
+    if record.type is not None or record.type_is_null:
+        fields["type"] = _TYPE_CODES.index(record.type)
+    for key in ("path", "url", "headers", "extra", "position"):
+        if (value := getattr(record, key)) is not None:
+            fields[key] = value
+    if not record.listed:
+        fields["unlisted"] = True
+    if record.reason is not None:
+        fields["reason"] = record.reason
+    else:
+        fields["size"] = record.size
+        fields["lines"] = record.lines
+        fields["sha256"] = record.sha256
+        fields["frames"] = [value for frame in record.frames for value in frame]
+    if record.raw:
+        fields["raw"] = True
+    if not record.utf8:
+        fields["binary"] = True
+    if record.reference is not None:
+        fields["reference"] = record.reference
+    if record.content_debug_id is not None:
+        fields["debug_id"] = record.content_debug_id
+    packed: bytes = msgpack.packb(fields)
+    return packed
+
+
+def identity_of(packed: bytes) -> bytes:
+    """Return an entry's part of the content identity: its map without where and how it is stored."""
+    fields = msgpack.unpackb(packed)
+    fields.pop("frames", None)
+    fields.pop("raw", None)
+    identity: bytes = msgpack.packb(fields)
+    return identity
+
+
+def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, offset: int) -> EntryRecord:
+    """Return the entry that `data` holds.
+
+    Args:
+        data: The msgpack map.
+        frame_size: The pack's, in bytes of content.
+        content: The content section, in which all frames must lie.
+        file: The pack, for messages.
+        offset: Of the block's frame, for messages.
+
+    Raises:
+        FormatError: It is not as SPEC.md says, or has a part that this reader must understand and does not.
+    """
+    where = _Where(file, "entry", offset)
+    fields = _unpack_map(data, _ENTRY_TYPES, ("name",), where)
+    get = fields.get
+    name = fields["name"]
+    where.member = name
+    code, headers, reason = get("type"), get("headers"), get("reason")
+    if code is not None and not 0 <= code < len(_TYPE_CODES):
+        raise where.wrong("type", code, f"0 to {len(_TYPE_CODES) - 1}")
+    if headers is not None:
+        _check_strings("headers", headers, where)
+    if reason is None:
+        for key in ("size", "lines", "sha256", "frames"):
+            if key not in fields:
+                raise where.wrong(key, "nothing", "a value, as there is no reason")
+    values = get("frames", ())
+    if len(values) % 4:
+        raise where.wrong("frames", f"{len(values)} values", "four for each frame")
+    record = EntryRecord(
+        name,
+        None if code is None else _TYPE_CODES[code],
+        code == 0,
+        get("path"),
+        get("url"),
+        headers,
+        get("extra"),
+        get("position"),
+        not get("unlisted", False),
+        get("size", 0),
+        get("lines", 0),
+        get("sha256", b""),
+        tuple([FrameRecord._make(values[at : at + 4]) for at in range(0, len(values), 4)]),
+        get("raw", False),
+        not get("binary", False),
+        get("reference"),
+        get("debug_id"),
+        reason,
+    )
+    if reason is None:
+        _check_content(record, where, frame_size, content)
+    elif values or record.size:
+        raise where.wrong("reason", repr(reason), "no content beside it")
+    return record
+
+
+def frame_bound(size: int) -> int:
+    """Return the most bytes that a frame of `size` bytes of content may have."""
+    return size + (size >> 7) + 128
+
+
+def _check_content(record: EntryRecord, where: "_Where", frame_size: int, content: Section) -> None:
+    size, lines, frames = record.size, record.lines, record.frames
+    if size < 0 or not 0 <= lines <= size or len(record.sha256) != 32:
+        raise where.wrong(
+            "size, lines, sha256", (size, lines, record.sha256.hex()), "no line without a byte, 32 bytes"
+        )
+    if len(frames) != -(-size // frame_size):
+        raise where.wrong("frames", len(frames), f"{-(-size // frame_size)} for {size} bytes")
+    position, newlines, left = content.offset, 0, size
+    for frame in frames:
+        offset, length, checksum, newlines_before = frame
+        part = left if left < frame_size else frame_size
+        if (
+            not type(offset) is type(length) is type(newlines_before) is int
+            or type(checksum) is not bytes
+            or len(checksum) != 4
+            or offset < position
+            or not 0 < length <= frame_bound(part)
+            or offset + length > content.end
+            or not newlines <= newlines_before <= lines
+            or (record.raw and (length != part or (offset != position and left != size)))
+        ):
+            raise where.wrong(
+                "frames", tuple(frame), f"in order, inside {content.offset} to {content.end}, lines rising"
+            )
+        position, newlines, left = offset + length, newlines_before, left - part
+    if frames and frames[0].newlines_before:
+        raise where.wrong("frames", frames[0].newlines_before, "no line feed before the first")
+
+
+# ---- attributes
+
+
+def pack_attributes(attributes: Attributes) -> bytes:
+    """Return the msgpack map of the attributes block."""
+    fields = attributes._asdict()
+    if attributes.source_links is None:
+        del fields["source_links"]
+    packed: bytes = msgpack.packb(fields)
+    return packed
+
+
+def parse_attributes(data: bytes, *, file: str, offset: int) -> Attributes:
+    """Return what the attributes block's map says.
+
+    Raises:
+        FormatError: It is not as SPEC.md says.
+    """
+    where = _Where(file, "attributes", offset)
+    required = ("attributes", "has_files", "identity", "source", "created_by")
+    fields = _unpack_map(data, _ATTRIBUTE_TYPES, required, where)
+    links = fields.get("source_links")
+    for key, value in (("attributes", fields["attributes"]), ("source_links", links or {})):
+        _check_strings(key, value, where)
+    return Attributes(
+        fields["attributes"],
+        links,
+        fields["has_files"],
+        fields["identity"],
+        fields["source"],
+        fields["created_by"],
+    )
+
+
+# ---- msgpack maps
+
+
+class _Where:
+    """Where in a pack something is wrong, for messages."""
+
+    __slots__ = ("file", "member", "offset", "what")
+
+    def __init__(self, file: str, what: str, offset: int) -> None:
+        self.file = file
+        self.what = what
+        self.offset = offset
+        self.member: str | None = None
+
+    def wrong(self, key: str, found: object, expected: object) -> FormatError:
+        """Return the error for a value that does not fit."""
+        return FormatError(
+            self.file,
+            f"{self.what}: {key}",
+            member=self.member,
+            offset=self.offset,
+            found=found,
+            expected=expected,
+        )
+
+
+def _unpack_map(
+    data: bytes, types: Mapping[str, type], required: Sequence[str], where: _Where
+) -> dict[str, Any]:
+    """Return a msgpack map whose values have the types they must have."""
+    try:
+        fields = msgpack.unpackb(data)
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise where.wrong("msgpack", error, None) from error
+    if type(fields) is not dict:
+        raise where.wrong("msgpack", type(fields).__name__, "a map")
+    for key, value in fields.items():
+        wanted = types.get(key)
+        if wanted is None:
+            if type(key) is not str or key[:1].isupper():
+                raise where.wrong(repr(key), "a key that this reader does not know", None)
+        elif type(value) is not wanted:
+            raise where.wrong(key, type(value).__name__, wanted.__name__)
+    for key in required:
+        if key not in fields:
+            raise where.wrong(key, "nothing", types[key].__name__)
+    return cast("dict[str, Any]", fields)
+
+
+def _check_strings(key: str, strings: Mapping[Any, Any], where: _Where) -> None:
+    for name, text in strings.items():
+        if type(name) is not str or type(text) is not str:
+            raise where.wrong(key, f"{type(name).__name__}: {type(text).__name__}", "str: str")
+
+
+_ENTRY_TYPES: Mapping[str, type] = {
+    "name": str,
+    "type": int,
+    "path": str,
+    "url": str,
+    "headers": dict,
+    "extra": str,
+    "position": int,
+    "unlisted": bool,
+    "size": int,
+    "lines": int,
+    "sha256": bytes,
+    "frames": list,
+    "raw": bool,
+    "binary": bool,
+    "reference": str,
+    "debug_id": str,
+    "reason": str,
+}
+
+_ATTRIBUTE_TYPES: Mapping[str, type] = {
+    "attributes": dict,
+    "source_links": dict,
+    "has_files": bool,
+    "identity": bytes,
+    "source": dict,
+    "created_by": dict,
+}

@@ -1,0 +1,486 @@
+"""A pack: opened by its head and tail, looked up through its index (SPEC.md, "Lookup").
+
+A pack has no state that a read changes, save caches that are correct without a lock; threads share it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from zstandard import ZstdError, frame_content_size
+
+from .byte_source import ByteSource, BytesSource, MmapSource, PreadSource
+from .cache import Generations
+from .debug_id import DebugId
+from .entry import Entry, check_raw
+from .errors import FormatError, LimitExceeded, NotFound
+from .file_type import FileType
+from .frames import Dictionary, content_size, decode_block, decompressor, new_decompressor
+from .index import (
+    MAX_BUCKET,
+    SLOT,
+    BlockPlace,
+    IndexLayout,
+    bucket_checksum,
+    find_entries,
+    parse_block_place,
+    parse_fan_out,
+)
+from .keys import Kind, debug_id_key, hash_key, keys_of, normalize_path
+from .layout import (
+    CONTENT,
+    DICTIONARY,
+    FRAME_HEADER,
+    HEAD_SIZE,
+    MANIFEST,
+    MAX_BLOCK,
+    MAX_DICTIONARY,
+    TAIL_SIZE,
+    parse_head,
+    parse_tail,
+)
+from .manifest import (
+    ATTRIBUTES_BLOCK,
+    Attributes,
+    EntryRecord,
+    check_block,
+    frame_bound,
+    item_of,
+    parse_attributes,
+    parse_entry,
+)
+from .source_links import SourceLink, SourceLinks
+
+__all__ = ["Pack", "SourceKind", "open_pack"]
+
+SourceKind: TypeAlias = Literal["mmap", "pread"]
+
+_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(8192)
+"""Entries by pack, kind and key, shared by all packs, so that 1,000 open packs keep no more than one."""
+
+_BLOCKS: Generations[tuple[int, int], bytes] = Generations(4 << 20)
+"""Decoded manifest blocks by pack and number; the limit is in bytes."""
+
+_tokens = count()
+
+
+class Pack(Mapping[str, Entry]):
+    """An open pack: a mapping of member names, in byte order, to entries.
+
+    Attributes:
+        file: The pack, as the caller named it.
+        source: Where its bytes come from.
+        tail: The tail: sections, counts and sizes.
+        index: Where the parts of the index lie.
+        max_read: Most bytes of content that one call returns.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attributes",
+        "_content",
+        "_dictionary_sha256",
+        "_links",
+        "_token",
+        "file",
+        "index",
+        "max_read",
+        "source",
+        "tail",
+    )
+
+    def __init__(self, source: ByteSource, *, file: str, max_read: int = 1 << 30) -> None:
+        """Open a pack from a byte source; `sourcepack.open` is how most do.
+
+        Args:
+            source: Its bytes.
+            file: What to call it in messages.
+            max_read: Most bytes of content that one call may return.
+
+        Raises:
+            FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
+            LimitExceeded: A size in the tail is over what the version allows.
+        """
+        self.file: Final = file
+        self.source: Final = source
+        self.max_read: Final = max_read
+        version = parse_head(source.read(0, HEAD_SIZE), file=file)
+        tail = parse_tail(
+            source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
+            file=file,
+            file_length=source.size,
+            version=version,
+        )
+        self.tail: Final = tail
+        self.index: Final = IndexLayout.of(tail, file=file)
+        self._content = tail.sections[CONTENT]
+        self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
+        self._attributes: Attributes | None = None
+        self._links: SourceLinks | None = None
+        self._token = next(_tokens)
+
+    # ---- as a whole
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The top-level values of the bundle's manifest: `debug_id`, `release` and the like."""
+        return self.bundle.attributes
+
+    @property
+    def source_links(self) -> Mapping[str, str]:
+        """The bundle's source links: pattern of a path to target."""
+        return self.bundle.source_links or {}
+
+    @property
+    def bundle(self) -> Attributes:
+        """All of the attributes block: also what the pack was made from and by."""
+        if self._attributes is None:
+            offset = self.tail.sections[MANIFEST].offset + FRAME_HEADER.size
+            place = BlockPlace(offset, self.tail.attributes_length)
+            block = self._read_block(place, ATTRIBUTES_BLOCK, 1)
+            item = item_of(block, 0, count=1, file=self.file, offset=offset)
+            self._attributes = parse_attributes(item, file=self.file, offset=offset)
+        return self._attributes
+
+    @property
+    def sha256(self) -> bytes:
+        """The pack's identity: SHA-256 of all its bytes before the tail, as the tail has it."""
+        return self.tail.sha256
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of content in each frame of a file but its last."""
+        return self.tail.frame_size
+
+    def close(self) -> None:
+        """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- lookups
+
+    def __getitem__(self, name: str) -> Entry:
+        record = _RECORDS.get((self._token, Kind.NAME, name)) or self._find(Kind.NAME, name)
+        if record is None:
+            raise NotFound(self.file, name)
+        return Entry(self, record)
+
+    def by_path(self, path: str) -> Entry | SourceLink | None:
+        r"""Return the file of a path, else the URL that a source link gives for it, else None.
+
+        `\` and `/` are the same; nothing else is normalised.
+
+        Raises:
+            FormatError: The pack is damaged here, or has no index of paths.
+        """
+        record = self._find(Kind.PATH, normalize_path(path))
+        if record is not None:
+            return Entry(self, record)
+        if self._links is None:
+            # Of patterns that are equal in lower case the greatest wins, as symbolic keeps them sorted.
+            self._links = SourceLinks(dict(sorted(self.source_links.items())))
+        url = self._links.resolve(normalize_path(path))
+        return None if url is None else SourceLink(url)
+
+    def by_url(self, url: str) -> Entry | None:
+        """Return the file of just that URL, whatever its type.
+
+        Raises:
+            FormatError: The pack is damaged here, or has no index of URLs.
+        """
+        record = self._find(Kind.URL, url)
+        return None if record is None else Entry(self, record)
+
+    def by_debug_id(self, debug_id: DebugId | str, file_type: FileType | str) -> Entry | None:
+        """Return the file of that type whose `debug-id` header gives that debug id.
+
+        Raises:
+            ValueError: The text is no debug id, or the type is none of the four.
+            FormatError: The pack is damaged here, or has no index of debug ids.
+        """
+        if isinstance(debug_id, str):
+            debug_id = DebugId.parse(debug_id)
+        record = self._find(Kind.DEBUG_ID, debug_id_key(debug_id, FileType(file_type)))
+        return None if record is None else Entry(self, record)
+
+    def _find(self, kind: Kind, key: str) -> EntryRecord | None:
+        """Return the entry that has the key (SPEC.md, "Lookup")."""
+        cached = _RECORDS.get((self._token, kind, key))
+        if cached is not None:
+            return cached
+        if not isinstance(key, str):
+            raise TypeError(f"a key is a str, not {type(key).__name__}")
+        tail = self.tail
+        if not tail.key_kinds >> kind & 1:
+            raise FormatError(self.file, f"this pack has no index of the kind {kind.name.lower()}")
+        hashed = hash_key(tail.seed, kind, key)
+        for number in find_entries(self.read_bucket(hashed.bucket(tail.bucket_count)), hashed.fingerprint):
+            record = self.read_record(number)
+            if (kind, key) in keys_of(record):
+                _RECORDS.put((self._token, kind, key), record)
+                return record
+        return None
+
+    # ---- listing
+
+    def __len__(self) -> int:
+        return self.tail.entry_count
+
+    def __iter__(self) -> Iterator[str]:
+        return (record.name for record in self._records(0))
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all entries in the order of their names, decoding block by block."""
+        return (Entry(self, record) for record in self._records(0))
+
+    def find_prefix(self, prefix: str) -> Iterator[Entry]:
+        """Yield the entries whose names begin with `prefix`, in order, decoding no more blocks than needed."""
+        low, high = 0, self.tail.block_count
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.read_record(middle * self.tail.block_entries).name < prefix:
+                low = middle
+            else:
+                high = middle
+        for record in self._records(low * self.tail.block_entries):
+            if record.name.startswith(prefix):
+                yield Entry(self, record)
+            elif record.name > prefix:
+                return
+
+    def _records(self, start: int) -> Iterator[EntryRecord]:
+        return map(self.read_record, range(start, self.tail.entry_count))
+
+    # ---- contents
+
+    def read_many(self, items: Iterable[str | Entry], *, threads: int = 1) -> list[bytes]:
+        """Return the contents of names or entries, in their order.
+
+        Args:
+            items: Names, entries, or both.
+            threads: How many threads decode side by side.
+
+        Raises:
+            NotFound: There is no entry of a name.
+            DamagedMember, FormatError, LimitExceeded: As `Entry.read`, for the first such item.
+        """
+        entries = [self[item] if isinstance(item, str) else item for item in items]
+        if threads <= 1 or len(entries) <= 1:
+            return [entry.read() for entry in entries]
+        # A thread takes a run of neighbours at a time: a task for each small file would cost more than the file.
+        run = max(1, min(64, len(entries) // (4 * threads)))
+        runs = [entries[at : at + run] for at in range(0, len(entries), run)]
+        with ThreadPoolExecutor(threads) as executor:
+            return [data for done in executor.map(_read_all, runs) for data in done]
+
+    def read_frame(self, record: EntryRecord, number: int) -> bytes:
+        """Return the content of one frame of an entry, or of one part of a raw one, checked.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        offset, length, checksum, _ = frame = record.frames[number]
+        data = self.source.read(offset, length)
+        if record.raw:
+            check_raw(data, frame, file=self.file, member=record.name)
+            return data
+        frame_size = self.tail.frame_size
+        size = min(frame_size, record.size - number * frame_size)
+        decoder = decompressor(self._dictionary_sha256) or new_decompressor(self.dictionary())
+        # What the header claims is allocated, so it is compared first. libzstd holds the content against the
+        # frame's checksum; that this is the entry's tells right bytes in the wrong place.
+        try:
+            if data[-4:] == checksum and frame_content_size(data) == size:
+                return decoder.decompress(data, 0, False, False)  # no second frame, no bytes after it
+        except ZstdError as error:
+            raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error
+        raise FormatError(
+            self.file,
+            "frame",
+            member=record.name,
+            offset=offset,
+            found=f"size {content_size(data)}, checksum {data[-4:].hex()}",
+            expected=f"size {size}, checksum {checksum.hex()}",
+        )
+
+    def dictionary(self) -> Dictionary:
+        """Return the pack's dictionary, checked against the tail; the process keeps the last few.
+
+        Raises:
+            FormatError: It is damaged, or the pack has none.
+        """
+        digest = self._dictionary_sha256
+        if digest is None:
+            raise FormatError(self.file, "this pack has no dictionary")
+        if (kept := Dictionary.kept(digest)) is not None:
+            return kept
+        section, size = self.tail.sections[DICTIONARY], self.tail.dictionary_size
+        length = section.length - FRAME_HEADER.size
+        if not 0 < length <= frame_bound(MAX_DICTIONARY):
+            raise LimitExceeded(self.file, "packed dictionary", length, frame_bound(MAX_DICTIONARY))
+        offset = section.offset + FRAME_HEADER.size
+        data = decode_block(
+            self._read(offset, length), size, what="dictionary", file=self.file, offset=offset
+        )
+        try:
+            dictionary = Dictionary(data)
+        except ZstdError as error:
+            raise FormatError(self.file, f"dictionary: {error}", offset=offset) from error
+        found = (dictionary.sha256.hex(), dictionary.data.dict_id())
+        expected = (digest.hex(), self.tail.dictionary_id)
+        if found != expected:
+            raise FormatError(
+                self.file, "SHA-256 and id of the dictionary", offset=offset, found=found, expected=expected
+            )
+        dictionary.keep()
+        return dictionary
+
+    # ---- structures of the file, each checked before it is believed
+
+    def read_bucket(self, number: int) -> bytes:
+        """Return a bucket's slots.
+
+        Raises:
+            FormatError: They are damaged, or are not this bucket's.
+        """
+        place = self.index.fan_out_at(number)
+        first, checksum, end = parse_fan_out(self._read(*place))
+        if not first <= end <= self.tail.slot_count or end - first > MAX_BUCKET:
+            raise FormatError(
+                self.file,
+                f"fan-out of bucket {number}",
+                offset=place.offset,
+                found=f"slots {first} to {end}",
+                expected=f"at most {MAX_BUCKET}, up to {self.tail.slot_count}",
+            )
+        slots = self._read(self.index.slots + first * SLOT.size, (end - first) * SLOT.size)
+        actual = bucket_checksum(self.tail.seed, number, first, slots)
+        if actual != checksum:
+            raise FormatError(
+                self.file,
+                f"checksum of bucket {number}",
+                offset=place.offset + 4,
+                found=f"{checksum:#010x}",
+                expected=f"{actual:#010x}",
+            )
+        return slots
+
+    def read_record(self, number: int) -> EntryRecord:
+        """Return entry `number`, counted from 0 in the order of names.
+
+        Raises:
+            FormatError: The pack is damaged here, or there is no such entry.
+        """
+        tail = self.tail
+        if not 0 <= number < tail.entry_count:
+            raise FormatError(self.file, "entry number", found=number, expected=f"below {tail.entry_count}")
+        block_number, item = divmod(number, tail.block_entries)
+        first = number - item
+        items = min(tail.block_entries, tail.entry_count - first)
+        place = self.block_place(block_number)
+        block = _BLOCKS.get((self._token, block_number))
+        if block is None:
+            block = self._read_block(place, first, items)
+            _BLOCKS.put((self._token, block_number), block, len(block))
+        return parse_entry(
+            item_of(block, item, count=items, file=self.file, offset=place.offset),
+            frame_size=tail.frame_size,
+            content=self._content,
+            file=self.file,
+            offset=place.offset,
+        )
+
+    def block_place(self, number: int) -> BlockPlace:
+        """Return where the frame of an entry block lies, by the block table."""
+        return parse_block_place(self._read(*self.index.block_place_at(number)))
+
+    def _read_block(self, place: BlockPlace, first: int, count: int) -> bytes:
+        manifest = self.tail.sections[MANIFEST]
+        if (
+            place.offset < manifest.offset + FRAME_HEADER.size
+            or place.length > min(MAX_BLOCK, manifest.end - place.offset)
+        ):  # fmt: skip
+            raise FormatError(
+                self.file,
+                "place of a manifest block",
+                found=f"{place.length} bytes at {place.offset}",
+                expected=f"inside {manifest.offset + FRAME_HEADER.size} to {manifest.end}",
+            )
+        block = decode_block(
+            self._read(*place), MAX_BLOCK, what="manifest block", file=self.file, offset=place.offset
+        )
+        check_block(block, seed=self.tail.seed, first=first, count=count, file=self.file, offset=place.offset)
+        return block
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = self.source.read(offset, length)
+        if len(data) != length:
+            raise FormatError(
+                self.file, "cut while it was open", offset=offset, found=len(data), expected=f"{length} bytes"
+            )
+        return data
+
+    # ---- identity
+
+    # A mapping of thousands of files is not compared file by file: a pack is equal to itself.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<Pack {self.file!r}: {len(self)} entries>"
+
+    def __reduce__(self) -> tuple[Callable[..., "Pack"], tuple[Any, ...]]:
+        if isinstance(self.source, BytesSource):
+            source: bytes | str = self.source.read(0, self.source.size)
+        else:
+            source = os.path.abspath(self.file)
+        kind = "pread" if isinstance(self.source, PreadSource) else "mmap"
+        return _reopen, (source, kind, self.max_read, self.sha256)
+
+
+def open_pack(
+    pack: str | os.PathLike[str] | bytes, *, source: SourceKind = "mmap", max_read: int = 1 << 30
+) -> Pack:
+    """Open a pack: its head and tail are read and checked, whatever the number of files.
+
+    Args:
+        pack: Path of a `.srcpack` file, or its bytes.
+        source: `mmap` maps the file, which must then not be truncated or written over in place while it is
+            open (replacing it by renaming another over it is safe); `pread` reads by offset, for
+            network file systems and where others may truncate files.
+        max_read: Most bytes of content that one call may return.
+
+    Raises:
+        OSError: The file cannot be opened.
+        FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
+        LimitExceeded: A size in the tail is over what the version allows.
+    """
+    if isinstance(pack, bytes):
+        return Pack(BytesSource(pack), file="<bytes>", max_read=max_read)
+    if source not in ("mmap", "pread"):
+        raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
+    opened = MmapSource(pack) if source == "mmap" else PreadSource(pack)
+    return Pack(opened, file=os.fspath(pack), max_read=max_read)
+
+
+def _reopen(source: str | bytes, kind: SourceKind, max_read: int, sha256: bytes) -> Pack:
+    pack = open_pack(source, source=kind, max_read=max_read)
+    if pack.sha256 != sha256:
+        raise FormatError(
+            pack.file, "another pack since it was pickled", found=pack.sha256.hex(), expected=sha256.hex()
+        )
+    return pack
+
+
+def _read_all(entries: list[Entry]) -> list[bytes]:
+    return [entry.read() for entry in entries]
