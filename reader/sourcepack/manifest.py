@@ -181,7 +181,7 @@ def pack_entry(record: EntryRecord) -> bytes:
     if record.reference is not None:
         fields["reference"] = record.reference
     if record.content_debug_id is not None:
-        fields["debug_id"] = record.content_debug_id
+        fields["content_debug_id"] = record.content_debug_id
     packed: bytes = msgpack.packb(fields)
     return packed
 
@@ -242,7 +242,7 @@ def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, of
         get("raw", False),
         not get("binary", False),
         get("reference"),
-        get("debug_id"),
+        get("content_debug_id"),
         reason,
     )
     if reason is None:
@@ -392,7 +392,7 @@ _ENTRY_TYPES: Mapping[str, type] = {
     "raw": bool,
     "binary": bool,
     "reference": str,
-    "debug_id": str,
+    "content_debug_id": str,
     "reason": str,
 }
 

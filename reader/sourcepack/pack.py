@@ -244,7 +244,7 @@ class Pack(Mapping[str, Entry]):
         return (Entry(self, record) for record in self._records(0))
 
     def find_prefix(self, prefix: str) -> Iterator[Entry]:
-        """Yield the entries whose names begin with `prefix`, in order, decoding no more blocks than needed."""
+        """Yield the entries whose names begin with `prefix`, in order; other blocks are not decoded."""
         low, high = 0, self.tail.block_count
         while high - low > 1:
             middle = (low + high) // 2
@@ -277,7 +277,7 @@ class Pack(Mapping[str, Entry]):
         entries = [self[item] if isinstance(item, str) else item for item in items]
         if threads <= 1 or len(entries) <= 1:
             return [entry.read() for entry in entries]
-        # A thread takes a run of neighbours at a time: a task for each small file would cost more than the file.
+        # A task for each small file would cost more than the file: a thread takes a run of neighbours.
         run = max(1, min(64, len(entries) // (4 * threads)))
         runs = [entries[at : at + run] for at in range(0, len(entries), run)]
         with ThreadPoolExecutor(threads) as executor:
