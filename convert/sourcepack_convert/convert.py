@@ -187,8 +187,9 @@ class _Conversion:
         self._progress = progress
         self._file = file
         self._names = sorted({*bundle.members, *bundle.manifest.files})
-        self.facts: dict[str, Facts] = {}
+        self._facts: dict[str, Facts] = {}
         self.damaged: dict[str, str] = {}
+        self.records: list[EntryRecord] = []
         # The manifest's order of files is kept where it is not that of the names.
         listed = list(bundle.manifest.files)
         self._positions = {name: at for at, name in enumerate(listed)} if listed != sorted(listed) else {}
@@ -201,8 +202,9 @@ class _Conversion:
         compression = Compression(options.level or 1, dictionary)
         for digest, content in _compressed(self._contents(), compression, options.frame_size, self._jobs):
             self._places[digest] = (writer.write_content(content), content.is_raw)
+        self.records = [self._record(name) for name in self._names]
         return writer.finish(
-            [self._record(name) for name in self._names],
+            self.records,
             attributes=manifest.attributes,
             source_links=manifest.source_links,
             has_files=manifest.has_files,
@@ -247,7 +249,7 @@ class _Conversion:
                 continue
             info = self._bundle.manifest.files.get(name)
             headers = dict(info.headers or ()) if info else {}
-            facts = self.facts[name] = facts_of(data, info.type if info else None, headers)
+            facts = self._facts[name] = facts_of(data, info.type if info else None, headers)
             done += len(data)
             if self._progress is not None:
                 self._progress(done, total)
@@ -258,7 +260,7 @@ class _Conversion:
 
     def _record(self, name: str) -> EntryRecord:
         info = self._bundle.manifest.files.get(name)
-        facts = self.facts.get(name, _UNREAD)
+        facts = self._facts.get(name, _UNREAD)
         frames, raw = self._places.get(facts.sha256, ((), False))
         record = EntryRecord(
             name=name,
@@ -374,17 +376,13 @@ def _digest(src: str | os.PathLike[str] | bytes) -> tuple[bytes, int]:
 def _read_back(path: Path, tail: Tail, work: _Conversion, *, file: str) -> None:
     """Read all of the written file as a reader would, and compare it with what the zip held.
 
+    The entries have the SHA-256 of what was inflated, and contents are compared with that.
+
     Raises:
-        FormatError: A file is not what it was; the disk or the memory is at fault, or we are.
+        FormatError: Something is not what it was; the disk or the memory is at fault, or we are.
     """
     with sourcepack.Pack(MmapSource(path), file=file, max_read=1 << 62) as pack:
         if pack.tail != tail:
             raise FormatError(file, "tail read back", found=pack.tail, expected=tail)
-        for error in sourcepack.verify(pack):
+        for error in sourcepack.verify(pack, work.records):
             raise error
-        for entry in pack.entries():
-            facts = work.facts.get(entry.name, _UNREAD)
-            found = (entry.record.sha256, entry.size, entry.damage)
-            expected = (facts.sha256, facts.size, work.damaged.get(entry.name))
-            if found != expected:
-                raise FormatError(file, "read back", member=entry.name, found=found, expected=expected)

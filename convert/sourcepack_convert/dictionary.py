@@ -1,6 +1,7 @@
 """The dictionary: trained on the bundle itself, and used only where it pays (SPEC.md, "Dictionary")."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 import zstandard
@@ -32,6 +33,7 @@ def train(samples: Sequence[bytes], size: int) -> zstandard.ZstdCompressionDict 
         return None
 
 
+@lru_cache(maxsize=1)  # the one that was chosen is packed again when it is written
 def pack_dictionary(dictionary: zstandard.ZstdCompressionDict) -> bytes:
     """Return the zstd frame that the dictionary section holds."""
     return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(dictionary.as_bytes())

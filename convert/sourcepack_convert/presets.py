@@ -21,9 +21,9 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset(level=3, dictionary=(110 << 10,), frame_size=2 << 20),
-    "balanced": Preset(level=12, dictionary=(110 << 10,), frame_size=2 << 20),
-    "max": Preset(level=19, dictionary=(110 << 10, 256 << 10), frame_size=8 << 20),
+    "fast": Preset(level=6, dictionary=(126 << 10,), frame_size=2 << 20),
+    "balanced": Preset(level=12, dictionary=(126 << 10,), frame_size=2 << 20),
+    "max": Preset(level=19, dictionary=(126 << 10, 256 << 10), frame_size=8 << 20),
     "raw": Preset(level=None, dictionary=(), frame_size=2 << 20),
 }
 

@@ -46,8 +46,8 @@ from .dictionary import pack_dictionary
 
 __all__ = ["PackWriter"]
 
-_METADATA_LEVEL = 15
-"""Blocks are small, and are read more often than written."""
+_METADATA_LEVEL = 9
+"""Level 15 makes packs 0.2 % smaller, and takes 0.1 s longer for 6,562 files."""
 
 
 class PackWriter:

@@ -18,30 +18,33 @@ class Generations(Generic[K, V]):
 
     It is correct without a lock because each step is one operation on a dict, and since the worst that
     two threads can do to each other is to lose a value, or to count a cost twice.
+
+    Attributes:
+        young: The young generation, for a reader to which a call is too slow; read it only.
     """
 
-    __slots__ = ("_cost", "_limit", "_old", "_young")
+    __slots__ = ("_cost", "_limit", "_old", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._cost = 0
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """Return the value kept for the key, or None."""
-        value = self._young.get(key)
+        value = self.young.get(key)
         if value is None and (value := self._old.get(key)) is not None:
-            self._young[key] = value
+            self.young[key] = value
         return value
 
     def put(self, key: K, value: V, cost: int = 1) -> None:
         """Keep a value; `cost` is in the unit of the limit."""
         if self._cost + cost > self._limit:
-            self._old, self._young, self._cost = self._young, {}, 0
-        self._young[key] = value
+            self._old, self.young, self._cost = self.young, {}, 0
+        self.young[key] = value
         self._cost += cost
 
     def clear(self) -> None:
         """Drop all values."""
-        self._old, self._young, self._cost = {}, {}, 0
+        self._old, self.young, self._cost = {}, {}, 0

@@ -5,6 +5,7 @@ against what the manifest says first. A decompressor is not thread-safe: each th
 """
 
 import threading
+from collections.abc import Callable
 from hashlib import sha256
 
 import zstandard
@@ -12,7 +13,7 @@ import zstandard
 from .cache import Generations
 from .errors import FormatError, LimitExceeded
 
-__all__ = ["Dictionary", "content_size", "decode_block", "decompressor", "new_decompressor"]
+__all__ = ["DECOMPRESSORS", "Decompressors", "Dictionary", "content_size", "decode_block"]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHECKSUM_FLAG = 0x04
@@ -50,31 +51,39 @@ class Dictionary:
         _DICTIONARIES.put(self.sha256, self)
 
 
-class _Decompressors(threading.local):
-    """This thread's decompressors: one without a dictionary, and some by dictionary."""
+class Decompressors(threading.local):
+    """A thread's decompressors: one without a dictionary, some by dictionary, and the one used last.
+
+    Attributes:
+        last_sha256: What the last one was asked for by; packs compare it by identity.
+        last: The last one.
+    """
 
     def __init__(self) -> None:
         self.plain = zstandard.ZstdDecompressor()
-        self.by_dictionary: Generations[bytes, zstandard.ZstdDecompressor] = Generations(
+        self.last_sha256: bytes | None = None
+        self.last = self.plain
+        self._by_dictionary: Generations[bytes, zstandard.ZstdDecompressor] = Generations(
             _DECOMPRESSORS_PER_THREAD
         )
 
+    def use(self, sha256: bytes | None, load: Callable[[], Dictionary]) -> zstandard.ZstdDecompressor:
+        """Return the decompressor for the dictionary of a SHA-256, or for none, and make it the last.
 
-_local = _Decompressors()
+        `load` gives the dictionary where this thread has no decompressor for it.
+        """
+        if sha256 is None:
+            decompressor = self.plain
+        elif (kept := self._by_dictionary.get(sha256)) is not None:
+            decompressor = kept
+        else:
+            decompressor = zstandard.ZstdDecompressor(dict_data=load().data)
+            self._by_dictionary.put(sha256, decompressor)
+        self.last, self.last_sha256 = decompressor, sha256
+        return decompressor
 
 
-def decompressor(dictionary_sha256: bytes | None) -> zstandard.ZstdDecompressor | None:
-    """Return this thread's decompressor for a dictionary, or for none; None if it has none yet."""
-    if dictionary_sha256 is None:
-        return _local.plain
-    return _local.by_dictionary.get(dictionary_sha256)
-
-
-def new_decompressor(dictionary: Dictionary) -> zstandard.ZstdDecompressor:
-    """Make this thread a decompressor for a dictionary."""
-    made = zstandard.ZstdDecompressor(dict_data=dictionary.data)
-    _local.by_dictionary.put(dictionary.sha256, made)
-    return made
+DECOMPRESSORS = Decompressors()
 
 
 def content_size(frame: bytes) -> int:
@@ -113,6 +122,6 @@ def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int)
     if size > limit:
         raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
     try:
-        return _local.plain.decompress(frame, allow_extra_data=False)
+        return DECOMPRESSORS.plain.decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise FormatError(file, f"{what}: {error}", offset=offset) from error

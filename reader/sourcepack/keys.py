@@ -101,7 +101,10 @@ def lower_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return headers by lower-case name (ASCII only); of two that then are one, the greater name wins."""
     if not headers:
         return {}
-    return {name.translate(_ASCII_LOWER): headers[name] for name in sorted(headers)}
+    return {
+        name.lower() if name.isascii() else name.translate(_ASCII_LOWER): headers[name]
+        for name in sorted(headers)
+    }
 
 
 def header_reference(headers: Mapping[str, str] | None) -> str | None:

@@ -18,7 +18,7 @@ from .debug_id import DebugId
 from .entry import Entry, check_raw
 from .errors import FormatError, LimitExceeded, NotFound
 from .file_type import FileType
-from .frames import Dictionary, content_size, decode_block, decompressor, new_decompressor
+from .frames import DECOMPRESSORS, Dictionary, content_size, decode_block
 from .index import (
     MAX_BUCKET,
     SLOT,
@@ -76,6 +76,7 @@ class Pack(Mapping[str, Entry]):
         tail: The tail: sections, counts and sizes.
         index: Where the parts of the index lie.
         max_read: Most bytes of content that one call returns.
+        frame_size: Bytes of content in each frame of a file but its last.
     """
 
     __slots__ = (
@@ -86,6 +87,7 @@ class Pack(Mapping[str, Entry]):
         "_links",
         "_token",
         "file",
+        "frame_size",
         "index",
         "max_read",
         "source",
@@ -116,6 +118,7 @@ class Pack(Mapping[str, Entry]):
         )
         self.tail: Final = tail
         self.index: Final = IndexLayout.of(tail, file=file)
+        self.frame_size: Final = tail.frame_size
         self._content = tail.sections[CONTENT]
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
         self._attributes: Attributes | None = None
@@ -150,11 +153,6 @@ class Pack(Mapping[str, Entry]):
         """The pack's identity: SHA-256 of all its bytes before the tail, as the tail has it."""
         return self.tail.sha256
 
-    @property
-    def frame_size(self) -> int:
-        """Bytes of content in each frame of a file but its last."""
-        return self.tail.frame_size
-
     def close(self) -> None:
         """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
         self.source.close()
@@ -170,7 +168,7 @@ class Pack(Mapping[str, Entry]):
     # ---- lookups
 
     def __getitem__(self, name: str) -> Entry:
-        record = _RECORDS.get((self._token, Kind.NAME, name)) or self._find(Kind.NAME, name)
+        record = _RECORDS.young.get((self._token, 0, name)) or self._find(Kind.NAME, name)
         if record is None:
             raise NotFound(self.file, name)
         return Entry(self, record)
@@ -274,9 +272,10 @@ class Pack(Mapping[str, Entry]):
             NotFound: There is no entry of a name.
             DamagedMember, FormatError, LimitExceeded: As `Entry.read`, for the first such item.
         """
-        entries = [self[item] if isinstance(item, str) else item for item in items]
-        if threads <= 1 or len(entries) <= 1:
-            return [entry.read() for entry in entries]
+        found = (self[item] if isinstance(item, str) else item for item in items)
+        if threads <= 1:
+            return [entry.read() for entry in found]
+        entries = list(found)
         # A task for each small file would cost more than the file: a thread takes a run of neighbours.
         run = max(1, min(64, len(entries) // (4 * threads)))
         runs = [entries[at : at + run] for at in range(0, len(entries), run)]
@@ -294,13 +293,19 @@ class Pack(Mapping[str, Entry]):
         if record.raw:
             check_raw(data, frame, file=self.file, member=record.name)
             return data
-        frame_size = self.tail.frame_size
-        size = min(frame_size, record.size - number * frame_size)
-        decoder = decompressor(self._dictionary_sha256) or new_decompressor(self.dictionary())
+        size = record.size - number * self.frame_size
+        if size > self.frame_size:
+            size = self.frame_size
+        mine = DECOMPRESSORS
+        decoder = (
+            mine.last
+            if mine.last_sha256 is self._dictionary_sha256
+            else mine.use(self._dictionary_sha256, self.dictionary)
+        )
         # What the header claims is allocated, so it is compared first. libzstd holds the content against the
         # frame's checksum; that this is the entry's tells right bytes in the wrong place.
         try:
-            if data[-4:] == checksum and frame_content_size(data) == size:
+            if data.endswith(checksum) and frame_content_size(data) == size:
                 return decoder.decompress(data, 0, False, False)  # no second frame, no bytes after it
         except ZstdError as error:
             raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error

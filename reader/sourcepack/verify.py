@@ -1,8 +1,8 @@
 """Verification of a whole pack: every byte, every checksum, every rule (SPEC.md, "Verification")."""
 
 import hashlib
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, zip_longest
 
 from .context import count_lines
 from .errors import FormatError, LimitExceeded, SourcepackError
@@ -17,16 +17,22 @@ __all__ = ["verify"]
 _CHUNK = 1 << 20
 
 
-def verify(pack: Pack) -> Iterator[SourcepackError]:
+def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterator[SourcepackError]:
     """Check all of a pack and yield what is wrong with it; nothing, if it is whole.
 
     The first error in the structure ends the check; errors in single contents don't.
+
+    Args:
+        pack: The pack.
+        expected: The entries that it must have, where these are known.
     """
     try:
         _check_identity(pack)
         _check_sections(pack)
         records = [entry.record for entry in pack.entries()]
         _check_records(pack, records)
+        if expected is not None:
+            _compare(pack, records, expected)
         _check_index(pack, records)
         contents = _check_content_section(pack, records)
     except (FormatError, LimitExceeded) as error:
@@ -78,7 +84,7 @@ def _check_sections(pack: Pack) -> None:
         )
 
 
-def _check_records(pack: Pack, records: list[EntryRecord]) -> None:
+def _check_records(pack: Pack, records: Sequence[EntryRecord]) -> None:
     for before, record in pairwise(records):
         if before.name >= record.name:
             raise FormatError(
@@ -92,7 +98,13 @@ def _check_records(pack: Pack, records: list[EntryRecord]) -> None:
         )
 
 
-def _check_index(pack: Pack, records: list[EntryRecord]) -> None:
+def _compare(pack: Pack, records: Sequence[EntryRecord], expected: Sequence[EntryRecord]) -> None:
+    for found, wanted in zip_longest(records, expected):
+        if found != wanted:
+            raise FormatError(pack.file, "entry", found=found, expected=wanted)
+
+
+def _check_index(pack: Pack, records: Sequence[EntryRecord]) -> None:
     """Check that the buckets hold each key's winner and nothing else."""
     tail = pack.tail
     winners: dict[tuple[Kind, str], int] = {}
@@ -125,7 +137,7 @@ def _check_index(pack: Pack, records: list[EntryRecord]) -> None:
         )
 
 
-def _check_content_section(pack: Pack, records: list[EntryRecord]) -> list[EntryRecord]:
+def _check_content_section(pack: Pack, records: Sequence[EntryRecord]) -> list[EntryRecord]:
     """Check that contents tile their section, and return one entry of each distinct content."""
     distinct: dict[int, EntryRecord] = {}
     for record in records:
