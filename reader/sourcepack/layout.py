@@ -238,13 +238,13 @@ def _parse_sections(data: bytes, *, file: str, start: int) -> dict[int, Section]
             if any(data[at:_CHECKED_SIZE]):
                 raise FormatError(file, "section table: bytes after its end", offset=start + at)
             break
-        if id_ <= previous or offset != position or length > start - position:
+        if id_ <= previous or any(data[at + 4 : at + 8]) or offset != position or length > start - position:
             raise FormatError(
                 file,
                 f"section {id_}",
                 offset=start + at,
                 found=f"{length} bytes at {offset}",
-                expected=f"an id over {previous}, and bytes from {position} to {start} at most",
+                expected=f"an id over {previous}, zeros, and bytes from {position} to {start} at most",
             )
         sections[id_] = Section(offset, length)
         previous = id_

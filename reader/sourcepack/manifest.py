@@ -129,9 +129,15 @@ def check_block(block: bytes, *, seed: bytes, first: int, count: int, file: str,
             found=block[: _PREFIX.size].hex(" "),
             expected=prefix.hex(" "),
         )
-    if len(block) < _PREFIX.size + (count + 1) * _POSITION_SIZE:
+    base = _PREFIX.size + (count + 1) * _POSITION_SIZE
+    ends = (block[_PREFIX.size : _PREFIX.size + _POSITION_SIZE], block[base - _POSITION_SIZE : base])
+    if len(block) < base or ends != (bytes(4), (len(block) - base).to_bytes(_POSITION_SIZE, "little")):
         raise FormatError(
-            file, "length of a manifest block", offset=offset, found=len(block), expected=f"{count} items"
+            file,
+            "first and last position in a manifest block",
+            offset=offset,
+            found=[end.hex(" ") for end in ends],
+            expected=f"0 and {len(block) - base}",
         )
 
 

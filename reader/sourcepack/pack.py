@@ -143,7 +143,7 @@ class Pack(Mapping[str, Entry]):
         if self._attributes is None:
             offset = self.tail.sections[MANIFEST].offset + FRAME_HEADER.size
             place = BlockPlace(offset, self.tail.attributes_length)
-            block = self._read_block(place, ATTRIBUTES_BLOCK, 1)
+            block = self.read_block(place, ATTRIBUTES_BLOCK, 1)
             item = item_of(block, 0, count=1, file=self.file, offset=offset)
             self._attributes = parse_attributes(item, file=self.file, offset=offset)
         return self._attributes
@@ -395,7 +395,7 @@ class Pack(Mapping[str, Entry]):
         place = self.block_place(block_number)
         block = _BLOCKS.get((self._token, block_number))
         if block is None:
-            block = self._read_block(place, first, items)
+            block = self.read_block(place, first, items)
             _BLOCKS.put((self._token, block_number), block, len(block))
         return parse_entry(
             item_of(block, item, count=items, file=self.file, offset=place.offset),
@@ -409,7 +409,13 @@ class Pack(Mapping[str, Entry]):
         """Return where the frame of an entry block lies, by the block table."""
         return parse_block_place(self._read(*self.index.block_place_at(number)))
 
-    def _read_block(self, place: BlockPlace, first: int, count: int) -> bytes:
+    def read_block(self, place: BlockPlace, first: int, count: int) -> bytes:
+        """Return a block's content, checked to be the one of `count` items from number `first`.
+
+        Raises:
+            FormatError: It is damaged, or another block.
+            LimitExceeded: It claims more than a block may have.
+        """
         manifest = self.tail.sections[MANIFEST]
         if (
             place.offset < manifest.offset + FRAME_HEADER.size
