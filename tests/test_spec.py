@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-import spec_example
 import zstandard
 
+import spec_example
 from sourcepack import layout, manifest
 from sourcepack.file_type import FileType
 from sourcepack.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
