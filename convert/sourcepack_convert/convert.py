@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
@@ -17,7 +16,7 @@ import zstandard
 import sourcepack
 from sourcepack.bundle_manifest import FileInfo
 from sourcepack.byte_source import MmapSource
-from sourcepack.errors import DamagedMember, FormatError, NotFound
+from sourcepack.errors import DamagedMember, FormatError
 from sourcepack.layout import MAX_DICTIONARY, MAX_FRAME_SIZE, Tail
 from sourcepack.manifest import EntryRecord, FrameRecord
 from sourcepack.source_bundle import Limits, SourceBundle
@@ -210,7 +209,7 @@ class _Conversion:
             has_files=manifest.has_files,
             source=source,
             created_by={
-                "tool": f"sourcepack {version('sourcepack')}",
+                "tool": f"sourcepack {sourcepack.__version__}",
                 "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
                 "options": options.as_recorded(),
             },
@@ -241,9 +240,6 @@ class _Conversion:
         for name in self._names:
             try:
                 data = self._bundle.read(name)
-            except NotFound:
-                self.damaged[name] = "not in the zip"
-                continue
             except DamagedMember as error:
                 self.damaged[name] = error.reason
                 continue
