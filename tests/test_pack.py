@@ -1,0 +1,493 @@
+"""Reading a pack: the mapping, lookups, contents, and what opening and looking up cost."""
+
+import hashlib
+import io
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sourcepack
+from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack
+from sourcepack.byte_source import ByteSource, BytesSource
+from sourcepack.context import get_context
+from sourcepack.layout import HEAD_SIZE, TAIL_SIZE
+from sourcepack.pack import SourceKind
+
+PACKS = Path(__file__).parents[1] / "fixtures" / "packs"
+APP = "files/_/_/static/app.min.js"
+
+
+class CountingSource(ByteSource):
+    """Bytes that keep account of what is read of them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+        self.reads: list[tuple[int, int]] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads.append((offset, length))
+        return self._data[offset : offset + length]
+
+    def view(self, offset: int, length: int) -> memoryview:
+        return memoryview(self.read(offset, length))
+
+    def close(self) -> None:
+        pass
+
+
+def counted(name: str) -> tuple[Pack, CountingSource]:
+    source = CountingSource((PACKS / f"{name}.srcpack").read_bytes())
+    return Pack(source, file=name), source
+
+
+@pytest.fixture(params=["mmap", "pread", "bytes"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pack]]:
+    packs: list[Pack] = []
+
+    def open_one(name: str) -> Pack:
+        path = PACKS / f"{name}.srcpack"
+        if request.param == "bytes":
+            packs.append(sourcepack.open(path.read_bytes()))
+        else:
+            packs.append(sourcepack.open(path, source=request.param))
+        return packs[-1]
+
+    yield open_one
+    for pack in packs:
+        pack.close()
+
+
+# ---- opening
+
+
+def test_opening_reads_head_and_tail_only() -> None:
+    pack, source = counted("many")
+    assert source.reads == [(0, HEAD_SIZE), (source.size - TAIL_SIZE, TAIL_SIZE)]
+    assert len(pack) == 300
+    assert len(source.reads) == 2
+
+
+def test_a_lookup_reads_one_bucket_and_one_block() -> None:
+    """Fan-out, slots, place of the block, the block: and for a second key only what differs."""
+    pack, source = counted("many")
+    source.reads.clear()
+    assert pack.by_url("~/lib/123.js") is not None
+    assert [length for _, length in source.reads[:1]] == [16]
+    assert len(source.reads) == 4
+    source.reads.clear()
+    assert pack.by_url("~/lib/124.js") is not None
+    assert len(source.reads) == 3
+
+
+def test_a_miss_reads_one_bucket() -> None:
+    pack, source = counted("many")
+    source.reads.clear()
+    assert pack.by_url("~/absent.js") is None
+    assert "absent" not in pack
+    assert len(source.reads) == 4
+    assert all(length <= 32 * 8 for _, length in source.reads)
+
+
+def test_a_looked_up_entry_is_not_looked_up_again() -> None:
+    pack, source = counted("many")
+    first = pack.by_url("~/lib/123.js")
+    source.reads.clear()
+    assert pack.by_url("~/lib/123.js") == first
+    assert source.reads == []
+
+
+def test_facts_of_an_entry_decode_no_content() -> None:
+    pack, source = counted("headers")
+    start, end = pack.tail.sections[1].offset, pack.tail.sections[1].end
+    for entry in pack.entries():
+        assert entry.type
+        _ = entry.source_mapping_url, entry.debug_id, entry.headers, entry.lines, entry.sha256
+    assert not any(start <= offset < end for offset, _ in source.reads)
+
+
+@pytest.mark.parametrize("size", [0, 1, HEAD_SIZE, HEAD_SIZE + TAIL_SIZE - 1])
+def test_a_short_file_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "short.srcpack"
+    path.write_bytes((PACKS / "app.srcpack").read_bytes()[:size])
+    for source in ("mmap", "pread"):
+        with pytest.raises(FormatError, match=r"short\.srcpack: "):
+            sourcepack.open(path, source=source)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo"):
+        with pytest.raises(FormatError, match="not a regular file"):
+            sourcepack.open(path)
+    with pytest.raises(FileNotFoundError):
+        sourcepack.open(tmp_path / "absent")
+
+
+def test_an_unknown_source_is_misuse() -> None:
+    with pytest.raises(ValueError, match="source is 'mmap' or 'pread', not 'disk'"):
+        sourcepack.open(PACKS / "app.srcpack", source="disk")  # type: ignore[arg-type]
+
+
+def test_the_reader_imports_neither_typer_nor_the_converter() -> None:
+    code = (
+        "import sys, sourcepack;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('typer', 'click', 'sourcepack_convert')])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert done.stdout.strip() == b"[]"
+
+
+# ---- the mapping
+
+
+def test_a_pack_is_a_mapping_of_names_in_order(opened: Callable[[str], Pack]) -> None:
+    pack = opened("many")
+    names = list(pack)
+    assert names == sorted(names)
+    assert len(pack) == len(names) == 300
+    assert list(pack.keys()) == names
+    assert [entry.name for entry in pack.values()] == names
+    assert {name: entry.name for name, entry in pack.items()} == dict(zip(names, names, strict=True))
+    assert names[7] in pack
+    assert pack.get("absent") is None
+
+
+def test_a_missing_name_is_a_key_error_that_names_pack_and_member(opened: Callable[[str], Pack]) -> None:
+    pack = opened("app")
+    with pytest.raises(KeyError) as error:
+        pack["absent\n"]
+    assert isinstance(error.value, NotFound)
+    assert str(error.value) == f"{pack.file}: no entry 'absent\\n'"
+
+
+@pytest.mark.parametrize("key", [None, 7, b"bytes"])
+def test_a_key_that_is_no_text_is_misuse(key: object) -> None:
+    pack = sourcepack.open(PACKS / "app.srcpack")
+    with pytest.raises(TypeError):
+        pack[key]  # type: ignore[index]
+    with pytest.raises((TypeError, AttributeError)):
+        pack.by_url(key)  # type: ignore[arg-type]
+
+
+def test_a_key_with_a_lone_surrogate_is_a_miss() -> None:
+    pack = sourcepack.open(PACKS / "app.srcpack")
+    assert "\ud800" not in pack
+    assert pack.by_url("\ud800") is None
+    assert pack.by_path("\ud800") is None
+
+
+def test_a_wrong_debug_id_or_type_is_misuse() -> None:
+    pack = sourcepack.open(PACKS / "app.srcpack")
+    with pytest.raises(ValueError, match="garbage"):
+        pack.by_debug_id("garbage", "source")
+    with pytest.raises(ValueError, match="wasm"):
+        pack.by_debug_id("5e618b9f-54a9-4389-b196-519819dd7c47", "wasm")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "files/", "files/_/_/lib/1", "files/_/_/lib/299.js", "files/_/_/lib/3", "a", "z"]
+)
+def test_find_prefix_gives_what_a_scan_gives(opened: Callable[[str], Pack], prefix: str) -> None:
+    pack = opened("many")
+    found = [entry.name for entry in pack.find_prefix(prefix)]
+    assert found == [name for name in pack if name.startswith(prefix)]
+
+
+def test_find_prefix_decodes_only_the_blocks_it_needs() -> None:
+    pack, source = counted("many")
+    source.reads.clear()
+    assert len(list(pack.find_prefix("files/_/_/lib/25"))) == 10
+    blocks = {offset for offset, length in source.reads if length > 16}
+    assert len(blocks) < pack.tail.block_count
+
+
+# ---- contents
+
+
+def test_ranges_views_and_files_give_the_content(opened: Callable[[str], Pack]) -> None:
+    pack = opened("lines")
+    for entry in pack.entries():
+        content = entry.read()
+        assert hashlib.sha256(content).digest() == entry.sha256
+        assert bytes(entry.view()) == content
+        assert entry.view().readonly
+        with io.BufferedReader(entry.open(), 1000) as file:
+            assert file.read() == content
+            file.seek(-5, io.SEEK_END)
+            assert file.read() == content[-5:]
+            file.seek(0)
+            assert list(file) == io.BytesIO(content).readlines()
+        for start in (0, 1, 4095, 4096, 4097, len(content) - 1, len(content), len(content) + 1):
+            for length in (0, 1, 4096, 9000, 1 << 40):
+                assert entry.read_range(start, length) == content[start : start + length]
+
+
+def test_a_range_decodes_only_its_frames() -> None:
+    pack, source = counted("lines")
+    entry = pack["files/many-lines.c"]
+    source.reads.clear()
+    entry.read_range(4096, 4096)
+    assert len(source.reads) == 1
+    source.reads.clear()
+    entry.read_range(4095, 2)
+    assert len(source.reads) == 2
+
+
+def test_a_view_of_a_raw_entry_is_of_the_map() -> None:
+    """It is there after the pack was closed, and closing does not mind it."""
+    pack = sourcepack.open(PACKS / "lines.srcpack")
+    entry = pack["files/raw.bin"]
+    assert entry.raw
+    content = entry.read()
+    view = entry.view()
+    assert type(view.obj).__name__ == "mmap"
+    pack.close()
+    assert bytes(view) == content
+
+
+def test_negative_ranges_are_misuse() -> None:
+    entry = sourcepack.open(PACKS / "app.srcpack")[APP]
+    for start, length in ((-1, 1), (0, -1)):
+        with pytest.raises(ValueError, match="must not be negative"):
+            entry.read_range(start, length)
+
+
+def test_text_is_decoded_strictly() -> None:
+    pack = sourcepack.open(PACKS / "texts.srcpack")
+    assert pack["files/bom"].text() == "\ufeffint a;\n"
+    assert pack["files/separators"].text() == "a\u2028b\x0cc\x85d\ne"
+    assert pack["files/latin1"].read() == b"caf\xe9\n"
+    with pytest.raises(DamagedMember, match="'files/latin1' cannot be read: not UTF-8"):
+        pack["files/latin1"].text()
+    with pytest.raises(DamagedMember):
+        pack["files/latin1"].context(1)
+
+
+def test_a_member_that_could_not_be_read_says_why() -> None:
+    pack = sourcepack.open(PACKS / "broken-members.srcpack")
+    entry = pack["files/wrong-crc.js"]
+    calls: list[Callable[[], object]] = [entry.read, entry.text, entry.view, entry.open]
+    calls += [lambda: entry.read_range(0, 1), lambda: entry.context(1)]
+    for call in calls:
+        with pytest.raises(DamagedMember, match="CRC-32") as error:
+            call()
+        assert (error.value.member, error.value.file) == (entry.name, pack.file)
+    assert (entry.size, entry.sha256, entry.lines) == (0, None, 0)
+
+
+def test_max_read_bounds_every_read() -> None:
+    pack = sourcepack.open(PACKS / "lines.srcpack", max_read=5000)
+    entry = pack["files/many-lines.c"]
+    calls: list[Callable[[], object]] = [entry.read, entry.text, entry.view]
+    calls += [lambda: entry.read_range(0, 5001), lambda: entry.context(1000, lines=900)]
+    for call in calls:
+        with pytest.raises(LimitExceeded, match="over the limit of 5,000"):
+            call()
+    assert len(entry.read_range(0, 5000)) == 5000
+    assert sourcepack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].size == 4096
+    with pytest.raises(LimitExceeded):
+        sourcepack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].read()
+
+
+def test_equal_contents_are_stored_once() -> None:
+    pack = sourcepack.open(PACKS / "texts.srcpack")
+    assert pack["files/crlf"].record.frames == pack["files/copy-of-crlf"].record.frames
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_read_many_keeps_the_order(opened: Callable[[str], Pack], threads: int) -> None:
+    pack = opened("many")
+    items: list[str | Entry] = [name for at, name in enumerate(pack) if at % 3]
+    items.reverse()
+    items[3] = pack["files/_/_/lib/007.js"]
+    expected = [(pack[item] if isinstance(item, str) else item).read() for item in items]
+    assert pack.read_many(items, threads=threads) == expected
+    assert pack.read_many([], threads=threads) == []
+
+
+def test_read_many_names_what_is_missing() -> None:
+    pack = sourcepack.open(PACKS / "many.srcpack")
+    with pytest.raises(NotFound, match="absent"):
+        pack.read_many(["files/_/_/lib/007.js", "absent"], threads=2)
+
+
+# ---- lines
+
+
+@pytest.mark.parametrize(
+    "name", ["files/many-lines.c", "files/one-line.js", "files/exact-two.c", "files/raw.bin"]
+)
+def test_context_is_that_of_the_whole_file(name: str) -> None:
+    entry = sourcepack.open(PACKS / "lines.srcpack")[name]
+    text = entry.text()
+    last = entry.lines
+    for line in {0, 1, 2, 5, 6, last // 3, last // 2, last - 5, last - 1, last, last + 1, last + 7}:
+        for lines in (0, 1, 5, 400):
+            if line >= 0:
+                assert entry.context(line, lines, 70) == get_context(text, line, 70, lines), (line, lines)
+
+
+@settings(max_examples=60, deadline=None)
+@given(line=st.integers(0, 2010), lines=st.integers(0, 30))
+def test_any_context_is_that_of_the_whole_file(line: int, lines: int) -> None:
+    entry = sourcepack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
+    assert entry.context(line, lines) == get_context(entry.text(), line, 0, lines)
+
+
+def test_context_decodes_only_the_frames_of_its_lines() -> None:
+    pack, source = counted("lines")
+    entry = pack["files/many-lines.c"]
+    frames = len(entry.record.frames)
+    source.reads.clear()
+    assert entry.context(1000) is not None
+    assert len(source.reads) <= 2 < frames
+    source.reads.clear()
+    assert entry.context(entry.lines + 1) is None
+    assert source.reads == []
+
+
+def test_negative_context_is_misuse() -> None:
+    entry = sourcepack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
+    for lines, column in ((-1, 0), (0, -1)):
+        with pytest.raises(ValueError, match="must not be negative"):
+            entry.context(1, lines, column)
+
+
+# ---- closing, copies, threads
+
+
+def test_reads_of_a_closed_pack_are_misuse(opened: Callable[[str], Pack]) -> None:
+    with opened("app") as pack:
+        entry = pack[APP]
+    for call in (entry.read, lambda: pack["files/_/_/static/main.js"], lambda: list(pack)):
+        with pytest.raises(ValueError, match="closed pack"):
+            call()
+    pack.close()
+    assert pack.sha256
+
+
+def test_a_dropped_pack_leaves_no_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "a.srcpack"
+    path.write_bytes((PACKS / "app.srcpack").read_bytes())
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    kinds: tuple[SourceKind, ...] = ("mmap", "pread")
+    for source in kinds:
+        for _ in range(50):
+            sourcepack.open(path, source=source)[APP].read()
+        with pytest.raises(FormatError):
+            sourcepack.open(tmp_path, source=source)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_pack_and_its_entries_can_be_pickled(opened: Callable[[str], Pack]) -> None:
+    pack = opened("app")
+    entry = pack[APP]
+    again = pickle.loads(pickle.dumps(entry))
+    assert again == entry
+    assert hash(again) == hash(entry)
+    assert again.read() == entry.read()
+    assert again.pack.sha256 == pack.sha256
+    assert type(again.pack.source) is type(pack.source)
+
+
+def test_a_pickled_pack_knows_that_the_file_was_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.srcpack"
+    path.write_bytes((PACKS / "app.srcpack").read_bytes())
+    pickled = pickle.dumps(sourcepack.open(path))
+    (tmp_path / "new").write_bytes((PACKS / "many.srcpack").read_bytes())
+    (tmp_path / "new").rename(path)
+    with pytest.raises(FormatError, match="another pack since it was pickled"):
+        pickle.loads(pickled)
+
+
+def test_errors_can_be_pickled() -> None:
+    errors = [
+        FormatError("f", "p", member="m", offset=3, found=1, expected=2),
+        DamagedMember("f", "m", "why"),
+        LimitExceeded("f", "size", 2, 1, member="m"),
+        NotFound("f", "m"),
+    ]
+    for error in errors:
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
+
+
+def _sha256(entry: Entry) -> bytes:
+    return hashlib.sha256(entry.read()).digest()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_other_processes_read_a_pack_that_was_opened_here(method: str) -> None:
+    if sys.version_info >= (3, 12) and method == "fork" and threading.active_count() > 1:
+        pytest.skip("forking a process with threads is deprecated")
+    pack = sourcepack.open(PACKS / "many.srcpack")
+    entries = list(pack.entries())[::37]
+    entries[0].read()
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as executor:
+        assert list(executor.map(_sha256, entries)) == [entry.sha256 for entry in entries]
+
+
+def test_many_threads_share_a_pack_and_evict_each_other(opened: Callable[[str], Pack]) -> None:
+    """Every answer is right while decompressors, blocks and entries of many packs come and go."""
+    packs = [opened(name) for name in ("many", "lines", "texts", "headers", "app") for _ in range(4)]
+    wanted = [(pack, entry.name, entry.sha256) for pack in packs for entry in pack.entries()]
+
+    def read(part: int) -> int:
+        for pack, name, digest in wanted[part::8] + wanted[::8]:
+            content = pack[name].read()
+            assert hashlib.sha256(content).digest() == digest or (digest is None and not content)
+        return part
+
+    with ThreadPoolExecutor(8) as executor:
+        assert sorted(executor.map(read, range(8))) == list(range(8))
+
+
+def test_closing_under_readers_is_clean(opened: Callable[[str], Pack]) -> None:
+    for _ in range(20):
+        pack = opened("many")
+        entries = list(pack.entries())
+        ready = threading.Barrier(5)
+        wrong: list[object] = []
+
+        def read(entries: list[Entry] = entries, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            for entry in entries:
+                try:
+                    if hashlib.sha256(entry.read()).digest() != entry.sha256:
+                        wrong.append(entry)  # noqa: B023
+                except ValueError as error:
+                    if "closed pack" not in str(error):
+                        wrong.append(error)  # noqa: B023
+                    return
+
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        ready.wait()
+        pack.close()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
+def test_entries_of_packs_that_are_gone_do_not_answer_for_others() -> None:
+    data = (PACKS / "app.srcpack").read_bytes()
+    other = (PACKS / "headers.srcpack").read_bytes()
+    for _ in range(50):
+        assert APP in Pack(BytesSource(data), file="a")
+        assert APP not in Pack(BytesSource(other), file="b")
