@@ -129,12 +129,8 @@ class PackWriter:
         """
         content_end = self._offset
         entries = [pack_entry(record) for record in records]
-        described = Attributes(attributes, source_links, has_files, b"", {}, {})
-        packed_attributes = pack_attributes(
-            described._replace(
-                identity=_identity(described, entries), source=dict(source), created_by=dict(created_by)
-            )
-        )
+        described = Attributes(attributes, source_links, has_files, b"", dict(source), dict(created_by))
+        packed_attributes = pack_attributes(described._replace(identity=identity_of(described, entries)))
         seed, buckets = self._choose_seed(records, packed_attributes, entries)
 
         compressor = zstandard.ZstdCompressor(level=_METADATA_LEVEL, write_checksum=True)
@@ -216,11 +212,3 @@ class PackWriter:
         self._out.write(data)
         self._sha256.update(data)
         self._offset += len(data)
-
-
-def _identity(described: Attributes, entries: Sequence[bytes]) -> bytes:
-    """Return the content identity: SHA-256 over what the pack holds, not how it holds it."""
-    digest = hashlib.sha256(pack_attributes(described))
-    for entry in entries:
-        digest.update(identity_of(entry))
-    return digest.digest()

@@ -146,7 +146,7 @@ class Entry:
             LimitExceeded: As `read`.
         """
         self._check_text()
-        return self.read().decode()
+        return self._decoded(self.read())
 
     def read_range(self, start: int, length: int) -> bytes:
         """Return `length` bytes of the content from byte `start`; fewer where the content ends.
@@ -223,7 +223,7 @@ class Entry:
         if lines < 0 or column < 0:
             raise ValueError(f"lines {lines} and column {column} must not be negative")
         first = max(1, line - lines)
-        text = self._lines(first, min(self.record.lines, line + lines)).decode()
+        text = self._decoded(self._lines(first, min(self.record.lines, line + lines)))
         return get_context(text, line - first + 1, column, lines)
 
     def _lines(self, first: int, last: int) -> bytes:
@@ -275,6 +275,14 @@ class Entry:
             raise DamagedMember(self.pack.file, self.record.name, self.record.reason)
         if length > self.pack.max_read:
             raise LimitExceeded(self.pack.file, "read", length, self.pack.max_read, member=self.record.name)
+
+    def _decoded(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                self.pack.file, "text", member=self.record.name, found=error, expected="UTF-8 by its entry"
+            ) from error
 
     def _check_text(self) -> None:
         self._check_readable(0)

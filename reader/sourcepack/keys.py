@@ -48,11 +48,11 @@ class KeyHash(NamedTuple):
     """The first 8 bytes of a key's SHA-256, as two little-endian numbers."""
 
     fingerprint: int
-    position: int
+    spread: int
 
     def bucket(self, bucket_count: int) -> int:
         """Return the number, below `bucket_count`, of the bucket that the key is in."""
-        return self.position * bucket_count >> 32
+        return self.spread * bucket_count >> 32
 
 
 def hash_key(seed: bytes, kind: Kind, key: str) -> KeyHash:

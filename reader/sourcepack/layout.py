@@ -56,6 +56,7 @@ MAX_FRAME_SIZE = 1 << 30
 """Largest `frame_size`, in bytes of content."""
 
 FRAME_HEADER = Struct("<II")
+_MAX_SKIPPED = 0xFFFFFFFF
 
 _HEAD = Struct("<II8sHHI")
 HEAD_SIZE = _HEAD.size
@@ -119,6 +120,8 @@ def parse_frame_header(data: bytes, length: int, *, file: str, offset: int, what
     Raises:
         FormatError: They are not the header of a skippable frame of ours with just that length.
     """
+    if not 0 <= length <= _MAX_SKIPPED:
+        raise FormatError(file, f"length of the {what}", offset=offset, found=length)
     expected = pack_frame_header(length)
     if data != expected:
         raise FormatError(
@@ -276,6 +279,13 @@ def _check_tail(tail: Tail, data: bytes, *, file: str, file_length: int) -> None
         raise wrong("buckets", 0, "at least 1")
     if any(data[_RESERVED_AT : _RESERVED_AT + 4]):
         raise wrong("reserved bytes", data[_RESERVED_AT : _RESERVED_AT + 4].hex(" "), "zeros")
+    short = [
+        id_ for id_, section in tail.sections.items() if id_ != CONTENT and section.length < FRAME_HEADER.size
+    ]
+    if short or tail.sections[MANIFEST].length < FRAME_HEADER.size + tail.attributes_length:
+        raise wrong(
+            "sections", f"{short or [MANIFEST]} too short", "a frame header, and the attributes block"
+        )
     # All three or none, with the section or without.
     dictionary = [tail.dictionary_id > 0, tail.dictionary_size > 0, tail.dictionary_sha256 != bytes(32)]
     if dictionary != [DICTIONARY in tail.sections] * 3:

@@ -4,7 +4,8 @@ Pure functions between bytes and values. A block's frame is decoded by `frames.p
 parsed here, and nothing in it is believed before its type and bounds are checked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from itertools import accumulate
 from struct import Struct
 from typing import Any, NamedTuple, cast
@@ -37,6 +38,9 @@ ATTRIBUTES_BLOCK = 0xFFFFFFFF
 _PREFIX = Struct("<8sII")
 _TWO_POSITIONS = Struct("<II")
 _POSITION_SIZE = 4
+_SMALL_ITEM = 1 << 10
+# 4 bytes of a zstd frame hold at most 128 KiB of content; so what a read takes is bounded by what is there.
+_MOST_SHRUNK = 15
 _TYPE_CODES: tuple[FileType | None, ...] = (None, *FileType)
 
 
@@ -192,13 +196,15 @@ def pack_entry(record: EntryRecord) -> bytes:
     return packed
 
 
-def identity_of(packed: bytes) -> bytes:
-    """Return an entry's part of the content identity: its map without where and how it is stored."""
-    fields = msgpack.unpackb(packed)
-    fields.pop("frames", None)
-    fields.pop("raw", None)
-    identity: bytes = msgpack.packb(fields)
-    return identity
+def identity_of(attributes: Attributes, entries: Iterable[bytes]) -> bytes:
+    """Return the content identity: SHA-256 over what a pack holds, not where and how it is stored."""
+    digest = sha256(pack_attributes(attributes._replace(identity=b"", source={}, created_by={})))
+    for packed in entries:
+        fields = msgpack.unpackb(packed)
+        fields.pop("frames", None)
+        fields.pop("raw", None)
+        digest.update(msgpack.packb(fields))
+    return digest.digest()
 
 
 def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, offset: int) -> EntryRecord:
@@ -253,7 +259,7 @@ def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, of
     )
     if reason is None:
         _check_content(record, where, frame_size, content)
-    elif values or record.size:
+    elif values or record.size or record.lines or record.sha256:
         raise where.wrong("reason", repr(reason), "no content beside it")
     return record
 
@@ -280,13 +286,15 @@ def _check_content(record: EntryRecord, where: "_Where", frame_size: int, conten
             or type(checksum) is not bytes
             or len(checksum) != 4
             or offset < position
-            or not 0 < length <= frame_bound(part)
+            or not part >> _MOST_SHRUNK < length <= frame_bound(part)
             or offset + length > content.end
             or not newlines <= newlines_before <= lines
             or (record.raw and (length != part or (offset != position and left != size)))
         ):
+            # What is no number is shown by its type: it may be nested too deeply for repr.
+            found = [value if type(value) is int else type(value).__name__ for value in frame]
             raise where.wrong(
-                "frames", tuple(frame), f"in order, inside {content.offset} to {content.end}, lines rising"
+                "frames", found, f"in order, inside {content.offset} to {content.end}, lines rising"
             )
         position, newlines, left = offset + length, newlines_before, left - part
     if frames and frames[0].newlines_before:
@@ -314,6 +322,8 @@ def parse_attributes(data: bytes, *, file: str, offset: int) -> Attributes:
     where = _Where(file, "attributes", offset)
     required = ("attributes", "has_files", "identity", "source", "created_by")
     fields = _unpack_map(data, _ATTRIBUTE_TYPES, required, where)
+    if len(fields["identity"]) != 32:
+        raise where.wrong("identity", f"{len(fields['identity'])} bytes", 32)
     links = fields.get("source_links")
     for key, value in (("attributes", fields["attributes"]), ("source_links", links or {})):
         _check_strings(key, value, where)
@@ -358,6 +368,12 @@ def _unpack_map(
 ) -> dict[str, Any]:
     """Return a msgpack map whose values have the types they must have."""
     try:
+        if len(data) > _SMALL_ITEM:
+            # Each array takes memory by its declared length. A thousand unfinished ones inside each other
+            # would take gigabytes, so it is seen first, without taking any, that all are finished.
+            walker = msgpack.Unpacker(max_buffer_size=len(data))
+            walker.feed(data)
+            walker.skip()
         fields = msgpack.unpackb(data)
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise where.wrong("msgpack", error, None) from error
@@ -366,7 +382,7 @@ def _unpack_map(
     for key, value in fields.items():
         wanted = types.get(key)
         if wanted is None:
-            if type(key) is not str or key[:1].isupper():
+            if type(key) is not str or "A" <= key[:1] <= "Z":
                 raise where.wrong(repr(key), "a key that this reader does not know", None)
         elif type(value) is not wanted:
             raise where.wrong(key, type(value).__name__, wanted.__name__)

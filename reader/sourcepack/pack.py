@@ -325,10 +325,22 @@ class Pack(Mapping[str, Entry]):
             FormatError: It is damaged, or the pack has none.
         """
         digest = self._dictionary_sha256
+        dictionary = None if digest is None else Dictionary.kept(digest)
+        if dictionary is None:
+            dictionary = self.read_dictionary()
+            dictionary.keep()
+        return dictionary
+
+    def read_dictionary(self) -> Dictionary:
+        """Return the dictionary as this pack holds it, whether or not the process has it already.
+
+        Raises:
+            FormatError: It is damaged, or the pack has none.
+            LimitExceeded: It is larger than the version allows.
+        """
+        digest = self._dictionary_sha256
         if digest is None:
             raise FormatError(self.file, "this pack has no dictionary")
-        if (kept := Dictionary.kept(digest)) is not None:
-            return kept
         section, size = self.tail.sections[DICTIONARY], self.tail.dictionary_size
         length = section.length - FRAME_HEADER.size
         if not 0 < length <= frame_bound(MAX_DICTIONARY):
@@ -341,13 +353,16 @@ class Pack(Mapping[str, Entry]):
             dictionary = Dictionary(data)
         except ZstdError as error:
             raise FormatError(self.file, f"dictionary: {error}", offset=offset) from error
-        found = (dictionary.sha256.hex(), dictionary.data.dict_id())
-        expected = (digest.hex(), self.tail.dictionary_id)
+        found = (len(data), dictionary.sha256.hex(), dictionary.data.dict_id())
+        expected = (size, digest.hex(), self.tail.dictionary_id)
         if found != expected:
             raise FormatError(
-                self.file, "SHA-256 and id of the dictionary", offset=offset, found=found, expected=expected
+                self.file,
+                "size, SHA-256 and id of the dictionary",
+                offset=offset,
+                found=found,
+                expected=expected,
             )
-        dictionary.keep()
         return dictionary
 
     # ---- structures of the file, each checked before it is believed
@@ -386,6 +401,17 @@ class Pack(Mapping[str, Entry]):
         Raises:
             FormatError: The pack is damaged here, or there is no such entry.
         """
+        item, offset = self.read_item(number)
+        return parse_entry(
+            item, frame_size=self.frame_size, content=self._content, file=self.file, offset=offset
+        )
+
+    def read_item(self, number: int) -> tuple[bytes, int]:
+        """Return the msgpack map of entry `number`, and the offset of its block's frame.
+
+        Raises:
+            FormatError: The pack is damaged here, or there is no such entry.
+        """
         tail = self.tail
         if not 0 <= number < tail.entry_count:
             raise FormatError(self.file, "entry number", found=number, expected=f"below {tail.entry_count}")
@@ -397,13 +423,8 @@ class Pack(Mapping[str, Entry]):
         if block is None:
             block = self.read_block(place, first, items)
             _BLOCKS.put((self._token, block_number), block, len(block))
-        return parse_entry(
-            item_of(block, item, count=items, file=self.file, offset=place.offset),
-            frame_size=tail.frame_size,
-            content=self._content,
-            file=self.file,
-            offset=place.offset,
-        )
+        item_bytes = item_of(block, item, count=items, file=self.file, offset=place.offset)
+        return item_bytes, place.offset
 
     def block_place(self, number: int) -> BlockPlace:
         """Return where the frame of an entry block lies, by the block table."""

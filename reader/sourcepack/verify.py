@@ -1,20 +1,24 @@
 """Verification of a whole pack: every byte, every checksum, every rule (SPEC.md, "Verification")."""
 
+import codecs
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, zip_longest
+
+import zstandard
 
 from .context import count_lines
 from .errors import FormatError, LimitExceeded, SourcepackError
 from .index import SLOT, parse_fan_out
 from .keys import Kind, hash_key, keys_of
 from .layout import CONTENT, DICTIONARY, FRAME_HEADER, MANIFEST, parse_frame_header
-from .manifest import EntryRecord
+from .manifest import EntryRecord, identity_of
 from .pack import Pack
 
 __all__ = ["verify"]
 
 _CHUNK = 1 << 20
+_FRAME_HEADER_MOST = 18
 
 
 def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterator[SourcepackError]:
@@ -68,7 +72,7 @@ def _check_sections(pack: Pack) -> None:
             what=f"section {id_}",
         )
     if DICTIONARY in pack.tail.sections:
-        pack.dictionary()
+        pack.read_dictionary()  # not the one that another pack had
     place = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size + pack.tail.attributes_length
     _ = pack.bundle
     for number in range(pack.tail.block_count):
@@ -85,6 +89,14 @@ def _check_sections(pack: Pack) -> None:
 
 
 def _check_records(pack: Pack, records: Sequence[EntryRecord]) -> None:
+    identity = identity_of(pack.bundle, (pack.read_item(number)[0] for number in range(len(pack))))
+    if identity != pack.bundle.identity:
+        raise FormatError(
+            pack.file, "content identity", found=pack.bundle.identity.hex(), expected=identity.hex()
+        )
+    positions = sorted(record.position for record in records if record.position is not None)
+    if positions and positions != list(range(sum(record.listed for record in records))):
+        raise FormatError(pack.file, "positions", found=positions, expected="each listed entry's, from 0")
     for before, record in pairwise(records):
         if before.name >= record.name:
             raise FormatError(
@@ -177,6 +189,21 @@ def _content_of(record: EntryRecord) -> tuple[object, ...]:
     return (record.frames, record.raw, record.size, record.lines, record.sha256, record.utf8)
 
 
+def _check_frame_header(pack: Pack, record: EntryRecord, offset: int) -> None:
+    """Check what decoding does not need: that libzstd had a checksum to check, and the dictionary's id."""
+    parameters = zstandard.get_frame_parameters(pack.source.read(offset, _FRAME_HEADER_MOST))
+    found = (parameters.has_checksum, parameters.dict_id)
+    if found != (True, pack.tail.dictionary_id):
+        raise FormatError(
+            pack.file,
+            "frame's checksum and dictionary id",
+            member=record.name,
+            offset=offset,
+            found=found,
+            expected=(True, pack.tail.dictionary_id),
+        )
+
+
 def _check_content(pack: Pack, record: EntryRecord) -> None:
     """Check a content's frames, and what its entry says of it, one frame at a time."""
     if record.raw:
@@ -186,6 +213,8 @@ def _check_content(pack: Pack, record: EntryRecord) -> None:
     digest = hashlib.sha256()
     newlines = 0
     data = b""
+    utf8 = True
+    decoder = codecs.getincrementaldecoder("utf-8")()
     for number, frame in enumerate(record.frames):
         if newlines != frame.newlines_before:
             raise FormatError(
@@ -196,10 +225,23 @@ def _check_content(pack: Pack, record: EntryRecord) -> None:
                 expected=newlines,
             )
         data = pack.read_frame(record, number)
+        if not record.raw:
+            _check_frame_header(pack, record, frame.offset)
+        utf8 = utf8 and _decodes(decoder, data, final=number + 1 == len(record.frames))
         digest.update(data)
         newlines += data.count(b"\n")
     lines = count_lines(newlines, record.size, ends_with_newline=data.endswith(b"\n"))
-    found = (digest.hexdigest(), lines)
-    expected = (record.sha256.hex(), record.lines)
+    expected = (digest.hexdigest(), lines, utf8)
+    found = (record.sha256.hex(), record.lines, record.utf8)
     if found != expected:
-        raise FormatError(pack.file, "SHA-256 and lines", member=record.name, found=found, expected=expected)
+        raise FormatError(
+            pack.file, "SHA-256, lines, UTF-8", member=record.name, found=found, expected=expected
+        )
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool) -> bool:
+    try:
+        decoder.decode(data, final)
+    except UnicodeDecodeError:
+        return False
+    return True
