@@ -561,3 +561,15 @@ def test_symbolic_opens_and_refuses_the_same_zips(
     except SourcepackError:
         ours = False
     assert ours == theirs
+
+
+def test_more_files_than_the_limit_are_refused() -> None:
+    """In the zip and in the manifest: a manifest can list a million files that are not there."""
+    many = build_bundle({f"files/{number}": b"" for number in range(5)}, {})
+    with pytest.raises(LimitExceeded, match=r"^<bytes>: the number of members is 6, over the limit of 5$"):
+        SourceBundle(many, limits=Limits(max_files=5))
+    listed = build_bundle({}, {"files": {f"files/{number}": {} for number in range(6)}})
+    message = r"^<bytes>: the number of files in the manifest is 6, over the limit of 5$"
+    with pytest.raises(LimitExceeded, match=message):
+        SourceBundle(listed, limits=Limits(max_files=5))
+    SourceBundle(listed, limits=Limits(max_files=6)).close()

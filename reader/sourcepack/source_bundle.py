@@ -75,12 +75,14 @@ class Limits:
         max_manifest_size: Uncompressed bytes of `manifest.json`.
         max_total_ratio: Uncompressed bytes of all members for each byte of the bundle; applied where
             the total is over 64 MiB.
+        max_files: Members of the zip, and files that the manifest lists.
     """
 
     max_file_size: int = 1 << 30
     max_total_size: int = 16 << 30
     max_manifest_size: int = 256 << 20
     max_total_ratio: int = 200
+    max_files: int = 500_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -141,7 +143,7 @@ class SourceBundle:
 
     Raises:
         FormatError: It is not a SourceBundle, or one that symbolic refuses.
-        LimitExceeded: Its manifest, or all its members together, are over a limit.
+        LimitExceeded: Its manifest, its number of files, or all members together are over a limit.
         OSError: The file cannot be opened.
     """
 
@@ -178,9 +180,11 @@ class SourceBundle:
         manifest = by_name.get(MANIFEST_NAME)
         if manifest is None:
             raise self._error("the zip has no manifest.json")
+        self._check_count("members", len(by_name))
         self._check_total(by_name.values())
         self.manifest = parse_manifest(self._read_manifest(manifest), file=self.file)
         listed = self.manifest.files
+        self._check_count("files in the manifest", len(listed))
         self.members = MappingProxyType(
             {
                 name: member
@@ -326,6 +330,10 @@ class SourceBundle:
             if not packed:
                 break
         return content.getvalue()
+
+    def _check_count(self, what: str, count: int) -> None:
+        if count > self._limits.max_files:
+            raise LimitExceeded(self.file, f"the number of {what}", count, self._limits.max_files)
 
     def _check_total(self, members: Iterable[Member]) -> None:
         total = sum(member.size for member in members if self._unreadable(member) is None)
