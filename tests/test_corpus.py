@@ -105,9 +105,8 @@ def test_an_odd_or_hostile_bundle_is_converted_or_refused_as_symbolic_does(
     except LimitExceeded:
         assert expected["symbolic"] == "opens"  # where symbolic has no limits, and we do
         assert path.stem in ("bomb-1gb-zeros", "manifest-million-files", "overlap-full", "overlap-fifield")
-    except FormatError as error:
+    except FormatError:
         assert expected["symbolic"] == "refuses"
-        assert "\n" not in str(error)
     else:
         assert expected["symbolic"] == "opens"
         target.unlink()

@@ -1,1 +1,13 @@
-"""Converter between SourceBundle zips and `.srcpack` files."""
+"""Converter between SourceBundle zips and `.srcpack` files.
+
+report = sourcepack_convert.convert("app.zip", "app.srcpack")
+sourcepack_convert.export("app.srcpack", "again.zip")
+"""
+
+from sourcepack.source_bundle import Limits
+
+from .convert import convert
+from .export import ExportReport, export
+from .report import ConversionReport
+
+__all__ = ["ConversionReport", "ExportReport", "Limits", "convert", "export"]

@@ -1,7 +1,7 @@
 """Output files that appear under their name whole, or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,19 +21,27 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
         OSError: It cannot be written, or renamed.
     """
     target = Path(path)
-    number, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", suffix=".tmp", dir=target.parent)
+    # The name is chosen here, before the file exists: wherever a signal arrives, it is known what to remove.
+    # 32 characters are 128 bytes at most, of the 255 that a name may have.
+    aside = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(number, "w+b") as out:
-            yield out, Path(name)
+        with open(aside, "x+b", opener=_open_private) as out:
+            yield out, aside
             out.flush()
             os.fsync(out.fileno())
             os.fchmod(out.fileno(), 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
+        os.replace(aside, target)
+    except BaseException as error:
         with suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(aside)
+        if isinstance(error, OSError) and error.filename == os.fspath(aside):
+            error.filename, error.filename2 = os.fspath(path), None  # a name that its caller knows
         raise
     _sync_folder(target.parent)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _umask() -> int:

@@ -58,8 +58,13 @@ __all__ = ["Pack", "SourceKind", "open_pack"]
 
 SourceKind: TypeAlias = Literal["mmap", "pread"]
 
-_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(8192)
-"""Entries by pack, kind and key, shared by all packs, so that 1,000 open packs keep no more than one."""
+_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(2 << 20)
+"""Entries by pack, kind and key, shared by all packs, so that 1,000 open packs keep no more than one.
+
+The limit is in bytes of msgpack, so that few large ones are kept; a small one counts as `_RECORD_COST`.
+"""
+
+_RECORD_COST = 256
 
 _BLOCKS: Generations[tuple[int, int], bytes] = Generations(4 << 20)
 """Decoded manifest blocks by pack and number; the limit is in bytes."""
@@ -223,9 +228,10 @@ class Pack(Mapping[str, Entry]):
             raise FormatError(self.file, f"this pack has no index of the kind {kind.name.lower()}")
         hashed = hash_key(tail.seed, kind, key)
         for number in find_entries(self.read_bucket(hashed.bucket(tail.bucket_count)), hashed.fingerprint):
-            record = self.read_record(number)
+            item, offset = self.read_item(number)
+            record = self._parse_entry(item, offset)
             if (kind, key) in keys_of(record):
-                _RECORDS.put((self._token, kind, key), record)
+                _RECORDS.put((self._token, kind, key), record, max(_RECORD_COST, len(item)))
                 return record
         return None
 
@@ -343,7 +349,7 @@ class Pack(Mapping[str, Entry]):
             raise FormatError(self.file, "this pack has no dictionary")
         section, size = self.tail.sections[DICTIONARY], self.tail.dictionary_size
         length = section.length - FRAME_HEADER.size
-        if not 0 < length <= frame_bound(MAX_DICTIONARY):
+        if length > frame_bound(MAX_DICTIONARY):
             raise LimitExceeded(self.file, "packed dictionary", length, frame_bound(MAX_DICTIONARY))
         offset = section.offset + FRAME_HEADER.size
         data = decode_block(
@@ -401,7 +407,9 @@ class Pack(Mapping[str, Entry]):
         Raises:
             FormatError: The pack is damaged here, or there is no such entry.
         """
-        item, offset = self.read_item(number)
+        return self._parse_entry(*self.read_item(number))
+
+    def _parse_entry(self, item: bytes, offset: int) -> EntryRecord:
         return parse_entry(
             item, frame_size=self.frame_size, content=self._content, file=self.file, offset=offset
         )
