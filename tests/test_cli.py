@@ -1,0 +1,812 @@
+"""The command line: what is printed where, exit codes, and that nothing hostile reaches a terminal."""
+
+import base64
+import hashlib
+import json
+import os
+import pty
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import sourcepack
+import sourcepack_convert
+from bundle_builder import ZipMember, build_bundle, build_zip
+from sourcepack import Pack
+from sourcepack_convert import cli
+from sourcepack_convert.convert import convert
+
+DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
+FILES = {
+    "files/app.js": b"minified()\n//# sourceMappingURL=app.js.map\n",
+    "files/app.js.map": b'{"version": 3}',
+    "files/blob": b"\xff\0\xfe",
+    "files/empty": b"",
+    "files/main.c": b"int main;\n",
+    "loose": b"not listed",
+}
+MANIFEST: dict[str, Any] = {
+    "files": {
+        "files/app.js": {"type": "minified_source", "url": "~/app.js", "headers": {"Debug-Id": DEBUG_ID}},
+        "files/app.js.map": {"type": "source_map", "url": "~/app.js.map", "headers": {"debug-id": DEBUG_ID}},
+        "files/blob": {},
+        "files/empty": {"type": "source", "url": "~/empty"},
+        "files/main.c": {"type": "source", "path": "C:\\src\\main.c", "Note": 1},
+    },
+    "source_links": {"/lib/*": "https://example.com/*"},
+    "release": "app@1",
+}
+COMMANDS = ["convert", "info", "ls", "cat", "find", "extract", "verify", "export"]
+HOSTILE = "\x1b]0;title\x07\x9b31m\u202egnp.[bold]x[red]\x7f\r\n"
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Return a function that runs one command in this process."""
+
+    def run_command(*args: object) -> Result:
+        capfdbinary.readouterr()
+        code = cli.run([str(arg) for arg in args])
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        return Result(code, captured.out.decode(), captured.err.decode())
+
+    return run_command
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "app.zip"
+    path.write_bytes(build_bundle(FILES, MANIFEST))
+    return path
+
+
+@pytest.fixture
+def pack(bundle: Path) -> Path:
+    path = bundle.with_suffix(".srcpack")
+    convert(bundle, path)
+    return path
+
+
+def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "sourcepack_convert", *map(str, args)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, **{**pipes, **options})
+
+
+def run_process(*args: object, **options: Any) -> Result:
+    process = start(*args, **options)
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+def damaged_bundle(tmp_path: Path, number: int = 1) -> Path:
+    names = [f"bad{at:03}" for at in range(number)]
+    manifest = {"files": {name: {"type": "source"} for name in [*names, "gone", "ok"]}}
+    members = [ZipMember(name=name, content=b"bad", crc=1) for name in names]
+    members += [
+        ZipMember(name="ok", content=b"ok"),
+        ZipMember(name="manifest.json", content=json.dumps(manifest).encode()),
+    ]
+    path = tmp_path / "damaged.zip"
+    path.write_bytes(build_zip(members))
+    return path
+
+
+def flip(path: Path, name: str) -> None:
+    """Damage the content of an entry in a pack."""
+    with sourcepack.open(path) as pack:
+        offset = pack[name].record.frames[0].offset
+    data = bytearray(path.read_bytes())
+    data[offset + 9] ^= 1
+    path.write_bytes(data)
+
+
+# ---- help, version, completion, usage
+
+
+def command_named(name: str) -> Any:
+    group: Any = typer.main.get_command(cli.app)
+    return group.commands[name]
+
+
+def test_these_are_the_commands(run: Run) -> None:
+    group: Any = typer.main.get_command(cli.app)
+    assert list(group.commands) == COMMANDS
+    result = run()
+    assert (result.code, result.err) == (0, "")
+    assert all(f" {name} " in result.out for name in COMMANDS)
+    assert "Exit codes" in result.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_json_and_examples_that_its_options_take(run: Run, name: str) -> None:
+    command = command_named(name)
+    assert any("--json" in param.opts for param in command.params)
+    assert all(param.help for param in command.params)
+    examples = re.findall(r"^ +sourcepack (.+)$", command.help, re.MULTILINE)
+    assert examples
+    for example in examples:
+        first, *args = shlex.split(re.split(" [|>] ", example)[0])
+        assert first == name
+        command.make_context(name, args)
+    result = run(name, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert "Examples:" in result.out
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"sourcepack {sourcepack.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [("sourcepack con", ["convert"]), ("sourcepack cat --type so", ["source", "source_map"])],
+)
+def test_shells_complete_commands_and_choices(words: str, completions: list[str]) -> None:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "_SOURCEPACK_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    command = [sys.executable, "-m", "sourcepack_convert"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+    assert output.split() == completions
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["\x1b[31m"], r"No such command '\\x1b\[31m'"),
+        (["ls"], "Missing argument"),
+        (["cat", "p"], "exactly one of NAME, --url, --path, --debug-id"),
+        (["cat", "p", "n", "--url", "u"], "exactly one of"),
+        (["cat", "p", "--debug-id", DEBUG_ID], "--debug-id and --type go together"),
+        (["cat", "p", "n", "--type", "source"], "--debug-id and --type go together"),
+        (["cat", "p", "--debug-id", DEBUG_ID, "--type", "wasm"], "wasm"),
+        (["find", "p"], "exactly one of --url, --path, --debug-id"),
+        (["find", "p", "--url", "u", "--type", "source"], "--type goes with --debug-id"),
+        (["find", "p", "--debug-id", "zz"], "invalid debug id 'zz'"),
+        (["verify", "p", "q", "--against", "z"], "--against takes one pack"),
+        (["extract", "p"], "--output"),
+        (["convert", "z", "--jobs", "0"], "--jobs"),
+        (["convert", "z", "--frame-size", "1x"], "'1x' is no number of bytes"),
+        (["convert", "z", "--preset", "best"], "preset is one of"),
+        (["convert", "z", "--level", "99"], "level is 1 to 22, not 99"),
+        (["convert", "z", "--dictionary", "2M"], "a dictionary has 1 to"),
+    ],
+)
+def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:
+    result = run(*args)
+    assert (result.code, result.out) == (2, "")
+    assert re.search(message, result.err)
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") <= 2
+
+
+# ---- convert
+
+
+def test_convert_writes_beside_the_zip_and_says_what_it_did(run: Run, bundle: Path) -> None:
+    result = run("convert", bundle)
+    pack = bundle.with_suffix(".srcpack")
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(
+        rf"{re.escape(str(pack))}: 6 files of \d+ B; zip .+, pack .+, ratio \d\.\d{{3}}; \d\.\d s\n",
+        result.out,
+    )
+    assert sorted(sourcepack.open(pack)) == sorted(FILES)
+
+
+def test_convert_adds_the_ending_to_a_name_without_zip(run: Run, bundle: Path) -> None:
+    bundle.rename(bundle.with_name("app.bundle"))
+    assert run("convert", bundle.with_name("app.bundle")).code == 0
+    assert bundle.with_name("app.bundle.srcpack").exists()
+
+
+def test_convert_takes_the_options_of_the_library(run: Run, bundle: Path) -> None:
+    output = bundle.with_name("out.srcpack")
+    args = ["--preset", "fast", "--level", 5, "--dictionary", "off", "--frame-size", "64K", "--raw", "*.map"]
+    args += ["--raw", "loose", "--jobs", 2, "--no-verify", "--json"]
+    result = run("convert", bundle, "-o", output, *args)
+    report = json.loads(result.out)
+    assert (report["preset"], report["level"], report["frame_size"], report["jobs"]) == ("fast", 5, 65536, 2)
+    assert (report["verified"], report["files"], report["damaged"]) == (False, 6, [])
+    assert report["sha256"] == sourcepack.open(output).sha256.hex()
+    assert report["source_sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    with sourcepack.open(output) as pack:
+        assert pack["loose"].raw
+        assert pack["files/app.js.map"].raw
+        assert pack.bundle.created_by["options"]["raw"] == ["*.map", "loose"]
+
+
+def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) -> None:
+    files = {f"{n}.js": f"function f{n}() {{ return {n} * {n}; }}\n".encode() * 9 for n in range(600)}
+    bundle = tmp_path / "many.zip"
+    bundle.write_bytes(build_bundle(files, {}))
+    assert json.loads(run("convert", bundle, "--dictionary", "8K", "--json").out)["dictionary_size"] <= 8192
+    with sourcepack.open(tmp_path / "many.srcpack") as pack:
+        (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
+    other = run("convert", bundle, "-o", tmp_path / "b", "--dictionary", tmp_path / "dictionary", "--json")
+    assert json.loads(other.out)["dictionary_size"] == (tmp_path / "dictionary").stat().st_size
+    assert run("convert", bundle, "-o", tmp_path / "c", "--dictionary", "none").err == (
+        "error: none: No such file or directory\n"
+    )
+
+
+def test_convert_refuses_an_output_that_exists_before_the_work(run: Run, pack: Path) -> None:
+    before = pack.read_bytes()
+    result = run("convert", "no-such.zip", "-o", pack)
+    assert result == (1, "", f"error: {pack}: it exists; --force replaces it\n")
+    assert pack.read_bytes() == before
+    assert run("convert", pack.with_suffix(".zip"), "--force").code == 0
+    assert run("convert", "x.zip", "-o", pack.parent, "--force").err.endswith("not a regular file\n")
+    assert run("convert", "x.zip", "-o", pack.parent / "no" / "x").err.endswith("no'\n")
+
+
+def test_convert_warns_of_damaged_members_and_exits_with_3(run: Run, tmp_path: Path) -> None:
+    bundle = damaged_bundle(tmp_path)
+    result = run("convert", bundle)
+    assert result.code == 3
+    assert "3 files of 2 B, 2 damaged" in result.out
+    lines = [
+        re.fullmatch(r"warning: (.+): '(.+)' cannot be read: .+", line) for line in result.err.splitlines()
+    ]
+    assert [line and line.groups() for line in lines] == [(str(bundle), "bad000"), (str(bundle), "gone")]
+    assert len(json.loads(run("convert", bundle, "--force", "--json").out)["damaged"]) == 2
+
+
+def test_thousands_of_warnings_are_cut_short(run: Run, tmp_path: Path) -> None:
+    lines = run("convert", damaged_bundle(tmp_path, 100)).err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "and 81 more"
+
+
+def test_convert_takes_limits(run: Run, bundle: Path) -> None:
+    result = run("convert", bundle, "--max-file-size", 20)
+    assert result.code == 3
+    assert "'files/app.js' cannot be read: its size is 43, over the limit of 20" in result.err
+    result = run("convert", bundle, "--force", "--max-manifest-size", "1K", "--max-total-size", 50)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert re.fullmatch(
+        rf"error: {bundle}: the size of all members is \d+, over the limit of 50\n", result.err
+    )
+
+
+def test_refused_bundle_is_one_line_and_no_pack(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"neither")
+    result = run("convert", tmp_path / "bad.zip")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith(f"error: {tmp_path / 'bad.zip'}: not a SourceBundle at offset 0")
+    assert os.listdir(tmp_path) == ["bad.zip"]
+
+
+# ---- info, ls
+
+
+def test_info_says_what_the_tail_and_the_attributes_say(run: Run, pack: Path) -> None:
+    facts = json.loads(run("info", pack, "--json").out)
+    with sourcepack.open(pack) as opened:
+        assert facts["sha256"] == opened.sha256.hex()
+        assert facts["identity"] == opened.bundle.identity.hex()
+        assert facts["size"] == pack.stat().st_size
+        assert list(facts["sections"]) == ["content", "manifest", "index"]
+    assert facts["format"] == "1.0"
+    assert (facts["files"], facts["damaged"], facts["content_count"]) == (6, 0, 5)
+    assert facts["attributes"] == {"release": "app@1"}
+    assert facts["source_links"] == {"/lib/*": "https://example.com/*"}
+    assert facts["dictionary"] is None
+    assert facts["source"]["size"] == pack.with_suffix(".zip").stat().st_size
+    assert facts["created_by"]["options"]["preset"] == "balanced"
+    assert facts["key_kinds"] == ["name", "path", "url", "debug_id"]
+    lines = run("info", pack).out
+    for expected in (
+        facts["sha256"],
+        "source links          1\n",
+        "attribute release     app@1\n",
+        "6, 80 bytes",
+    ):
+        assert expected in lines
+
+
+def test_ls_lists_names_in_order_below_a_prefix(run: Run, pack: Path) -> None:
+    assert run("ls", pack) == (0, "".join(f"{name}\n" for name in sorted(FILES)), "")
+    assert run("ls", pack, "files/app").out == "files/app.js\nfiles/app.js.map\n"
+    assert run("ls", pack, "no/") == (1, "", f"error: {pack}: no entry whose name begins with 'no/'\n")
+
+
+def test_ls_long_says_type_sizes_lines_debug_id_and_place(run: Run, pack: Path) -> None:
+    lines = run("ls", pack, "--long").out.splitlines()
+    assert lines[0].split() == ["minified_source", "43", "43", "2", DEBUG_ID, "files/app.js", "~/app.js"]
+    assert lines[4].split()[-2:] == ["files/main.c", "C:\\src\\main.c"]
+    assert lines[5].endswith("loose  (not in the manifest)")
+
+
+def test_ls_json_is_one_object_a_line(run: Run, pack: Path) -> None:
+    entries = [json.loads(line) for line in run("ls", pack, "--json").out.splitlines()]
+    assert [entry["name"] for entry in entries] == sorted(FILES)
+    first = entries[0]
+    assert first["sha256"] == hashlib.sha256(FILES["files/app.js"]).hexdigest()
+    assert (first["debug_id"], first["source_mapping_url"]) == (DEBUG_ID, "app.js.map")
+    assert first["headers"] == {"Debug-Id": DEBUG_ID}
+    assert entries[4]["extra"] == '{"Note":1}'
+    assert [entry["listed"] for entry in entries] == [True] * 5 + [False]
+
+
+def test_damaged_members_are_marked(run: Run, tmp_path: Path) -> None:
+    convert(damaged_bundle(tmp_path), tmp_path / "d.srcpack")
+    assert re.search(r"bad000  \(damaged: .*CRC.*\)\n", run("ls", tmp_path / "d.srcpack", "-l").out)
+    assert json.loads(run("ls", tmp_path / "d.srcpack", "--json").out.splitlines()[0])["damage"]
+    assert "2 damaged" in run("info", tmp_path / "d.srcpack").out
+
+
+# ---- cat, find
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [
+        (["files/blob"], "files/blob"),
+        (["files/empty"], "files/empty"),
+        (["--url", "~/app.js"], "files/app.js"),
+        (["--path", "C:/src/main.c"], "files/main.c"),
+        (["--debug-id", DEBUG_ID.replace("-", "").upper(), "--type", "source_map"], "files/app.js.map"),
+    ],
+)
+def test_cat_writes_the_bytes_and_nothing_else(
+    pack: Path, selector: list[str], name: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.run(["cat", str(pack), *selector]) == 0
+    sys.stdout.flush()
+    assert capfdbinary.readouterr() == (FILES[name], b"")
+
+
+def test_cat_json_has_text_or_base64(run: Run, pack: Path) -> None:
+    text = json.loads(run("cat", pack, "files/main.c", "--json").out)
+    assert text == {
+        "name": "files/main.c",
+        "size": 10,
+        "sha256": hashlib.sha256(FILES["files/main.c"]).hexdigest(),
+        "encoding": "utf-8",
+        "content": "int main;\n",
+    }
+    blob = json.loads(run("cat", pack, "files/blob", "--json").out)
+    assert blob["encoding"] == "base64"
+    assert base64.b64decode(blob["content"]) == FILES["files/blob"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        (["files/none"], "no entry 'files/none'"),
+        (["--url", "~/none"], "no entry has the URL '~/none'"),
+        (["--path", "none"], "no entry has the path 'none'"),
+        (
+            ["--debug-id", DEBUG_ID, "--type", "source"],
+            f"no entry has the debug id {DEBUG_ID} and the type source",
+        ),
+        (
+            ["--path", "/lib/x.c"],
+            "the path '/lib/x.c' is not in it, but has a source link: https://example.com/x.c",
+        ),
+    ],
+)
+def test_cat_of_what_is_not_there_is_a_line_on_stderr(
+    run: Run, pack: Path, selector: list[str], message: str
+) -> None:
+    assert run("cat", pack, *selector) == (1, "", f"error: {pack}: {message}\n")
+
+
+def test_cat_of_a_damaged_member_says_why(run: Run, tmp_path: Path, pack: Path) -> None:
+    convert(damaged_bundle(tmp_path), tmp_path / "d.srcpack")
+    result = run("cat", tmp_path / "d.srcpack", "bad000")
+    assert (result.code, result.out) == (1, "")
+    assert re.fullmatch(r"error: .*d\.srcpack: 'bad000' cannot be read: .*CRC.*\n", result.err)
+    flip(pack, "files/main.c")
+    result = run("cat", pack, "files/main.c")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"error: {pack}: 'files/main.c': ")
+
+
+def test_find_tells_packs_and_members(run: Run, pack: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.srcpack"
+    convert(build_bundle({"x": b"x"}, {"files": {"x": {"url": "~/app.js"}}}), other)
+    assert run("find", pack, other, "--url", "~/app.js") == (0, f"{pack}: files/app.js\n{other}: x\n", "")
+    found = run("find", other, pack, "--debug-id", DEBUG_ID)
+    assert found == (0, f"{pack}: files/app.js\n{pack}: files/app.js.map\n", "")
+    assert (
+        run("find", pack, "--debug-id", DEBUG_ID, "--type", "source_map").out == f"{pack}: files/app.js.map\n"
+    )
+    assert run("find", pack, "--path", "/lib/y") == (0, f"{pack}: source link https://example.com/y\n", "")
+    assert run("find", pack, other, "--url", "none") == (1, "", "")
+    assert json.loads(run("find", pack, "--path", "/lib/y", "--json").out) == {
+        "pack": str(pack),
+        "source_link": "https://example.com/y",
+    }
+    hit = json.loads(run("find", other, "--url", "~/app.js", "--json").out)
+    assert (hit["pack"], hit["name"], hit["type"]) == (str(other), "x", "source")
+
+
+def test_find_goes_on_after_a_pack_that_cannot_be_read(run: Run, pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"no pack")
+    result = run("find", tmp_path / "none", tmp_path / "bad", pack, "--url", "~/app.js")
+    assert (result.code, result.out) == (3, f"{pack}: files/app.js\n")
+    assert len(result.err.splitlines()) == 2
+    assert result.err.startswith(
+        f"error: {tmp_path / 'none'}: No such file or directory\nerror: {tmp_path / 'bad'}: "
+    )
+    assert run("find", tmp_path / "bad", pack, "--url", "none").code == 1
+
+
+# ---- extract, export
+
+
+def test_extract_writes_files_and_tells_changed_names(run: Run, tmp_path: Path) -> None:
+    convert(build_bundle({"../up": b"1", "a": b"2"}, {}), tmp_path / "p.srcpack")
+    result = run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "out")
+    assert result == (
+        0,
+        f"{tmp_path / 'out'}: 2 files of 2 B\n",
+        f"warning: {tmp_path / 'p.srcpack'}: '../up' goes to '%2E%2E/up'\n",
+    )
+    assert (tmp_path / "out" / "%2E%2E" / "up").read_bytes() == b"1"
+    result = run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "out", "a", "--json")
+    assert result.code == 1
+    assert json.loads(result.out)["problems"] == [{"member": "a", "reason": "a: File exists"}]
+    assert run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "out", "a", "--force").code == 0
+    assert run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "new", "b").code == 1
+
+
+def test_extract_of_a_damaged_member_exits_with_3(run: Run, tmp_path: Path) -> None:
+    convert(damaged_bundle(tmp_path), tmp_path / "d.srcpack")
+    result = run("extract", tmp_path / "d.srcpack", "-o", tmp_path / "out")
+    assert (result.code, len(result.err.splitlines())) == (3, 2)
+    assert os.listdir(tmp_path / "out") == ["ok"]
+
+
+def test_export_gives_the_bundle_back(run: Run, pack: Path, tmp_path: Path) -> None:
+    result = run("export", pack, "-o", tmp_path / "out.zip")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"{tmp_path / 'out.zip'}: 6 files of 80 B; pack ")
+    assert run("verify", pack, "--against", tmp_path / "out.zip").code == 0
+    assert run("export", pack, "-o", tmp_path / "out.zip").code == 1
+    assert json.loads(run("export", pack, "-o", tmp_path / "out.zip", "--force", "--stored", "--json").out)[
+        "stored"
+    ]
+
+
+def test_export_of_damaged_members_exits_with_3(run: Run, tmp_path: Path) -> None:
+    convert(damaged_bundle(tmp_path), tmp_path / "d.srcpack")
+    result = run("export", tmp_path / "d.srcpack", "-o", tmp_path / "out.zip")
+    assert result.code == 3
+    assert "'bad000' is left out: " in result.err
+    assert run("verify", tmp_path / "d.srcpack", "--against", tmp_path / "out.zip").code == 0
+
+
+# ---- verify
+
+
+def test_verify_says_ok_or_what_is_wrong(run: Run, pack: Path, bundle: Path) -> None:
+    assert run("verify", pack) == (0, f"{pack}: ok, 6 files of 80 B\n", "")
+    assert run("verify", pack, "--against", bundle) == (
+        0,
+        f"{pack}: ok, 6 files of 80 B, equal to {bundle}\n",
+        "",
+    )
+    verdict = json.loads(run("verify", pack, "--json").out)
+    assert verdict == {
+        "pack": str(pack),
+        "ok": True,
+        "files": 6,
+        "damaged": 0,
+        "total_size": 80,
+        "problems": [],
+    }
+
+
+def test_verify_goes_through_all_packs_and_fails_if_one_is_bad(run: Run, pack: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.srcpack"
+    bad.write_bytes(pack.read_bytes())
+    flip(bad, "files/main.c")
+    result = run("verify", bad, tmp_path / "none", pack)
+    first, second, third = result.out.splitlines()
+    assert result.code == 1
+    assert first.startswith(f"{bad}: SHA-256 of all before the tail")
+    assert second == f"{tmp_path / 'none'}: No such file or directory"
+    assert third == f"{pack}: ok, 6 files of 80 B"
+    assert not json.loads(run("verify", bad, "--json").out)["ok"]
+
+
+def changed(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> bytes:
+    manifest, files = json.loads(json.dumps(MANIFEST)), dict(FILES)
+    change(manifest, files)
+    return build_bundle(files, manifest)
+
+
+def set_file(name: str, key: str, value: object) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    return lambda manifest, _: manifest["files"][name].__setitem__(key, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda _, files: files.__setitem__("loose", b"not lis7ed"),
+            "'loose': content differs from the bundle's",
+        ),
+        (
+            lambda _, files: files.__setitem__("loose", b"not listed!"),
+            "'loose': size of the content: found 10",
+        ),
+        (lambda _, files: files.__setitem__("more", b""), "no entry 'more'"),
+        (lambda _, files: files.pop("loose"), "'loose': an entry that is not in the bundle"),
+        (lambda _, files: files.pop("files/blob"), "'files/blob': readable, though not in the bundle"),
+        (lambda m, _: m["files"].pop("files/main.c"), "'files/main.c': listed, though the bundle's"),
+        (
+            lambda m, _: m["files"].__setitem__("loose", {}),
+            "'loose': missing, or not as a file that the manifest",
+        ),
+        (
+            lambda m, _: m["files"].__setitem__("files/app.js", m["files"].pop("files/app.js")),
+            "the order of the",
+        ),
+        (lambda m, _: m.__setitem__("release", "app@2"), "attributes differs from the bundle's: found"),
+        (lambda m, _: m.pop("source_links"), "source_links differs from the bundle's"),
+        (
+            set_file("files/app.js", "url", "~/b"),
+            "'files/app.js': url differs from the bundle's: found '~/app.js'",
+        ),
+        (set_file("files/app.js", "type", "source"), "'files/app.js': type differs"),
+        (set_file("files/blob", "type", None), "'files/blob': type_is_null differs"),
+        (set_file("files/blob", "path", ""), "'files/blob': path differs"),
+        (set_file("files/blob", "headers", {}), "'files/blob': headers differs"),
+        (set_file("files/main.c", "Note", 2), "'files/main.c': extra differs"),
+    ],
+)
+def test_verify_against_finds_every_difference(
+    run: Run, pack: Path, tmp_path: Path, change: Any, message: str
+) -> None:
+    other = tmp_path / "other.zip"
+    other.write_bytes(changed(change))
+    result = run("verify", pack, "--against", other)
+    assert (result.code, result.err) == (1, "")
+    assert message in result.out
+
+
+def test_verify_against_finds_a_member_that_the_pack_calls_damaged(run: Run, bundle: Path) -> None:
+    assert run("convert", bundle, "--max-file-size", 20).code == 3
+    result = run("verify", bundle.with_suffix(".srcpack"), "--against", bundle)
+    assert result.code == 1
+    assert "'files/app.js': not readable, though in the bundle" in result.out
+    assert run("verify", bundle.with_suffix(".srcpack"), "--against", bundle, "--max-file-size", 20).code == 0
+
+
+def test_verify_against_asks_every_key(
+    run: Run, pack: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pack, "by_url", lambda self, _: self["loose"])
+    monkeypatch.setattr(Pack, "by_path", lambda *_: None)
+    monkeypatch.setattr(Pack, "by_debug_id", lambda self, *_: self["files/app.js"])
+    lines = run("verify", pack, "--against", bundle).out.splitlines()
+    assert [line.partition(f"{pack}: ")[2] for line in lines] == [
+        "lookup of path 'C:/src/main.c': found None, expected 'files/main.c'",
+        "lookup of URL '~/app.js': found 'loose', expected 'files/app.js'",
+        "lookup of URL '~/app.js.map': found 'loose', expected 'files/app.js.map'",
+        "lookup of URL '~/empty': found 'loose', expected 'files/empty'",
+        f"lookup of debug id {DEBUG_ID} source_map: found 'files/app.js', expected 'files/app.js.map'",
+    ]
+
+
+def test_verify_against_knows_the_winners(run: Run, tmp_path: Path) -> None:
+    twins = {"url": "u", "path": "p/q", "type": "source", "headers": {"debug-id": DEBUG_ID}}
+    files = {name: {**twins} for name in ("z", "b", "\U0001f600", "\uffee", "B")}
+    files["b"]["path"] = "p\\q"
+    files["B"]["headers"] = {"debug-id": "invalid", "DEBUG-ID": DEBUG_ID}
+    bundle = tmp_path / "twins.zip"
+    bundle.write_bytes(build_bundle({name: name.encode() for name in files}, {"files": files}))
+    assert run("convert", bundle).code == 0
+    result = run("verify", bundle.with_suffix(".srcpack"), "--against", bundle)
+    assert (result.code, result.err) == (0, "")
+
+
+# ---- what reaches the terminal
+
+
+def assert_harmless(text: str) -> None:
+    assert all(char.isprintable() for line in text.split("\n") for char in line), ascii(text)
+
+
+def test_no_control_character_of_a_name_reaches_the_terminal(run: Run, tmp_path: Path) -> None:
+    manifest = {
+        "files": {
+            HOSTILE: {"type": "source", "url": HOSTILE, "headers": {"debug-id": DEBUG_ID}},
+            f"{HOSTILE}gone": {"path": HOSTILE},
+        },
+        "source_links": {"x*": HOSTILE},
+        HOSTILE: HOSTILE,
+    }
+    bundle = tmp_path / f"{HOSTILE}.zip"
+    bundle.write_bytes(build_bundle({HOSTILE: b"content"}, manifest))
+    pack = bundle.with_suffix(".srcpack")
+    out = tmp_path / HOSTILE
+    commands: Sequence[Sequence[object]] = [
+        ("convert", bundle),
+        ("convert", bundle),
+        ("info", pack),
+        ("ls", pack),
+        ("ls", pack, "-l"),
+        ("cat", pack, HOSTILE + "x"),
+        ("cat", pack, f"{HOSTILE}gone"),
+        ("cat", pack, "--path", "xx"),
+        ("cat", pack, "--path", HOSTILE + "x"),
+        ("find", pack, f"{pack}x", "--url", HOSTILE),
+        ("find", pack, "--path", "xx"),
+        ("extract", pack, "-o", out),
+        ("extract", pack, "-o", out),
+        ("verify", pack, "--against", bundle),
+        ("export", pack, "-o", f"{out}.again"),
+        ("ls", pack, HOSTILE + "x"),
+        ("ls", pack, f"--{HOSTILE}"),
+        (HOSTILE,),
+    ]
+    for command in commands:
+        result = run(*command)
+        assert result.out + result.err
+        assert_harmless(result.out)
+        assert_harmless(result.err)
+        if command[0] not in ("export", "cat", "extract", HOSTILE):
+            with_json = run(*command, "--json", *["--force"] * (command[0] == "convert"))
+            assert with_json.out.isascii()
+            assert_harmless(with_json.out)
+    assert "[bold]x[red]" in run("ls", pack).out
+    assert json.loads(run("ls", pack, "--json").out.splitlines()[0])["name"] == HOSTILE
+    assert run("cat", pack, HOSTILE).out == "content"
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end(run: Run, pack: Path) -> None:
+    result = run("cat", pack, "x" * 100_000)
+    assert len(result.err) < 700
+    assert result.err.startswith(f"error: {pack}: no entry 'xxx")
+    assert result.err.endswith("xxx'\n")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (999_499, "999 kB"), (999_500, "1 MB")],
+)
+def test_sizes_are_told_in_three_digits(size: int, text: str) -> None:
+    assert cli._size(size) == text
+
+
+# ---- as a process
+
+
+def test_bytes_and_exit_code_of_a_process(pack: Path) -> None:
+    process = start("cat", pack, "files/blob")
+    assert process.communicate() == (FILES["files/blob"], b"")
+    assert process.returncode == 0
+    assert run_process("cat", pack, "none").code == 1
+    assert run_process("cat").code == 2
+
+
+@pytest.mark.parametrize("command", [["ls"], ["ls", "--long"], ["ls", "--json"]])
+def test_nobody_reading_ends_it_quietly(tmp_path: Path, command: list[str]) -> None:
+    pack = tmp_path / "many.srcpack"
+    convert(build_bundle({f"{number:09}" * 10: b"" for number in range(3000)}, {}), pack, preset="fast")
+    process = start(command[0], pack, *command[1:])
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_full_output_is_an_error(pack: Path) -> None:
+    for command in (["info", pack], ["cat", pack, "files/main.c"]):
+        with open("/dev/full", "wb") as full:
+            result = run_process(*command, stdout=full)
+        assert result == (1, "", "error: <stdout>: No space left on device\n")
+
+
+def test_closed_output_is_an_error(pack: Path) -> None:
+    shell = 'exec "$0" -m sourcepack_convert ls "$1" >&-'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        ["sh", "-c", shell, sys.executable, pack],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (1, "error: <stdout>: it is closed\n")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_leaves_no_file_and_the_old_pack(tmp_path: Path, name: str, code: int, jobs: int) -> None:
+    noise = random.Random(1)
+    files = {f"{number}": noise.randbytes(1_000_000).hex().encode() for number in range(8)}
+    bundle, pack = tmp_path / "slow.zip", tmp_path / "slow.srcpack"
+    bundle.write_bytes(build_bundle(files, {}, stored=True))
+    pack.write_bytes(b"old")
+    # A shell starts what is in the background with SIGINT ignored, and so it would stay.
+    process = start(
+        "convert", bundle, "--force", "--level", 22, "--dictionary", "off", "--jobs", jobs,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*.tmp")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, b"")
+    assert err in (b"", b"error: interrupted\n")
+    assert sorted(os.listdir(tmp_path)) == ["slow.srcpack", "slow.zip"]
+    assert pack.read_bytes() == b"old"
+
+
+def test_full_disk_names_the_pack_and_leaves_no_file(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    noise = random.Random(1).randbytes(200_000)
+    (tmp_path / "a.zip").write_bytes(build_bundle({"a": noise}, {}, stored=True))
+    result = run_process(
+        "convert",
+        tmp_path / "a.zip",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+    )
+    assert result == (1, "", f"error: {tmp_path / 'a.srcpack'}: File too large\n")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_progress_is_drawn_on_a_terminal_only(bundle: Path) -> None:
+    assert run_process("convert", bundle).err == ""
+    leader, follower = pty.openpty()
+    process = start("convert", bundle, "--force", stderr=follower)
+    out, _ = process.communicate(timeout=60)
+    os.close(follower)
+    drawn = os.read(leader, 65536)
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"ing" in drawn
+    assert out.startswith(bytes(bundle.with_suffix(".srcpack")))
+
+
+def test_the_public_api_needs_no_command_line() -> None:
+    assert sourcepack_convert.__all__ == sorted(sourcepack_convert.__all__)
+    program = (
+        "import sys, sourcepack_convert; sourcepack_convert.convert, sourcepack_convert.export;"
+        "assert not {'typer', 'rich'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
