@@ -296,6 +296,9 @@ def test_convert_takes_limits(run: Run, bundle: Path) -> None:
     assert re.fullmatch(
         rf"error: {bundle}: the size of all members is \d+, over the limit of 50\n", result.err
     )
+    result = run("convert", bundle, "--force", "--max-files", 1)
+    assert result.code == 1
+    assert "over the limit of 1\n" in result.err
 
 
 def test_refused_bundle_is_one_line_and_no_pack(run: Run, tmp_path: Path) -> None:

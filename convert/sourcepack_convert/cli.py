@@ -340,6 +340,9 @@ MaxTotalRatio: TypeAlias = Annotated[
         min=1, help="A bundle that unpacks to more than so many times its size, and 64 MiB, is refused."
     ),
 ]
+MaxFiles: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="A bundle with more members, or that lists more files, is refused.")
+]
 
 app = typer.Typer(
     name="sourcepack",
@@ -409,6 +412,7 @@ def convert(
     max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
     max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
     max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
+    max_files: MaxFiles = DEFAULT_LIMITS.max_files,
     as_json: JsonOption = False,
 ) -> int:
     """Convert a SourceBundle zip into a pack.
@@ -428,6 +432,7 @@ def convert(
         max_total_size=max_total_size,
         max_manifest_size=max_manifest_size,
         max_total_ratio=max_total_ratio,
+        max_files=max_files,
     )
     choice = _dictionary(dictionary)
     with _about(output), _progress() as progress:
@@ -651,6 +656,7 @@ def verify(
     max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
     max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
     max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
+    max_files: MaxFiles = DEFAULT_LIMITS.max_files,
     as_json: JsonLinesOption = False,
 ) -> int:
     """Check every checksum, every SHA-256 and every rule of the format.
@@ -668,6 +674,7 @@ def verify(
         max_total_size=max_total_size,
         max_manifest_size=max_manifest_size,
         max_total_ratio=max_total_ratio,
+        max_files=max_files,
     )
     code = 0
     with ExitStack() as stack:
