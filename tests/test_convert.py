@@ -153,6 +153,16 @@ def test_raw_patterns_choose_what_is_stored_as_it_is(tmp_path: Path) -> None:
     assert raw == [f"{number:03}" for number in (*range(10), *range(295, 300))]
 
 
+def test_a_content_is_raw_if_one_of_its_names_is_to_be(tmp_path: Path) -> None:
+    files = {"a.js": words(1, 3000), "b.bin": words(1, 3000), "c.js": words(2, 3000)}
+    convert(
+        build_bundle(files, {"files": {name: {} for name in files}}), tmp_path / "a.srcpack", raw=["*.bin"]
+    )
+    pack = sourcepack.open(tmp_path / "a.srcpack")
+    assert [entry.raw for entry in pack.entries()] == [True, True, False]
+    assert pack.tail.content_count == 2
+
+
 def test_contents_that_do_not_shrink_are_stored_raw(tmp_path: Path) -> None:
     noise = hashlib.shake_256(b"noise").digest(100_000)
     bundle = build_bundle(

@@ -193,6 +193,11 @@ class _Conversion:
         listed = list(bundle.manifest.files)
         self._positions = {name: at for at, name in enumerate(listed)} if listed != sorted(listed) else {}
         self._places: dict[bytes, tuple[tuple[FrameRecord, ...], bool]] = {}
+        members = bundle.members.values()
+        # Equal contents are stored once: raw, if one of their names is to be. Nearly always these are equal.
+        self._raw = {(member.crc, member.size) for member in members if self._is_raw(member.name)}
+        self._total = sum(member.size for member in members)
+        self._done = 0
 
     def write(self, out: BinaryIO, *, source: dict[str, Any]) -> Tail:
         options, manifest = self._options, self._bundle.manifest
@@ -201,6 +206,7 @@ class _Conversion:
         compression = Compression(options.level or 1, dictionary)
         for digest, content in _compressed(self._contents(), compression, options.frame_size, self._jobs):
             self._places[digest] = (writer.write_content(content), content.is_raw)
+            self._advance(len(content.data))
         self.records = [self._record(name) for name in self._names]
         return writer.finish(
             self.records,
@@ -235,24 +241,28 @@ class _Conversion:
     def _contents(self) -> Iterator[tuple[bytes, Content]]:
         """Read the members one by one and yield each distinct content once, with its SHA-256."""
         seen: set[bytes] = set()
-        total = sum(member.size for member in self._bundle.members.values())
-        done = 0
         for name in self._names:
             try:
                 data = self._bundle.read(name)
             except DamagedMember as error:
                 self.damaged[name] = error.reason
+                self._advance(self._bundle.members[name].size if name in self._bundle.members else 0)
                 continue
             info = self._bundle.manifest.files.get(name)
             headers = dict(info.headers or ()) if info else {}
             facts = self._facts[name] = facts_of(data, info.type if info else None, headers)
-            done += len(data)
-            if self._progress is not None:
-                self._progress(done, total)
-            if data and facts.sha256 not in seen:
-                seen.add(facts.sha256)
-                parts = -(-len(data) // self._options.frame_size)
-                yield facts.sha256, Content(data, parts, keep_raw=self._is_raw(name))
+            if not data or facts.sha256 in seen:
+                self._advance(len(data))
+                continue
+            seen.add(facts.sha256)
+            member = self._bundle.members[name]
+            parts = -(-len(data) // self._options.frame_size)
+            yield facts.sha256, Content(data, parts, keep_raw=(member.crc, member.size) in self._raw)
+
+    def _advance(self, size: int) -> None:
+        self._done += size
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
     def _record(self, name: str) -> EntryRecord:
         info = self._bundle.manifest.files.get(name)
