@@ -91,8 +91,9 @@ def pack(bundle: Path) -> Path:
 def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "sourcepack_convert", *map(str, args)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=environment, **{**pipes, **options})
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process: subprocess.Popen[bytes] = subprocess.Popen(command, env=environment, **{**pipes, **options})
+    return process
 
 
 def run_process(*args: object, **options: Any) -> Result:

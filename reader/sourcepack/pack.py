@@ -473,8 +473,11 @@ class Pack(Mapping[str, Entry]):
     # ---- identity
 
     # A mapping of thousands of files is not compared file by file: a pack is equal to itself.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __repr__(self) -> str:
         return f"<Pack {self.file!r}: {len(self)} entries>"
