@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sourcepack.errors import LimitExceeded
 from sourcepack.source_links import SourceLink, SourceLinks
 
 
@@ -89,3 +90,12 @@ def test_links_resolve_as_by_trying_every_pattern_in_turn(mapping: dict[str, str
                 expected = url.replace("*", "")
             break
     assert SourceLinks(mapping).resolve(path) == expected
+
+
+def test_a_url_is_not_blown_up_by_its_stars() -> None:
+    """A few kilobytes of manifest must not give gigabytes of URL."""
+    links = SourceLinks({"*": "*" * 10_000}, file="a.srcpack")
+    assert links.resolve("x" * 100) == "x" * 1_000_000
+    message = r"^a\.srcpack: URL of a source link is 2,010,000, over the limit of 1,048,576$"
+    with pytest.raises(LimitExceeded, match=message):
+        links.resolve("x" * 200)

@@ -13,8 +13,8 @@ class Generations(Generic[K, V]):
     """A cache in two generations, each of at most `limit` cost; what is used survives.
 
     A value goes into the young generation. When that is full it becomes the old one, and the old one
-    is dropped; a hit in the old one brings the value into the young one. So at most twice `limit` is
-    kept, and what was not used since the last change goes.
+    is dropped; a hit in the old one brings the value into the young one, at the old one's mean cost. So
+    about twice `limit` is kept at most, and what was not used since the last change but one goes.
 
     It is correct without a lock because each step is one operation on a dict, and since the worst that
     two threads can do to each other is to lose a value, or to count a cost twice.
@@ -23,28 +23,33 @@ class Generations(Generic[K, V]):
         young: The young generation, for a reader to which a call is too slow; read it only.
     """
 
-    __slots__ = ("_cost", "_limit", "_old", "young")
+    __slots__ = ("_cost", "_limit", "_old", "_old_mean", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._cost = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all values."""
         self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
+        self._cost = self._old_mean = 0.0
 
     def get(self, key: K) -> V | None:
         """Return the value kept for the key, or None."""
         value = self.young.get(key)
         if value is None and (value := self._old.get(key)) is not None:
-            self.young[key] = value
+            self.put(key, value, self._old_mean)
         return value
 
-    def put(self, key: K, value: V, cost: int = 1) -> None:
+    def put(self, key: K, value: V, cost: float = 1) -> None:
         """Keep a value; `cost` is in the unit of the limit."""
-        if self._cost + cost > self._limit:
-            self._old, self.young, self._cost = self.young, {}, 0
+        if self._cost + cost > self._limit and self.young:
+            self._old, self._old_mean = self.young, self._cost / len(self.young)
+            self.young, self._cost = {}, 0.0
         self.young[key] = value
         self._cost += cost
 
-    def clear(self) -> None:
-        """Drop all values."""
-        self._old, self.young, self._cost = {}, {}, 0
+    def __len__(self) -> int:
+        """Return how many values are kept."""
+        return len(self.young.keys() | self._old.keys())

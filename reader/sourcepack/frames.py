@@ -13,10 +13,12 @@ import zstandard
 from .cache import Generations
 from .errors import FormatError, LimitExceeded
 
-__all__ = ["DECOMPRESSORS", "Decompressors", "Dictionary", "content_size", "decode_block"]
+__all__ = ["CHECKSUM_FLAG", "DECOMPRESSORS", "Decompressors", "Dictionary", "content_size", "decode_block"]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_CHECKSUM_FLAG = 0x04
+CHECKSUM_FLAG = 0x04
+"""Set in the fifth byte of a zstd frame that ends with a checksum."""
+
 _SMALLEST_FRAME = 4 + 2 + 3 + 4
 
 _DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(12)
@@ -111,7 +113,7 @@ def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int)
         LimitExceeded: Its header claims more than `limit`.
     """
     size = content_size(frame)
-    if size < 1 or len(frame) < _SMALLEST_FRAME or not frame[4] & _CHECKSUM_FLAG:
+    if size < 1 or len(frame) < _SMALLEST_FRAME or not frame[4] & CHECKSUM_FLAG:
         raise FormatError(
             file,
             f"{what}: frame",

@@ -327,14 +327,28 @@ def parse_attributes(data: bytes, *, file: str, offset: int) -> Attributes:
     links = fields.get("source_links")
     for key, value in (("attributes", fields["attributes"]), ("source_links", links or {})):
         _check_strings(key, value, where)
+    source, created_by = fields["source"], fields["created_by"]
+    if type(source.get("sha256")) is not bytes or type(source.get("size")) is not int:
+        raise where.wrong("source", "other types", "sha256 (bytes) and size (int)")
+    options = created_by.get("options")
+    if type(options) is not dict or not all(map(_is_flat, (*source.values(), *options.values()))):
+        raise where.wrong("source, created_by", "nested values", "options, and values that are flat")
+    if any(type(value) is not str for key, value in created_by.items() if key != "options"):
+        raise where.wrong("created_by", "other types", "str, beside options")
     return Attributes(
         fields["attributes"],
         links,
         fields["has_files"],
         fields["identity"],
-        fields["source"],
-        fields["created_by"],
+        source,
+        created_by,
     )
+
+
+def _is_flat(value: object) -> bool:
+    """Return whether a value can be shown without going deep: a scalar, or a list of them."""
+    scalar = (type(None), bool, int, float, str, bytes)
+    return type(value) in scalar or (type(value) is list and all(type(each) in scalar for each in value))
 
 
 # ---- msgpack maps

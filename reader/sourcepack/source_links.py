@@ -6,7 +6,11 @@ Rule source: symbolic a5980e8 `symbolic-common/src/sourcelinks.rs` (`SourceLinkM
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .errors import LimitExceeded
+
 __all__ = ["SourceLink", "SourceLinks"]
+
+_MAX_URL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,13 @@ class SourceLinks:
     Args:
         mapping: URL by pattern. Of patterns that are equal in lower case the last one counts. (symbolic
             reads a manifest's patterns in byte order, so the greatest has to come last.)
+        file: What they are of, for messages.
     """
 
-    __slots__ = ("_exact", "_lengths", "_prefixes")
+    __slots__ = ("_exact", "_file", "_lengths", "_prefixes")
 
-    def __init__(self, mapping: Mapping[str, str]) -> None:
+    def __init__(self, mapping: Mapping[str, str], *, file: str = "source links") -> None:
+        self._file = file
         self._exact: dict[str, str] = {}
         self._prefixes: dict[str, str] = {}
         for pattern, url in mapping.items():
@@ -52,6 +58,9 @@ class SourceLinks:
         Returns:
             The URL of the pattern that is the whole path; else that of the longest prefix, with each `*`
             in it replaced by the rest of the path, `\` there turned into `/`; else None.
+
+        Raises:
+            LimitExceeded: The URL would be over 1 MiB: its `*` are many, and a path has many characters.
         """
         lowered = path.lower()
         url = self._exact.get(lowered)
@@ -62,7 +71,11 @@ class SourceLinks:
             prefix = lowered[:length]
             url = self._prefixes.get(prefix)
             if url is not None:
-                return url.replace("*", _rest(path, prefix).replace("\\", "/"))
+                rest = _rest(path, prefix).replace("\\", "/")
+                size = len(url) + url.count("*") * len(rest)
+                if size > _MAX_URL:
+                    raise LimitExceeded(self._file, "URL of a source link", size, _MAX_URL)
+                return url.replace("*", rest)
         return None
 
 
