@@ -89,7 +89,7 @@ def test_a_path_and_bytes_open_alike(tmp_path: Path) -> None:
         assert by_path.read("files/b.c") == b""
     with pytest.raises(ValueError, match="closed"):
         by_path.read("files/a.c")
-    with pytest.raises(ValueError, match="<bytes>: the bundle is closed"):
+    with pytest.raises(ValueError, match="closed"):
         by_bytes.read("files/a.c")
 
 
@@ -116,8 +116,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert refusal(build_bundle({}, None)) == "<bytes>: the zip has no manifest.json"
     with pytest.raises(FileNotFoundError):
         SourceBundle(tmp_path / "none.zip")
-    with pytest.raises(IsADirectoryError):
-        SourceBundle(tmp_path)
+    assert refusal(tmp_path) == f"{tmp_path}: not a regular file"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert refusal(pipe) == f"{pipe}: not a regular file"
@@ -462,6 +461,10 @@ def test_the_corpus_opens_or_is_refused_as_by_symbolic(
         with pytest.raises(LimitExceeded, match="ratio"):
             SourceBundle(path)
         assert sum(inflated) == 0
+        return
+    if path.name == "manifest-million-files.zip":
+        with pytest.raises(LimitExceeded, match="the number of files in the manifest is 1,000,000"):
+            SourceBundle(path)
         return
     if expected["symbolic"] == "refuses":
         assert refusal(path).startswith(f"{path}: ")

@@ -28,7 +28,7 @@ def train(samples: Sequence[bytes], size: int) -> zstandard.ZstdCompressionDict 
     its time. Same samples, same dictionary.
     """
     try:
-        return zstandard.train_dictionary(size, list(samples), k=256, d=8, f=20, accel=4)
+        return zstandard.train_dictionary(size, list(samples), k=512, d=8, f=18, accel=10)
     except zstandard.ZstdError:
         return None
 
@@ -36,7 +36,7 @@ def train(samples: Sequence[bytes], size: int) -> zstandard.ZstdCompressionDict 
 @lru_cache(maxsize=1)  # the one that was chosen is packed again when it is written
 def pack_dictionary(dictionary: zstandard.ZstdCompressionDict) -> bytes:
     """Return the zstd frame that the dictionary section holds."""
-    return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(dictionary.as_bytes())
+    return zstandard.ZstdCompressor(level=15, write_checksum=True).compress(dictionary.as_bytes())
 
 
 def choose_dictionary(

@@ -16,6 +16,8 @@ from .errors import FormatError
 
 __all__ = ["ByteSource", "BytesSource", "MmapSource", "PreadSource"]
 
+_CLOSED = "read of a closed pack"
+
 
 class ByteSource(ABC):
     """Bytes at explicit offsets of something that does not change.
@@ -53,7 +55,7 @@ class BytesSource(ByteSource):
 
     def _open(self) -> bytes:
         if self._data is None:
-            raise ValueError("read of a closed pack")
+            raise ValueError(_CLOSED)
         return self._data
 
     def read(self, offset: int, length: int) -> bytes:
@@ -67,30 +69,60 @@ class BytesSource(ByteSource):
 
 
 class MmapSource(ByteSource):
-    """A map of the file. The file must not be truncated or written over while it is open."""
+    """A map of the file. The file must not be truncated or written over while it is open.
+
+    Touching a page of a map for the first time costs several microseconds, and 64 KiB that the system counts
+    as the process's own: for a pack of which little is read, that is more than `pread` costs. So the
+    file is mapped at the first large read or view, or after a number of small reads.
+    """
+
+    _SMALL_READS = 64
+    _SMALL = 256 << 10
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        descriptor = _Descriptor(path)
-        self.size = descriptor.size
-        # Mapping an empty file is an error; it is no pack either way, which the caller will say.
-        self._map: mmap.mmap | bytes | None = b""
-        if self.size:
-            self._map = mmap.mmap(descriptor.number, self.size, access=mmap.ACCESS_READ)
-            if hasattr(mmap, "MADV_RANDOM"):
-                self._map.madvise(mmap.MADV_RANDOM)
+        self._path = path
+        self._descriptor: _Descriptor | None = _Descriptor(path)
+        self.size = self._descriptor.size
+        self._map: mmap.mmap | None = None
+        self._small_reads = 0
+        self._closed = False
 
     def read(self, offset: int, length: int) -> bytes:
         if (mapped := self._map) is None:
-            raise ValueError("read of a closed pack")
+            descriptor = self._descriptor
+            if descriptor is not None and length <= self._SMALL and self._small_reads < self._SMALL_READS:
+                self._small_reads += 1
+                return _pread(descriptor.number, offset, length)
+            mapped = self._mapped()
         return mapped[offset : offset + length]
 
     def view(self, offset: int, length: int) -> memoryview:
         if (mapped := self._map) is None:
-            raise ValueError("read of a closed pack")
+            mapped = self._mapped()
         return memoryview(mapped)[offset : offset + length]
 
+    def _mapped(self) -> mmap.mmap:
+        """Map the file. Threads that do so at once each make a map, and the last one's stays."""
+        descriptor = self._descriptor
+        if self._closed or descriptor is None:
+            if (mapped := self._map) is not None:
+                return mapped
+            raise ValueError(_CLOSED)
+        try:
+            mapped = mmap.mmap(descriptor.number, self.size, access=mmap.ACCESS_READ)
+        except ValueError as error:
+            raise FormatError(os.fspath(self._path), f"cut while it was open: {error}") from error
+        if hasattr(mmap, "MADV_RANDOM"):
+            mapped.madvise(mmap.MADV_RANDOM)
+        self._map = mapped
+        self._descriptor = None  # the map has a descriptor of its own, and one is enough
+        if self._closed:
+            self._map = None
+        return mapped
+
     def close(self) -> None:
-        self._map = None
+        self._closed = True
+        self._map = self._descriptor = None
 
 
 class PreadSource(ByteSource):
@@ -102,19 +134,21 @@ class PreadSource(ByteSource):
 
     def read(self, offset: int, length: int) -> bytes:
         if (descriptor := self._descriptor) is None:
-            raise ValueError("read of a closed pack")
-        data = os.pread(descriptor.number, length, offset)
-        while len(data) < length and (
-            more := os.pread(descriptor.number, length - len(data), offset + len(data))
-        ):
-            data += more
-        return data
+            raise ValueError(_CLOSED)
+        return _pread(descriptor.number, offset, length)
 
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self.read(offset, length))
 
     def close(self) -> None:
         self._descriptor = None
+
+
+def _pread(number: int, offset: int, length: int) -> bytes:
+    data = os.pread(number, length, offset)
+    while len(data) < length and (more := os.pread(number, length - len(data), offset + len(data))):
+        data += more
+    return data
 
 
 class _Descriptor:
