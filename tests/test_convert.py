@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 import sourcepack
 from bundle_builder import build_bundle
 from sourcepack.errors import FormatError, LimitExceeded
+from sourcepack.facts import is_utf8
 from sourcepack.source_bundle import Limits
-from sourcepack_convert.contents import Compression, Content, is_utf8
+from sourcepack_convert.contents import Compression, Content
 from sourcepack_convert.convert import convert
 from sourcepack_convert.output import written_aside
 from sourcepack_convert.presets import PRESETS
@@ -394,7 +395,7 @@ def test_any_bundle_comes_back(
 @given(st.binary(max_size=50), st.integers(1, 7))
 def test_utf8_is_found_out_piece_by_piece(data: bytes, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sourcepack_convert.contents._CHUNK", chunk)
+        patch.setattr("sourcepack.facts._CHUNK", chunk)
         try:
             data.decode()
         except UnicodeDecodeError:

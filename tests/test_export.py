@@ -16,7 +16,7 @@ from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import DamagedMember, FormatError, LimitExceeded
 from sourcepack.source_bundle import SourceBundle
 from sourcepack_convert.convert import convert
-from sourcepack_convert.export import export, restored_manifest
+from sourcepack_convert.export import export
 
 SHARED = Path(__file__).parents[2] / "shared" / "corpus"
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "bundles"
@@ -228,4 +228,4 @@ def test_a_pack_is_not_exported_over_itself(tmp_path: Path) -> None:
 def test_files_keep_the_order_of_the_manifest(tmp_path: Path) -> None:
     convert(build_bundle(FILES, MANIFEST), tmp_path / "a.srcpack")
     with sourcepack.open(tmp_path / "a.srcpack") as pack:
-        assert list(restored_manifest(pack).files) == ["z", "a", "m", "empty"]
+        assert list(pack.bundle_manifest().files) == ["z", "a", "m", "empty"]

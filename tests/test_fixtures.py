@@ -16,6 +16,7 @@ from sourcepack.pack import SourceKind
 
 HERE = Path(__file__).parents[1] / "fixtures"
 SOURCES = ("mmap", "pread")
+KINDS = (*SOURCES, "zip", "zip-in-memory")
 
 
 def sidecar(name: str) -> dict[str, Any]:
@@ -33,9 +34,20 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def pack(name: str, source: SourceKind) -> Iterator[Pack]:
-    with sourcepack.open(HERE / "packs" / f"{name}.srcpack", source=source) as opened:
+def pack(name: str, kind: str) -> Iterator[Pack]:
+    """Open a pack, or its bundle: both have to hold and answer what the sidecar says."""
+    bundle = HERE / "bundles" / f"{name}.zip"
+    if kind in SOURCES:
+        opened = sourcepack.open(HERE / "packs" / f"{name}.srcpack", source=cast("SourceKind", kind))
+    else:
+        opened = sourcepack.open(bundle if kind == "zip" else bundle.read_bytes())
+    with opened:
         yield opened
 
 
@@ -108,8 +120,9 @@ def test_a_pack_keeps_the_manifest_s_other_values(name: str, pack: Pack) -> None
     assert pack.source_links == expected["source_links"]
 
 
-def test_a_pack_verifies(pack: Pack) -> None:
-    assert list(sourcepack.verify(pack)) == []
+def test_a_pack_verifies(name: str, source: SourceKind) -> None:
+    with sourcepack.open(HERE / "packs" / f"{name}.srcpack", source=source) as pack:
+        assert list(sourcepack.verify(pack)) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)

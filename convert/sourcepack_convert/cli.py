@@ -38,6 +38,7 @@ from sourcepack.layout import (
     MAX_DICTIONARY,
     parse_head,
 )
+from sourcepack.pack import open_pack
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 
 from .compare import compare
@@ -738,7 +739,7 @@ def export(
 
 def _open(path: Path) -> Pack:
     # By `pread`: a map would end the process if someone cut the file.
-    return sourcepack.open(path, source="pread")
+    return open_pack(path, source="pread")
 
 
 def _cores() -> int:

@@ -21,10 +21,9 @@ from sourcepack import (
     SourcepackError,
 )
 from sourcepack.bundle_manifest import BundleManifest, FileInfo
+from sourcepack.facts import facts_of
 from sourcepack.source_bundle import SourceBundle
 
-from .contents import facts_of
-from .export import restored_manifest
 from .extract import parts_of
 
 __all__ = ["compare"]
@@ -42,7 +41,7 @@ def compare(pack: Pack, bundle: SourceBundle) -> Iterator[SourcepackError]:
         FormatError: The pack is damaged so that it cannot be listed.
         OSError: A file cannot be read.
     """
-    yield from _compare_manifests(pack, restored_manifest(pack), bundle.manifest)
+    yield from _compare_manifests(pack, pack.bundle_manifest(), bundle.manifest)
     names = sorted({*bundle.members, *bundle.manifest.files}, key=str.encode)
     yield from _compare_names(pack, names)
     for name in names:

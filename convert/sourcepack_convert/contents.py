@@ -1,87 +1,14 @@
-"""Contents of files: what is found out about each, and its frames (SPEC.md, "Content")."""
+"""Contents of files on their way into a pack, and their frames (SPEC.md, "Content")."""
 
-import codecs
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import zstandard
 
-from sourcepack.context import count_lines
-from sourcepack.discover import (
-    discover_debug_id,
-    discover_source_map_debug_id,
-    discover_source_map_reference,
-)
 from sourcepack.entry import raw_checksum
-from sourcepack.file_type import FileType
-from sourcepack.keys import header_debug_id, header_reference
 
-__all__ = ["Compression", "Content", "Facts", "facts_of", "is_utf8"]
-
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What conversion finds out about a member's content, so that reading need not.
-
-    Attributes:
-        size: In bytes.
-        sha256: Of the content.
-        lines: As SPEC.md counts them.
-        utf8: Whether it is UTF-8.
-        reference: Source map reference in the content of a source or minified source, if no header has one.
-        debug_id: Debug id in the content, as Breakpad writes it, if no header has one.
-    """
-
-    size: int
-    sha256: bytes
-    lines: int
-    utf8: bool
-    reference: str | None
-    debug_id: str | None
-
-
-def facts_of(content: bytes, file_type: FileType | None, headers: Mapping[str, str]) -> Facts:
-    """Find out what an entry records about a content.
-
-    Args:
-        content: The whole content.
-        file_type: The type that the manifest gives; None reads as `source`.
-        headers: The file's headers. What one of them gives is not looked for in the content, as it wins.
-    """
-    utf8 = is_utf8(content)
-    reference = debug_id = None
-    if utf8 and file_type is not FileType.INDEXED_RAM_BUNDLE:
-        is_map = file_type is FileType.SOURCE_MAP
-        if not is_map and header_reference(headers) is None:
-            reference = discover_source_map_reference(content)
-        if header_debug_id(headers) is None:
-            debug_id = (discover_source_map_debug_id if is_map else discover_debug_id)(content)
-    newlines = content.count(b"\n")
-    return Facts(
-        size=len(content),
-        sha256=sha256(content).digest(),
-        lines=count_lines(newlines, len(content), ends_with_newline=content.endswith(b"\n")),
-        utf8=utf8,
-        reference=reference,
-        debug_id=None if debug_id is None else debug_id.breakpad(),
-    )
-
-
-def is_utf8(content: bytes) -> bool:
-    """Return whether a content is UTF-8, without a text of it in memory: that may be four times as large."""
-    if content.isascii():
-        return True
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for at in range(0, len(content), _CHUNK):
-            decoder.decode(content[at : at + _CHUNK], final=at + _CHUNK >= len(content))
-    except UnicodeDecodeError:
-        return False
-    return True
+__all__ = ["Compression", "Content"]
 
 
 @dataclass(slots=True)

@@ -14,14 +14,15 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 import zstandard
 
 import sourcepack
-from sourcepack.bundle_manifest import FileInfo
+from sourcepack.bundle_records import records_of
 from sourcepack.byte_source import MmapSource
 from sourcepack.errors import DamagedMember, FormatError
+from sourcepack.facts import facts_of, with_facts
 from sourcepack.layout import MAX_DICTIONARY, MAX_FRAME_SIZE, Tail
 from sourcepack.manifest import EntryRecord, FrameRecord
 from sourcepack.source_bundle import Limits, SourceBundle
 
-from .contents import Compression, Content, Facts, facts_of
+from .contents import Compression, Content
 from .dictionary import choose_dictionary
 from .output import written_aside
 from .presets import DEFAULT_PRESET, PRESETS
@@ -36,7 +37,6 @@ DictionaryChoice: TypeAlias = Literal["auto", "off"] | int | bytes
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes of content done and in all."""
 
-_UNREAD = Facts(size=0, sha256=b"", lines=0, utf8=True, reference=None, debug_id=None)
 _DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"
 _TASK_BYTES = 256 << 10
 _TASK_PARTS = 64
@@ -185,13 +185,8 @@ class _Conversion:
         self._jobs = jobs
         self._progress = progress
         self._file = file
-        self._names = sorted({*bundle.members, *bundle.manifest.files})
-        self._facts: dict[str, Facts] = {}
         self.damaged: dict[str, str] = {}
-        self.records: list[EntryRecord] = []
-        # The manifest's order of files is kept where it is not that of the names.
-        listed = list(bundle.manifest.files)
-        self._positions = {name: at for at, name in enumerate(listed)} if listed != sorted(listed) else {}
+        self.records = records_of(bundle)
         self._places: dict[bytes, tuple[tuple[FrameRecord, ...], bool]] = {}
         members = bundle.members.values()
         # Equal contents are stored once: raw, if one of their names is to be. Nearly always these are equal.
@@ -207,7 +202,7 @@ class _Conversion:
         for digest, content in _compressed(self._contents(), compression, options.frame_size, self._jobs):
             self._places[digest] = (writer.write_content(content), content.is_raw)
             self._advance(len(content.data))
-        self.records = [self._record(name) for name in self._names]
+        self.records = [self._placed(record) for record in self.records]
         return writer.finish(
             self.records,
             attributes=manifest.attributes,
@@ -230,7 +225,10 @@ class _Conversion:
         sizes = PRESETS[options.preset].dictionary
         if isinstance(options.dictionary, int):
             sizes = (options.dictionary,)
-        names = [name for name in self._names if name in self._bundle.members and not self._is_raw(name)]
+        members = self._bundle.members
+        names = [
+            record.name for record in self.records if record.name in members and not self._is_raw(record.name)
+        ]
         return choose_dictionary(
             self._bundle, names, sizes, level=options.level, frame_size=options.frame_size
         )
@@ -241,16 +239,17 @@ class _Conversion:
     def _contents(self) -> Iterator[tuple[bytes, Content]]:
         """Read the members one by one and yield each distinct content once, with its SHA-256."""
         seen: set[bytes] = set()
-        for name in self._names:
+        for at, record in enumerate(self.records):
+            name = record.name
             try:
                 data = self._bundle.read(name)
             except DamagedMember as error:
                 self.damaged[name] = error.reason
+                self.records[at] = record._replace(reason=error.reason)
                 self._advance(self._bundle.members[name].size if name in self._bundle.members else 0)
                 continue
-            info = self._bundle.manifest.files.get(name)
-            headers = dict(info.headers or ()) if info else {}
-            facts = self._facts[name] = facts_of(data, info.type if info else None, headers)
+            facts = facts_of(data, record.type, record.headers)
+            self.records[at] = with_facts(record, facts)
             if not data or facts.sha256 in seen:
                 self._advance(len(data))
                 continue
@@ -264,36 +263,10 @@ class _Conversion:
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-    def _record(self, name: str) -> EntryRecord:
-        info = self._bundle.manifest.files.get(name)
-        facts = self._facts.get(name, _UNREAD)
-        frames, raw = self._places.get(facts.sha256, ((), False))
-        record = EntryRecord(
-            name=name,
-            listed=info is not None,
-            size=facts.size,
-            lines=facts.lines,
-            sha256=facts.sha256,
-            frames=frames,
-            raw=raw,
-            utf8=facts.utf8,
-            reference=facts.reference,
-            content_debug_id=facts.debug_id,
-            reason=self.damaged.get(name),
-        )
-        return record if info is None else _with_info(record, info, self._positions.get(name))
-
-
-def _with_info(record: EntryRecord, info: FileInfo, position: int | None) -> EntryRecord:
-    return record._replace(
-        type=info.type,
-        type_is_null=info.type_is_null,
-        path=info.path,
-        url=info.url,
-        headers=None if info.headers is None else dict(info.headers),
-        extra=info.extra,
-        position=position,
-    )
+    def _placed(self, record: EntryRecord) -> EntryRecord:
+        """Return an entry with the frames of its content."""
+        frames, raw = self._places.get(record.sha256, ((), False))
+        return record._replace(frames=frames, raw=raw)
 
 
 def _compressed(

@@ -19,18 +19,17 @@ import sourcepack
 from sourcepack.bundle_manifest import (
     MANIFEST_NAME,
     BundleManifest,
-    FileInfo,
     dump_manifest,
     parse_manifest,
 )
 from sourcepack.errors import FormatError, LimitExceeded, NotFound
-from sourcepack.manifest import EntryRecord
+from sourcepack.pack import open_pack
 
 from .extract import parts_of
 from .output import written_aside
 from .report import DamageReport
 
-__all__ = ["ExportReport", "export", "restored_manifest"]
+__all__ = ["ExportReport", "export"]
 
 _HEADER = struct.pack("<4sI", b"SYSB", 2)
 _MAX_NAME = 0xFFFF
@@ -92,7 +91,7 @@ def export(
     with _opened(pack) as opened:
         if os.path.exists(opened.file) and os.path.exists(dst) and os.path.samefile(opened.file, dst):
             raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
-        manifest = restored_manifest(opened)
+        manifest = opened.bundle_manifest()
         left_out = []
         files = total_size = 0
         with written_aside(dst) as (out, _):
@@ -123,41 +122,11 @@ def export(
     )
 
 
-def restored_manifest(pack: sourcepack.Pack) -> BundleManifest:
-    """Return the manifest of the bundle that a pack was made from, files in their recorded order.
-
-    Raises:
-        FormatError: The pack is damaged.
-    """
-    records = [entry.record for entry in pack.entries() if entry.record.listed]
-    # Positions are recorded only where the manifest's order was not that of the names.
-    if any(record.position is not None for record in records):
-        records.sort(key=lambda record: -1 if record.position is None else record.position)
-    bundle = pack.bundle
-    return BundleManifest(
-        files={record.name: _file_info(record) for record in records},
-        source_links=None if bundle.source_links is None else dict(bundle.source_links),
-        attributes=dict(bundle.attributes),
-        has_files=bundle.has_files,
-    )
-
-
-def _file_info(record: EntryRecord) -> FileInfo:
-    return FileInfo(
-        type=record.type,
-        type_is_null=record.type_is_null,
-        path=record.path,
-        url=record.url,
-        headers=None if record.headers is None else tuple(record.headers.items()),
-        extra=record.extra,
-    )
-
-
 def _opened(
     pack: sourcepack.Pack | str | os.PathLike[str],
 ) -> AbstractContextManager[sourcepack.Pack]:
     """Return a pack that is closed when the block ends, if it was not open before."""
-    return nullcontext(pack) if isinstance(pack, sourcepack.Pack) else sourcepack.open(pack, source="pread")
+    return nullcontext(pack) if isinstance(pack, sourcepack.Pack) else open_pack(pack, source="pread")
 
 
 def _manifest_content(pack: sourcepack.Pack, manifest: BundleManifest) -> bytes:

@@ -28,41 +28,47 @@ class Entry:
 
     Attributes:
         pack: The pack it is in.
-        record: The entry as the manifest has it, field by field as in SPEC.md.
     """
 
-    __slots__ = ("pack", "record")
+    __slots__ = ("_record", "pack")
 
     def __init__(self, pack: "Pack", record: EntryRecord) -> None:
         self.pack = pack
-        self.record = record
+        # Fields that come from a content take it from `record`, all else from here: in a pack that is one
+        # and the same, in a zip no content is read before somebody asks what it shows.
+        self._record = record
+
+    @property
+    def record(self) -> EntryRecord:
+        """The entry as the manifest has it, field by field as in SPEC.md."""
+        return self._record
 
     # ---- fields
 
     @property
     def name(self) -> str:
         """The member's name in the SourceBundle."""
-        return self.record.name
+        return self._record.name
 
     @property
     def type(self) -> FileType:
         """The file's type; `source` where the bundle's manifest gives none."""
-        return self.record.type or FileType.SOURCE
+        return self._record.type or FileType.SOURCE
 
     @property
     def path(self) -> str | None:
         """The file's path where it was built, as the manifest has it; None if none or empty."""
-        return self.record.path or None
+        return self._record.path or None
 
     @property
     def url(self) -> str | None:
         """The file's URL, as the manifest has it; None if none or empty."""
-        return self.record.url or None
+        return self._record.url or None
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The file's headers by lower-case name; `record.headers` has them as written."""
-        return lower_headers(self.record.headers)
+        return lower_headers(self._record.headers)
 
     @property
     def debug_id(self) -> DebugId | None:
@@ -73,9 +79,8 @@ class Entry:
         Raises:
             FormatError: The pack holds a text that is none.
         """
-        debug_id = header_debug_id(self.record.headers)
-        text = self.record.content_debug_id
-        if debug_id is not None or text is None:
+        debug_id = header_debug_id(self._record.headers)
+        if debug_id is not None or (text := self.record.content_debug_id) is None:
             return debug_id
         try:
             return DebugId.from_breakpad(text)
@@ -88,7 +93,7 @@ class Entry:
 
         A header's value is as written; decoding the content is never needed.
         """
-        reference = header_reference(self.record.headers)
+        reference = header_reference(self._record.headers)
         return self.record.reference if reference is None else reference
 
     @property
@@ -131,7 +136,7 @@ class Entry:
             FormatError: The pack is damaged here.
             LimitExceeded: The content is larger than the pack's `max_read`.
         """
-        record = self.record
+        record = self._record
         if len(record.frames) == 1 and record.size <= self.pack.max_read:
             return self.pack.read_frame(record, 0)
         self._check_readable(record.size)
@@ -159,7 +164,7 @@ class Entry:
         """
         if start < 0 or length < 0:
             raise ValueError(f"start {start} and length {length} must not be negative")
-        end = min(start + length, self.record.size)
+        end = min(start + length, self._record.size)
         self._check_readable(end - start)
         if start >= end:
             return b""
@@ -177,7 +182,7 @@ class Entry:
         Raises:
             DamagedMember, FormatError, LimitExceeded: As `read`.
         """
-        record = self.record
+        record = self._record
         self._check_readable(record.size)
         if not record.raw or not record.frames:
             return memoryview(self.read())
@@ -217,30 +222,30 @@ class Entry:
             FormatError, LimitExceeded: As `read`.
         """
         self._check_text()
-        line = max(line, 1)
-        if line > self.record.lines:
-            return None
+        last = self._record.lines
         if lines < 0 or column < 0:
-            raise ValueError(f"lines {lines} and column {column} must not be negative")
+            raise ValueError(f"column {column} and {lines} lines must not be negative")
+        line = max(line, 1)
+        if line > last:
+            return None
         first = max(1, line - lines)
-        text = self._decoded(self._lines(first, min(self.record.lines, line + lines)))
+        text = self._decoded(self._lines(first, min(last, line + lines)))
         return get_context(text, line - first + 1, column, lines)
 
     def _lines(self, first: int, last: int) -> bytes:
         """Return the lines from number `first` to `last`, with the line feeds that end them."""
         # A line starts after as many line feeds as lines come before it: the frame it starts in is
         # the last one with fewer before it.
-        before = [frame.newlines_before for frame in self.record.frames]
+        record = self._record
+        before = [frame.newlines_before for frame in record.frames]
         start = max(0, bisect_left(before, first - 1) - 1)
         end = max(0, bisect_left(before, last) - 1)
         frame_size = self.pack.frame_size
-        self._check_readable(min((end - start + 1) * frame_size, self.record.size))
+        self._check_readable(min((end - start + 1) * frame_size, record.size))
         data = b"".join(map(self._part, range(start, end + 1)))
         at = self._after_newlines(data, first - 1 - before[start])
         return (
-            data[at:]
-            if last == self.record.lines
-            else data[at : self._after_newlines(data, last - before[start])]
+            data[at:] if last == record.lines else data[at : self._after_newlines(data, last - before[start])]
         )
 
     def _after_newlines(self, data: bytes, count: int) -> int:
@@ -258,64 +263,70 @@ class Entry:
                 raise FormatError(
                     self.pack.file,
                     "lines",
-                    member=self.record.name,
-                    expected=f"{self.record.lines} by its entry",
+                    member=self._record.name,
+                    expected=f"{self._record.lines} by its entry",
                 )
         return low
 
     def _part(self, number: int) -> bytes:
         """Return the content of one frame, or one part of a raw content, checked."""
-        return self.pack.read_frame(self.record, number)
+        return self.pack.read_frame(self._record, number)
 
     def _check_raw(self, data: "bytes | memoryview", frame: FrameRecord) -> None:
-        check_raw(data, frame, file=self.pack.file, member=self.record.name)
+        check_raw(data, frame, file=self.pack.file, member=self._record.name)
 
     def _check_readable(self, length: int) -> None:
-        if self.record.reason is not None:
-            raise DamagedMember(self.pack.file, self.record.name, self.record.reason)
+        if (reason := self._record.reason) is not None:
+            raise DamagedMember(self.pack.file, self.name, reason)
         if length > self.pack.max_read:
-            raise LimitExceeded(self.pack.file, "read", length, self.pack.max_read, member=self.record.name)
+            raise LimitExceeded(self.pack.file, "read", length, self.pack.max_read, member=self._record.name)
 
     def _decoded(self, data: bytes) -> str:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
             raise FormatError(
-                self.pack.file, "text", member=self.record.name, found=error, expected="UTF-8 by its entry"
+                self.pack.file, "text", member=self._record.name, found=error, expected="UTF-8 by its entry"
             ) from error
 
     def _check_text(self) -> None:
         self._check_readable(0)
-        if not self.record.utf8:
-            raise DamagedMember(self.pack.file, self.record.name, "not UTF-8")
+        if not self._record.utf8:
+            raise DamagedMember(self.pack.file, self._record.name, "not UTF-8")
 
     # ---- identity
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Entry):
             return NotImplemented
-        return self.record.name == other.record.name and self.pack.sha256 == other.pack.sha256
+        return self.name == other.name and self.pack.sha256 == other.pack.sha256
 
     def __hash__(self) -> int:
-        return hash((self.pack.sha256, self.record.name))
+        return hash((self.pack.sha256, self.name))
 
     def __repr__(self) -> str:
-        return f"<Entry {self.record.name!r} of {self.pack.file!r}>"
+        return f"<Entry {self.name!r} of {self.pack.file!r}>"
 
     def __reduce__(self) -> tuple[Callable[..., "Entry"], tuple[Any, ...]]:
-        return _entry_of, (self.pack, self.record.name)
+        return _entry_of, (self.pack, self.name)
 
 
 class EntryReader(io.RawIOBase):
-    """An entry's content as a seekable binary file that holds one decoded frame at a time."""
+    """An entry's content as a seekable binary file that holds one decoded frame at a time.
 
-    def __init__(self, entry: Entry) -> None:
+    Args:
+        entry: The entry.
+        whole: Its content, where that is one frame and was read already.
+    """
+
+    def __init__(self, entry: Entry, whole: bytes | None = None) -> None:
         super().__init__()
         self.name = entry.name
         self._entry = entry
+        self._size = entry.size if whole is None else len(whole)
         self._at = 0
-        self._number = -1
-        self._frame = b""
+        self._number = -1 if whole is None else 0
+        self._frame = whole or b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -331,7 +342,7 @@ class EntryReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a position, which may lie past the end, and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._entry.size}.get(whence)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}.get(whence)
         if base is None or base + offset < 0:
             raise ValueError(f"no position {offset} by whence {whence}")
         self._at = base + offset
@@ -341,7 +352,7 @@ class EntryReader(io.RawIOBase):
         """Read up to the end of the current frame into `buffer`; return how many bytes."""
         if self.closed:
             raise ValueError("read of a closed file")
-        if self._at >= self._entry.size:
+        if self._at >= self._size:
             return 0
         number, start = divmod(self._at, self._entry.pack.frame_size)
         if number != self._number:

@@ -12,13 +12,15 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from zstandard import ZstdError, frame_content_size
 
+from .bundle_manifest import BundleManifest
+from .bundle_records import manifest_of
 from .byte_source import ByteSource, BytesSource, MmapSource, PreadSource
 from .cache import Generations
 from .debug_id import DebugId
 from .entry import Entry, check_raw
 from .errors import FormatError, LimitExceeded, NotFound
 from .file_type import FileType
-from .frames import DECOMPRESSORS, Dictionary, content_size, decode_block
+from .frames import CHECKSUM_FLAG, DECOMPRESSORS, Dictionary, content_size, decode_block
 from .index import (
     MAX_BUCKET,
     SLOT,
@@ -58,7 +60,7 @@ __all__ = ["Pack", "SourceKind", "open_pack"]
 
 SourceKind: TypeAlias = Literal["mmap", "pread"]
 
-_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(2 << 20)
+_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(4 << 20)
 """Entries by pack, kind and key, shared by all packs, so that 1,000 open packs keep no more than one.
 
 The limit is in bytes of msgpack, so that few large ones are kept; a small one counts as `_RECORD_COST`.
@@ -74,6 +76,8 @@ _tokens = count()
 
 class Pack(Mapping[str, Entry]):
     """An open pack: a mapping of member names, in byte order, to entries.
+
+    `BundlePack` is the same interface over a SourceBundle zip, save for the parts of the file format.
 
     Attributes:
         file: The pack, as the caller named it.
@@ -111,9 +115,9 @@ class Pack(Mapping[str, Entry]):
             FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
             LimitExceeded: A size in the tail is over what the version allows.
         """
-        self.file: Final = file
-        self.source: Final = source
-        self.max_read: Final = max_read
+        self.file = file
+        self.source = source
+        self.max_read = max_read
         version = parse_head(source.read(0, HEAD_SIZE), file=file)
         tail = parse_tail(
             source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
@@ -123,7 +127,7 @@ class Pack(Mapping[str, Entry]):
         )
         self.tail: Final = tail
         self.index: Final = IndexLayout.of(tail, file=file)
-        self.frame_size: Final = tail.frame_size
+        self.frame_size = tail.frame_size
         self._content = tail.sections[CONTENT]
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
         self._attributes: Attributes | None = None
@@ -158,6 +162,16 @@ class Pack(Mapping[str, Entry]):
         """The pack's identity: SHA-256 of all its bytes before the tail, as the tail has it."""
         return self.tail.sha256
 
+    def bundle_manifest(self) -> BundleManifest:
+        """Return the manifest of the bundle that the pack was made from, files in its order.
+
+        Decodes all manifest blocks.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        return manifest_of(self.bundle, self._records(0))
+
     def close(self) -> None:
         """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
         self.source.close()
@@ -185,13 +199,14 @@ class Pack(Mapping[str, Entry]):
 
         Raises:
             FormatError: The pack is damaged here, or has no index of paths.
+            LimitExceeded: The URL would be over 1 MiB.
         """
         record = self._find(Kind.PATH, normalize_path(path))
         if record is not None:
             return Entry(self, record)
         if self._links is None:
             # Of patterns that are equal in lower case the greatest wins, as symbolic keeps them sorted.
-            self._links = SourceLinks(dict(sorted(self.source_links.items())))
+            self._links = SourceLinks(dict(sorted(self.source_links.items())), file=self.file)
         url = self._links.resolve(normalize_path(path))
         return None if url is None else SourceLink(url)
 
@@ -263,7 +278,7 @@ class Pack(Mapping[str, Entry]):
                 return
 
     def _records(self, start: int) -> Iterator[EntryRecord]:
-        return map(self.read_record, range(start, self.tail.entry_count))
+        return map(self.read_record, range(start, len(self)))
 
     # ---- contents
 
@@ -311,7 +326,7 @@ class Pack(Mapping[str, Entry]):
         # What the header claims is allocated, so it is compared first. libzstd holds the content against the
         # frame's checksum; that this is the entry's tells right bytes in the wrong place.
         try:
-            if data.endswith(checksum) and frame_content_size(data) == size:
+            if data.endswith(checksum) and frame_content_size(data) == size and data[4] & CHECKSUM_FLAG:
                 return decoder.decompress(data, 0, False, False)  # no second frame, no bytes after it
         except ZstdError as error:
             raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error
@@ -480,7 +495,7 @@ class Pack(Mapping[str, Entry]):
         return object.__hash__(self)
 
     def __repr__(self) -> str:
-        return f"<Pack {self.file!r}: {len(self)} entries>"
+        return f"<{type(self).__name__} {self.file!r}: {len(self)} entries>"
 
     def __reduce__(self) -> tuple[Callable[..., "Pack"], tuple[Any, ...]]:
         if isinstance(self.source, BytesSource):
@@ -494,7 +509,7 @@ class Pack(Mapping[str, Entry]):
 def open_pack(
     pack: str | os.PathLike[str] | bytes, *, source: SourceKind = "mmap", max_read: int = 1 << 30
 ) -> Pack:
-    """Open a pack: its head and tail are read and checked, whatever the number of files.
+    """Open a `.srcpack` and nothing else: its head and tail are read and checked, whatever its files.
 
     Args:
         pack: Path of a `.srcpack` file, or its bytes.

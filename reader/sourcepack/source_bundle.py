@@ -12,7 +12,6 @@ All reads are at explicit offsets, and by `pread`: under an `mmap` a file that s
 
 import io
 import os
-import stat
 import struct
 import zlib
 from bisect import bisect_right
@@ -23,9 +22,13 @@ from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
 from sourcepack.bundle_manifest import MANIFEST_NAME, BundleManifest, parse_manifest
+from sourcepack.byte_source import ByteSource, BytesSource, PreadSource
 from sourcepack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Member", "SourceBundle"]
+__all__ = ["DEFAULT_LIMITS", "HEAD_SIZE", "Limits", "Member", "SourceBundle", "is_source_bundle"]
+
+HEAD_SIZE = 4
+"""How many of its first bytes show whether a file may be a SourceBundle."""
 
 _BUNDLE_MAGIC = b"SYSB"
 _END_MAGIC = b"PK\x05\x06"
@@ -137,6 +140,7 @@ class SourceBundle:
 
     Attributes:
         file: The bundle as errors name it: the path as given, or `<bytes>`.
+        source: Where its bytes come from.
         manifest: Its manifest.
         members: The members by name; the last in the directory of those with one name. `manifest.json`
             and directories (`dir/`) only where the manifest lists them as files.
@@ -148,20 +152,19 @@ class SourceBundle:
     """
 
     file: str
+    source: ByteSource
     manifest: BundleManifest
     members: Mapping[str, Member]
 
     def __init__(self, source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._content = source if isinstance(source, bytes) else None
-        self._handle: io.FileIO | None = None
         if isinstance(source, bytes):
             self.file = "<bytes>"
-            self._size = len(source)
+            self.source = BytesSource(source)
         else:
             self.file = os.fspath(source)
-            self._handle = _open(self.file)
-            self._size = os.fstat(self._handle.fileno()).st_size
+            self.source = PreadSource(source)
+        self._size = self.source.size
         try:
             self._read_all_but_content()
         except BaseException:
@@ -169,8 +172,8 @@ class SourceBundle:
             raise
 
     def _read_all_but_content(self) -> None:
-        head = self._pread(0, len(_BUNDLE_MAGIC))
-        if head != _BUNDLE_MAGIC and head not in (_LOCAL_MAGIC, _END_MAGIC):
+        head = self._pread(0, HEAD_SIZE)
+        if not is_source_bundle(head):
             found = repr(head) if head else "an empty file"
             raise self._error("not a SourceBundle", 0, found, f"{_BUNDLE_MAGIC!r} or a zip")
         self._directory_offset, by_name = self._directory()
@@ -202,10 +205,8 @@ class SourceBundle:
         self.close()
 
     def close(self) -> None:
-        """Close the file; reading raises ValueError from then on."""
-        self._content = None
-        if self._handle is not None:
-            self._handle.close()
+        """Let go of the file; a read that begins after that raises ValueError."""
+        self.source.close()
 
     def read(self, name: str) -> bytes:
         """Read a member, and check its size and CRC.
@@ -526,19 +527,9 @@ class SourceBundle:
 
     def _pread(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset; fewer at the end of the file."""
-        if self._handle is None:
-            if self._content is None:
-                raise ValueError(f"{self.file}: the bundle is closed")
-            return self._content[offset : offset + size]
         # The kernel takes offsets and sizes of 63 bits only.
         size = min(size, self._size - offset)
-        data = os.pread(self._handle.fileno(), size, offset) if size > 0 else b""
-        while len(data) < size:
-            more = os.pread(self._handle.fileno(), size - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
-        return data
+        return self.source.read(offset, size) if size > 0 else b""
 
     def _error(
         self,
@@ -550,6 +541,11 @@ class SourceBundle:
         member: str | None = None,
     ) -> FormatError:
         return FormatError(self.file, problem, member=member, offset=offset, found=found, expected=expected)
+
+
+def is_source_bundle(head: bytes) -> bool:
+    """Return whether a file that begins with these `HEAD_SIZE` bytes is to be read as a SourceBundle."""
+    return head in (_BUNDLE_MAGIC, _LOCAL_MAGIC, _END_MAGIC)
 
 
 def _is_right(kind: int, body: bytes, replaced: bytes) -> bool:
@@ -573,12 +569,3 @@ def _is_right(kind: int, body: bytes, replaced: bytes) -> bool:
             return False
         return len(body) >= _UNICODE.size and _UNICODE.unpack_from(body)[1] == zlib.crc32(replaced)
     return True
-
-
-def _open(path: str) -> io.FileIO:
-    """Open a regular file; without waiting for a writer where it is a pipe."""
-    handle = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-        handle.close()
-        raise FormatError(path, "not a regular file")
-    return handle

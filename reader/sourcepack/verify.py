@@ -7,6 +7,7 @@ from itertools import pairwise, zip_longest
 
 import zstandard
 
+from .bundle_pack import BundlePack
 from .context import count_lines
 from .errors import FormatError, LimitExceeded, SourcepackError
 from .index import SLOT, parse_fan_out
@@ -29,7 +30,12 @@ def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterato
     Args:
         pack: The pack.
         expected: The entries that it must have, where these are known.
+
+    Raises:
+        TypeError: It is not a `.srcpack` but a SourceBundle zip.
     """
+    if isinstance(pack, BundlePack):
+        raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be verified")
     try:
         _check_identity(pack)
         _check_sections(pack)
