@@ -1,0 +1,64 @@
+"""The command: `python -m benchmarks [--quick] [NAME...]`."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from . import convert, memory, open, presets, read, threads  # noqa: A004  the questions' names
+from .harness import RESULTS, Result, check_result, progress, render, render_all, save
+from .workspace import Workspace
+
+__all__ = ["QUESTIONS", "main"]
+
+QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
+    "presets": presets.run,
+    "convert": convert.run,
+    "open": open.run,
+    "read": read.run,
+    "memory": memory.run,
+    "threads": threads.run,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer the questions that the command line names, or all; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure Sourcepack; see benchmarks/README.md."
+    )
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help=f"questions to answer: {', '.join(QUESTIONS)}; all if none"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="show that everything works: small bundles, no results written"
+    )
+    parser.add_argument(
+        "--generated", action="store_true", help="measure on generated bundles even where there are real ones"
+    )
+    parser.add_argument("--out", type=Path, help="folder for the results; benchmarks/results if not --quick")
+    parser.add_argument("--render", action="store_true", help="only make the Markdown from the JSON again")
+    chosen = parser.parse_args(arguments)
+    out = chosen.out if chosen.out is not None or chosen.quick else RESULTS
+    if chosen.render:
+        render_all(out or RESULTS)
+        return 0
+    if unknown := [name for name in chosen.names if name not in QUESTIONS]:
+        parser.error(f"no such question: {', '.join(unknown)}")
+    with tempfile.TemporaryDirectory(prefix="sourcepack-benchmarks-") as folder:
+        work = Workspace(Path(folder), quick=chosen.quick, generated=chosen.generated)
+        for name in chosen.names or QUESTIONS:
+            start = time.perf_counter()
+            progress(f"{name} ...")
+            result = QUESTIONS[name](work).as_json()
+            check_result(result)
+            if out is not None:
+                save(result, out)
+            print(render(result), flush=True)
+            progress(f"{name}: {time.perf_counter() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
