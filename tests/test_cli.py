@@ -90,9 +90,11 @@ def pack(bundle: Path) -> Path:
 
 def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "sourcepack_convert", *map(str, args)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process: subprocess.Popen[bytes] = subprocess.Popen(command, env=environment, **{**pipes, **options})
+    options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    options.setdefault("stdout", subprocess.PIPE)
+    options.setdefault("stderr", subprocess.PIPE)
+    popen: Any = subprocess.Popen  # its type depends on options that are not seen here
+    process: subprocess.Popen[bytes] = popen(command, **options)
     return process
 
 

@@ -133,13 +133,16 @@ class PackCache:
             )
 
     def _open(self, name: str, file_id: _FileId) -> Pack:
-        for _ in range(_ATTEMPTS):
+        attempts = _ATTEMPTS
+        while True:
             pack = self._opener(name)
             # The same file before and after: it is the one that was opened.
             before, file_id = file_id, _file_id(name)
             if before == file_id:
                 return self._keep(name, file_id, pack)
-        return pack
+            attempts -= 1
+            if not attempts:
+                return pack
 
     def _keep(self, name: str, file_id: _FileId, pack: Pack) -> Pack:
         dropped = None
