@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import convert, memory, open, presets, read, threads  # noqa: A004  the questions' names
+from . import convert, memory, open, presets, processing, read, threads  # noqa: A004  the questions' names
 from .harness import RESULTS, Result, check_result, progress, render, render_all, save
 from .workspace import Workspace
 
@@ -20,6 +20,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "read": read.run,
     "memory": memory.run,
     "threads": threads.run,
+    "processing": processing.run,
 }
 
 

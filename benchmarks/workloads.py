@@ -18,7 +18,16 @@ from uuid import UUID
 
 from .harness import ROOT
 
-__all__ = ["SHAPES", "Bundle", "Shape", "find_bundle", "generate_bundle", "javascript", "write_bundle"]
+__all__ = [
+    "SHAPES",
+    "Bundle",
+    "File",
+    "Shape",
+    "find_bundle",
+    "generate_bundle",
+    "javascript",
+    "write_bundle",
+]
 
 _SHARED = ROOT.parent / "shared" / "corpus"
 _REAL = {
@@ -116,12 +125,12 @@ def generate_bundle(shape: Shape, path: Path, *, scale: float = 1.0) -> None:
     write_bundle(path, generator.files(sizes))
 
 
-def javascript(seed: int, sizes: Sequence[int]) -> "list[_File]":
+def javascript(seed: int, sizes: Sequence[int]) -> "list[File]":
     """Return generated modules and their source maps, of such sizes."""
     return list(_JavaScript(random.Random(seed)).files(sizes))
 
 
-def write_bundle(path: Path, files: "Sequence[_File] | Iterator[_File]") -> None:
+def write_bundle(path: Path, files: "Sequence[File] | Iterator[File]") -> None:
     """Write a SourceBundle as sentry-cli does: the header, deflated members, the manifest last."""
     manifest: dict[str, Any] = {"files": {}, "release": "1.0.0"}
     with path.open("wb") as out:
@@ -134,7 +143,7 @@ def write_bundle(path: Path, files: "Sequence[_File] | Iterator[_File]") -> None
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class File:
     """A file of a bundle: member name, content, what the manifest says."""
 
     member: str
@@ -193,7 +202,7 @@ class _Generator:
         ]
         self._words = ["".join(rng.choices(syllables, k=rng.randint(2, 4))) for _ in range(3000)]
 
-    def files(self, sizes: Sequence[int]) -> Iterator[_File]:
+    def files(self, sizes: Sequence[int]) -> Iterator[File]:
         """Yield files of such sizes."""
         raise NotImplementedError
 
@@ -206,7 +215,7 @@ class _Generator:
 
 
 class _JavaScript(_Generator):
-    def files(self, sizes: Sequence[int]) -> Iterator[_File]:
+    def files(self, sizes: Sequence[int]) -> Iterator[File]:
         code = _Phrases(
             self._rng,
             self._lines(
@@ -231,7 +240,7 @@ class _JavaScript(_Generator):
             name = f"{self._rng.choice(self._words)}/{self._rng.choice(self._words)}{number}.js"
             source = code.text(sizes[number])[: sizes[number]]
             debug_id = str(UUID(int=self._rng.getrandbits(128)))
-            yield _File(
+            yield File(
                 f"files/_/_/node_modules/{name}",
                 source.encode(),
                 {
@@ -241,7 +250,7 @@ class _JavaScript(_Generator):
                 },
             )
             if number + 1 < len(sizes):
-                yield _File(
+                yield File(
                     f"files/_/_/node_modules/{name}.map",
                     self._map(name, source, sizes[number + 1], mappings),
                     {
@@ -270,12 +279,12 @@ class _Java(_Generator):
         "        assertEquals({n}, {0}.{1}({2}));\n",
     )
 
-    def files(self, sizes: Sequence[int]) -> Iterator[_File]:
+    def files(self, sizes: Sequence[int]) -> Iterator[File]:
         phrases = _Phrases(self._rng, self._lines(self._TEMPLATES, 2500), fresh=["    int i{0};\n"])
         for number, size in enumerate(sizes):
             name = f"org/{self._rng.choice(self._words)}/{self._rng.choice(self._words)}{number}.jvm"
             content = phrases.text(size)[:size].encode()
-            yield _File(f"files/_/_/{name}", content, {"type": "source", "url": f"~/{name}"})
+            yield File(f"files/_/_/{name}", content, {"type": "source", "url": f"~/{name}"})
 
 
 class _C(_Generator):
@@ -289,19 +298,19 @@ class _C(_Generator):
         "  for ({0} = 0; {0} < {1}->{2}; {0}++)\n    {3}({0});\n}}\n\n",
     )
 
-    def files(self, sizes: Sequence[int]) -> Iterator[_File]:
+    def files(self, sizes: Sequence[int]) -> Iterator[File]:
         phrases = _Phrases(self._rng, self._lines(self._TEMPLATES, 5000), fresh=["  int v{0};\n"])
         for number, size in enumerate(sizes):
             path = f"/build/{self._rng.choice(self._words)}/{self._rng.choice(self._words)}{number}.c"
             content = phrases.text(size)[:size].encode()
-            yield _File(f"files{path}", content, {"type": "source", "path": path})
+            yield File(f"files{path}", content, {"type": "source", "path": path})
 
 
 class _Tiny(_Generator):
-    def files(self, sizes: Sequence[int]) -> Iterator[_File]:
+    def files(self, sizes: Sequence[int]) -> Iterator[File]:
         for number in range(len(sizes)):
             path = f"/src/d{number % 100:02}/f{number}.c"
-            yield _File(f"files{path}", f"int f{number};".encode(), {"type": "source", "path": path})
+            yield File(f"files{path}", f"int f{number};".encode(), {"type": "source", "path": path})
 
 
 _GENERATORS: Mapping[str, type[_Generator]] = {

@@ -17,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sourcepack
+from bundle_builder import build_bundle
 from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack
 from sourcepack.byte_source import ByteSource, BytesSource
 from sourcepack.context import get_context
 from sourcepack.layout import HEAD_SIZE, TAIL_SIZE
 from sourcepack.pack import SourceKind
+from sourcepack_convert import convert
 
 PACKS = Path(__file__).parents[1] / "fixtures" / "packs"
 APP = "files/_/_/static/app.min.js"
@@ -491,3 +493,16 @@ def test_entries_of_packs_that_are_gone_do_not_answer_for_others() -> None:
     for _ in range(50):
         assert APP in Pack(BytesSource(data), file="a")
         assert APP not in Pack(BytesSource(other), file="b")
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 255, 256, 257, 300, 1000, 4096])
+def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
+    """Of line feeds alone, and of few: where they are counted by halves, and where they are found."""
+    for content in (b"\n" * length, b"x\n" * length + b"end", b"long " * length + b"\na\n" * 300):
+        bundle = build_bundle({"a": content}, {"files": {"a": {}}})
+        convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
+        entry = sourcepack.open(tmp_path / "a.srcpack")["a"]
+        text = content.decode()
+        for line in {1, 2, 256, 257, 258, length, length + 1, entry.lines - 1, entry.lines, entry.lines + 1}:
+            if line >= 0:
+                assert entry.context(line, 3) == get_context(text, line, 0, 3)

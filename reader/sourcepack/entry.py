@@ -243,16 +243,16 @@ class Entry:
         frame_size = self.pack.frame_size
         self._check_readable(min((end - start + 1) * frame_size, record.size))
         data = b"".join(map(self._part, range(start, end + 1)))
-        at = self._after_newlines(data, first - 1 - before[start])
-        return (
-            data[at:] if last == record.lines else data[at : self._after_newlines(data, last - before[start])]
-        )
+        at = self._after_newlines(data, 0, first - 1 - before[start])
+        if last == record.lines:
+            return data[at:]
+        return data[at : self._after_newlines(data, at, last - first + 1)]
 
-    def _after_newlines(self, data: bytes, count: int) -> int:
-        """Return the position after `count` line feeds, found by halves: counting is faster than finding."""
-        low, high = 0, len(data)
-        while high - low > _FEW:
-            middle = (low + high) // 2
+    def _after_newlines(self, data: bytes, low: int, count: int) -> int:
+        """Return the position after `count` line feeds from `low`; many are counted, by halves, few found."""
+        high = len(data)
+        while count > _FEW and low < high:
+            middle = (low + high + 1) // 2
             if (newlines := data.count(b"\n", low, middle)) >= count:
                 high = middle
             else:
