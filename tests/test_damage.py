@@ -226,6 +226,7 @@ def test_the_table_has_a_line_for_each_pack_and_kind(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_questions_of_every_bit(name: str) -> None:
     """Every bit, and everything is asked, whether or not it reads the byte with the bit."""
     oracle = damage.oracle_of(damage.sample_packs()[name])
@@ -235,6 +236,7 @@ def test_all_questions_of_every_bit(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_places_and_all_questions_concerned(name: str, kind: str) -> None:
     _, wrong = damage.tally(name, kind)
