@@ -9,7 +9,7 @@ import sourcepack
 from sourcepack.errors import DamagedMember, NotFound
 from sourcepack.facts import facts_of
 from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 from sourcepack_convert.dictionary import choose_dictionary
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 
 from .harness import ROOT, Cell, Column, Result, Spread, Table, Target, progress
 from .workloads import javascript, write_bundle

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sourcepack
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 
 from .workspace import ZipReader
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sourcepack
 from sourcepack import ContentCache, Entry, FileType
 from sourcepack.discover import discover_source_map_reference
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 
 from .harness import Cell, Column, Contender, Result, Spread, Table, Target, Timings, measure
 from .workloads import File, write_bundle

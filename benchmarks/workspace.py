@@ -15,7 +15,7 @@ import zstandard
 import sourcepack
 from sourcepack.frames import _DICTIONARIES, DECOMPRESSORS, Decompressors
 from sourcepack.pack import _BLOCKS, _RECORDS
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 from sourcepack_convert.presets import DEFAULT_PRESET
 
 from .harness import progress

@@ -25,7 +25,7 @@ import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import Pack
 from sourcepack_convert import cli
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
 FILES = {

@@ -21,7 +21,7 @@ from sourcepack.errors import FormatError, LimitExceeded
 from sourcepack.facts import is_utf8
 from sourcepack.source_bundle import Limits
 from sourcepack_convert.contents import Compression, Content
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 from sourcepack_convert.output import written_aside
 from sourcepack_convert.presets import PRESETS
 from sourcepack_convert.writer import PackWriter
@@ -425,7 +425,7 @@ def test_memory_is_bounded_by_the_largest_file(large: tuple[Path, int], tmp_path
     """Under 200 MB plus four times the largest file; the bundle has four of that size."""
     path, size = large
     code = (
-        "import re, sys; from sourcepack_convert.convert import convert;"
+        "import re, sys; from sourcepack_convert.conversion import convert;"
         "convert(sys.argv[1], sys.argv[2], level=1, jobs=int(sys.argv[3]));"
         # The peak of this program alone; ru_maxrss has that of the one that started it, too.
         "print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])"

@@ -15,8 +15,8 @@ import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import DamagedMember, FormatError, LimitExceeded
 from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.convert import convert
-from sourcepack_convert.export import export
+from sourcepack_convert.conversion import convert
+from sourcepack_convert.exporting import export
 
 SHARED = Path(__file__).parents[2] / "shared" / "corpus"
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "bundles"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import sourcepack
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import NotFound
-from sourcepack_convert.convert import convert
+from sourcepack_convert.conversion import convert
 from sourcepack_convert.extract import Problem, extract, safe_path, safe_paths
 
 DEVICES = {

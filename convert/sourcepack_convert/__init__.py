@@ -6,8 +6,8 @@ sourcepack_convert.export("app.srcpack", "again.zip")
 
 from sourcepack.source_bundle import Limits
 
-from .convert import convert
-from .export import ExportReport, export
+from .conversion import convert
+from .exporting import ExportReport, export
 from .report import ConversionReport
 
 __all__ = ["ConversionReport", "ExportReport", "Limits", "convert", "export"]

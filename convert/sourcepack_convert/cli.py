@@ -42,9 +42,9 @@ from sourcepack.pack import open_pack
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 
 from .compare import compare
-from .convert import DictionaryChoice
-from .convert import convert as convert_bundle
-from .export import export as export_pack
+from .conversion import DictionaryChoice
+from .conversion import convert as convert_bundle
+from .exporting import export as export_pack
 from .extract import extract as extract_pack
 from .extract import parts_of
 from .presets import DEFAULT_PRESET, PRESETS

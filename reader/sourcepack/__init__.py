@@ -21,7 +21,7 @@ from .pack_cache import PackCache
 from .pack_set import PackSet
 from .resolved import DecodedMap, Resolved
 from .source_links import SourceLink
-from .verify import verify
+from .verification import verify
 
 __all__ = [
     "BundlePack",
