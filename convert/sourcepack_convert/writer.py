@@ -47,7 +47,7 @@ from .dictionary import pack_dictionary
 __all__ = ["PackWriter"]
 
 _METADATA_LEVEL = 9
-"""Level 15 makes packs 0.2 % smaller, and takes 0.1 s longer for 6,562 files."""
+"""A higher one makes packs hardly smaller, and with many files it takes long."""
 
 
 class PackWriter:
