@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import convert, memory, open, presets, processing, read, threads  # noqa: A004  the questions' names
+from . import convert, memory, open, presets, processing, read, readme, threads  # noqa: A004  the questions' names
 from .harness import RESULTS, Result, check_result, progress, render, render_all, save
 from .workspace import Workspace
 
@@ -40,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="folder for the results; benchmarks/results if not --quick")
     parser.add_argument("--render", action="store_true", help="only make the Markdown from the JSON again")
+    parser.add_argument(
+        "--readme", action="store_true", help="only put the results' main figures in the README"
+    )
     chosen = parser.parse_args(arguments)
+    if chosen.readme:
+        readme.write()
+        return 0
     out = chosen.out if chosen.out is not None or chosen.quick else RESULTS
     if chosen.render:
         render_all(out or RESULTS)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import harness, workloads  # noqa: E402
+from benchmarks import harness, readme, workloads  # noqa: E402
 from benchmarks.harness import Column, Contender, Result, Spread, Table, Target, Timings  # noqa: E402
 
 RESULT_FILES = sorted(harness.RESULTS.glob("*.json"))
@@ -243,3 +243,7 @@ def test_a_quick_run_answers_all_questions(tmp_path: Path) -> None:
         harness.check_result(result)
         assert result["quick"]
         assert set(result["bundles"].values()) == {"generated"}
+
+
+def test_the_readme_has_the_figures_of_the_results() -> None:
+    assert readme.block() in readme.README.read_text(encoding="utf-8")
