@@ -72,8 +72,8 @@ def block(results: Path = RESULTS) -> str:
     lines += [
         "",
         f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['python']}, by",
-        "`python -m benchmarks`; medians, side by side in one process. Each figure with its spread, how it was",
-        "measured, and what fell short of our targets: [benchmarks/](benchmarks/README.md).",
+        "`python -m benchmarks`; medians, side by side in one process. Each figure with its spread, how it",
+        "was measured, and what fell short of our targets: [benchmarks/](benchmarks/README.md).",
         "",
         "",
     ]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,6 +94,8 @@ def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
     options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
+    # Under nohup it would be ignored by what is started here, too.
+    options.setdefault("preexec_fn", partial(signal.signal, signal.SIGHUP, signal.SIG_DFL))
     popen: Any = subprocess.Popen  # its type depends on options that are not seen here
     process: subprocess.Popen[bytes] = popen(command, **options)
     return process
