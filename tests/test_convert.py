@@ -138,6 +138,7 @@ def test_what_decided_the_bytes_is_recorded(tmp_path: Path) -> None:
             {"dictionary": b"no dictionary"},
             "no trained dictionary: it does not begin with zstd's magic for one",
         ),
+        ({"dictionary": "on"}, "dictionary is auto, off, a number or bytes, not 'on'"),
         ({"jobs": 0}, "jobs is at least 1, not 0"),
     ],
 )
@@ -460,3 +461,24 @@ def test_presets_go_from_fast_to_small() -> None:
     levels = [PRESETS[name].level for name in ("fast", "balanced", "max")]
     assert levels == sorted(levels, key=lambda level: level or 0)
     assert PRESETS["raw"].level is None
+
+
+def test_no_skippable_frame_is_longer_than_its_length_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("contents", "writer"):
+        monkeypatch.setattr(f"sourcepack_convert.{module}.MAX_SKIPPED", 10)
+    noise = hashlib.shake_256(b"noise").digest(11)
+    content = Content(noise, 1, keep_raw=False, frames=Compression(1, None).compress([noise]))
+    assert not content.is_raw  # it would be, were it shorter
+    writer = PackWriter(io.BytesIO(), file="a", frame_size=4096)
+    writer.write_content(content)
+    with pytest.raises(LimitExceeded, match="a: size of a raw content is 11, over the limit of 10"):
+        writer.write_content(Content(noise, 1, keep_raw=True))
+    with pytest.raises(LimitExceeded, match="a: size of the manifest is .* over the limit of 10"):
+        writer.finish(
+            [],
+            attributes={},
+            source_links=None,
+            has_files=True,
+            source={"sha256": bytes(32), "size": 0},
+            created_by={"tool": "t", "libzstd": "z", "options": {}},
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import zstandard
 
 from sourcepack.entry import raw_checksum
+from sourcepack.layout import FRAME_HEADER, MAX_SKIPPED
 
 __all__ = ["Compression", "Content"]
 
@@ -35,7 +36,8 @@ class Content:
     @property
     def is_raw(self) -> bool:
         """Whether it is stored raw: asked for, or because its frames would not be smaller."""
-        return self.keep_raw or sum(map(len, self.frames)) >= len(self.data) + 8
+        raw_size = len(self.data) + FRAME_HEADER.size
+        return self.keep_raw or (sum(map(len, self.frames)) >= raw_size and len(self.data) <= MAX_SKIPPED)
 
     def checksum(self, number: int, frame_size: int) -> bytes:
         """Return the low 32 bits of the XXH64 of a part, as they end a zstd frame."""

@@ -15,7 +15,7 @@ import zstandard
 
 import sourcepack
 from sourcepack.bundle_records import records_of
-from sourcepack.byte_source import MmapSource
+from sourcepack.byte_source import ByteSource, MmapSource
 from sourcepack.errors import DamagedMember, FormatError
 from sourcepack.facts import facts_of, with_facts
 from sourcepack.layout import MAX_DICTIONARY, MAX_FRAME_SIZE, Tail
@@ -38,6 +38,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes of content done and in all."""
 
 _DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"
+_CHUNK = 1 << 20
 _TASK_BYTES = 256 << 10
 _TASK_PARTS = 64
 _IN_FLIGHT = 32 << 20
@@ -83,6 +84,8 @@ class Options:
             raise ValueError(f"a dictionary has 1 to {MAX_DICTIONARY} bytes, not {dictionary}")
         if isinstance(dictionary, bytes):
             _given_dictionary(dictionary)
+        elif isinstance(dictionary, str) and dictionary not in ("auto", "off"):
+            raise ValueError(f"dictionary is auto, off, a number or bytes, not {dictionary!r}")
         return cls(preset=preset, level=level, dictionary=dictionary, frame_size=frame_size, raw=tuple(raw))
 
     def as_recorded(self) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def convert(
     if not isinstance(src, bytes) and os.path.exists(dst) and os.path.samefile(src, dst):
         raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
     with SourceBundle(src, limits=limits or Limits()) as bundle:
-        source_sha256, source_size = _digest(src)
+        source_sha256, source_size = _digest(bundle.source), bundle.source.size
         with written_aside(dst) as (out, aside):
             work = _Conversion(bundle, options, jobs, progress, os.fspath(dst))
             tail = work.write(out, source={"sha256": source_sha256, "size": source_size})
@@ -345,11 +348,12 @@ def _given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
     return dictionary
 
 
-def _digest(src: str | os.PathLike[str] | bytes) -> tuple[bytes, int]:
-    if isinstance(src, bytes):
-        return hashlib.sha256(src).digest(), len(src)
-    with open(src, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest(), file.tell()
+def _digest(source: ByteSource) -> bytes:
+    """Return the SHA-256 of the zip as it is open here, whatever has its name by now."""
+    digest = hashlib.sha256()
+    for at in range(0, source.size, _CHUNK):
+        digest.update(source.read(at, min(_CHUNK, source.size - at)))
+    return digest.digest()
 
 
 def _read_back(path: Path, tail: Tail, work: _Conversion, *, file: str) -> None:

@@ -24,6 +24,7 @@ from sourcepack.layout import (
     INDEX,
     MANIFEST,
     MAX_BLOCK,
+    MAX_SKIPPED,
     Section,
     Tail,
     pack_frame_header,
@@ -90,6 +91,8 @@ class PackWriter:
         self._content_size += len(content.data)
         newlines = content.newlines_before(self._frame_size)
         if content.is_raw:
+            if len(content.data) > MAX_SKIPPED:
+                raise LimitExceeded(self._file, "size of a raw content", len(content.data), MAX_SKIPPED)
             self._write(pack_frame_header(len(content.data)))
             frames: Sequence[memoryview | bytes] = [
                 memoryview(content.data)[at : at + self._frame_size]
@@ -138,7 +141,10 @@ class PackWriter:
         for first in range(0, len(entries), BLOCK_ENTRIES):
             items = entries[first : first + BLOCK_ENTRIES]
             blocks.append(self._pack_block(compressor, seed, first, items))
-        self._write(pack_frame_header(sum(map(len, blocks))))
+        manifest_size = sum(map(len, blocks))
+        if manifest_size > MAX_SKIPPED:
+            raise LimitExceeded(self._file, "size of the manifest", manifest_size, MAX_SKIPPED)
+        self._write(pack_frame_header(manifest_size))
         places = []
         for block in blocks:
             places.append(BlockPlace(self._offset, len(block)))

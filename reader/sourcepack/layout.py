@@ -23,6 +23,7 @@ __all__ = [
     "MAX_BLOCK",
     "MAX_DICTIONARY",
     "MAX_FRAME_SIZE",
+    "MAX_SKIPPED",
     "SKIPPABLE_MAGIC",
     "TAIL_SIZE",
     "VERSION",
@@ -56,7 +57,8 @@ MAX_FRAME_SIZE = 1 << 30
 """Largest `frame_size`, in bytes of content."""
 
 FRAME_HEADER = Struct("<II")
-_MAX_SKIPPED = 0xFFFFFFFF
+MAX_SKIPPED = 0xFFFFFFFF
+"""Most bytes that a skippable frame may hold."""
 
 _HEAD = Struct("<II8sHHI")
 HEAD_SIZE = _HEAD.size
@@ -120,7 +122,7 @@ def parse_frame_header(data: bytes, length: int, *, file: str, offset: int, what
     Raises:
         FormatError: They are not the header of a skippable frame of ours with just that length.
     """
-    if not 0 <= length <= _MAX_SKIPPED:
+    if not 0 <= length <= MAX_SKIPPED:
         raise FormatError(file, f"length of the {what}", offset=offset, found=length)
     expected = pack_frame_header(length)
     if data != expected:
