@@ -13,6 +13,7 @@ from _pytest.mark import ParameterSet
 
 import sourcepack
 from sourcepack.bundle_manifest import parse_manifest
+from sourcepack.discover import discover_source_map_reference
 from sourcepack.errors import FormatError, LimitExceeded
 from sourcepack.source_bundle import SourceBundle
 from sourcepack_convert import convert, export
@@ -122,3 +123,25 @@ def test_equal_contents_of_a_real_bundle_are_stored_once(packs: Path) -> None:
     assert pack.tail.content_count == len(contents)
     assert pack.tail.content_size == sum(map(len, contents))
     assert len(pack) == len(parse_manifest(manifest, file="js-many").files)
+
+
+def test_map_references_of_a_real_bundle_are_known_without_decoding(
+    packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(CORPUS / "real" / "js-many.zip", packs / "many.srcpack", jobs=2)
+    expected = {}
+    with SourceBundle(CORPUS / "real" / "js-many.zip") as bundle:
+        for name, info in bundle.manifest.files.items():
+            if info.type is sourcepack.FileType.MINIFIED_SOURCE:
+                header = dict(info.headers or ()).get("sourcemap")
+                found = discover_source_map_reference(bundle.read(name))
+                expected[name] = found if header is None else header
+
+    def decoded(*_: object) -> bytes:
+        raise AssertionError("a file was decoded")
+
+    monkeypatch.setattr(sourcepack.Pack, "read_frame", decoded)
+    pack = sourcepack.open(packs / "many.srcpack")
+    found = {e.name: e.source_mapping_url for e in pack.entries() if e.type == "minified_source"}
+    assert found == expected
+    assert len(found) > 3000
