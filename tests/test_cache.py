@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.cache import Generations
+from sourcepack.cache import Generations, Shelf, Shelves
 
 
 def test_what_is_used_survives_and_the_rest_goes() -> None:
@@ -66,3 +66,58 @@ def test_threads_may_lose_a_value_but_never_get_another_s() -> None:
     with ThreadPoolExecutor(8) as executor:
         assert all(executor.map(use, range(8)))
     assert len(cache) <= 100
+
+
+# ---- shelves
+
+
+def test_a_shelf_is_emptied_when_two_generations_are_full() -> None:
+    shelves: Shelves[int, int] = Shelves(10)
+    first: Shelf[int, int] = Shelf()
+    shelves.put(first, 0, 0)
+    others: list[Shelf[int, int]] = [Shelf() for _ in range(30)]
+    for number, other in enumerate(others):
+        shelves.put(other, number, number)
+        assert sum(len(shelf.values) for shelf in (first, *others)) <= 20
+    assert first.values == {}
+    assert others[-1].values == {29: 29}
+    shelves.clear()
+    assert not any(shelf.values for shelf in others)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30), st.integers(1, 7)), max_size=200))
+def test_shelves_together_keep_twice_the_limit_at_most(steps: list[tuple[int, int, int]]) -> None:
+    shelves: Shelves[int, int] = Shelves(20)
+    owners: list[Shelf[int, int]] = [Shelf() for _ in range(5)]
+    for owner, key, cost in steps:
+        shelves.put(owners[owner], key, cost, cost)
+        assert owners[owner].values[key] == cost
+        assert sum(sum(shelf.values.values()) for shelf in owners) <= 40
+
+
+def test_one_shelf_that_is_filled_all_the_time_does_not_grow() -> None:
+    shelves: Shelves[int, int] = Shelves(100)
+    shelf: Shelf[int, int] = Shelf()
+    for number in range(10_000):
+        shelves.put(shelf, number, number)
+        assert len(shelf.values) <= 200
+
+
+def test_threads_that_fill_shelves_keep_the_limit_and_their_own_values() -> None:
+    shelves: Shelves[int, int] = Shelves(500)
+    owners: list[Shelf[int, int]] = [Shelf() for _ in range(8)]
+
+    def fill(owner: int) -> bool:
+        shelf = owners[owner]
+        for number in range(20_000):
+            key = number % 300
+            found = shelf.values.get(key)
+            if found is None:
+                shelves.put(shelf, key, key * 100 + owner)
+            elif found != key * 100 + owner:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as executor:
+        assert all(executor.map(fill, range(8)))
+    assert sum(len(shelf.values) for shelf in owners) <= 1100

@@ -134,8 +134,8 @@ def test_map_references_of_a_real_bundle_are_known_without_decoding(
         for name, info in bundle.manifest.files.items():
             if info.type is sourcepack.FileType.MINIFIED_SOURCE:
                 header = dict(info.headers or ()).get("sourcemap")
-                found = discover_source_map_reference(bundle.read(name))
-                expected[name] = found if header is None else header
+                in_content = discover_source_map_reference(bundle.read(name))
+                expected[name] = in_content if header is None else header
 
     def decoded(*_: object) -> bytes:
         raise AssertionError("a file was decoded")

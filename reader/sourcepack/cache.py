@@ -1,9 +1,10 @@
 """Bounded caches that a hit reads without a lock (SPEC.md does not know of them)."""
 
+import threading
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Generations"]
+__all__ = ["Generations", "Shelf", "Shelves"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -53,3 +54,62 @@ class Generations(Generic[K, V]):
     def __len__(self) -> int:
         """Return how many values are kept."""
         return len(self.young.keys() | self._old.keys())
+
+
+class Shelf(Generic[K, V]):
+    """What one owner keeps of what many keep together.
+
+    Attributes:
+        values: By key; the owner reads it, and `Shelves.put` fills it.
+        generation: The one in which it was filled last.
+    """
+
+    __slots__ = ("generation", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[K, V] = {}
+        self.generation = -1
+
+
+class Shelves(Generic[K, V]):
+    """Shelves of many owners that share one limit; a hit is one look into the owner's own dict.
+
+    Values are put in generations of at most `limit` cost. When one is full, all shelves that were filled
+    in the one before are emptied; so twice the limit is kept at most. An owner that is gone takes nothing
+    with it: its shelf is emptied in its turn.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._cost = 0
+        self._generation = 0
+        self._young: list[Shelf[K, V]] = []
+        self._old: list[Shelf[K, V]] = []
+        self._turning = threading.Lock()
+
+    def put(self, shelf: Shelf[K, V], key: K, value: V, cost: int = 1) -> None:
+        """Keep a value on a shelf; `cost` is in the unit of the limit."""
+        # Who finds another thread at it goes on: nobody waits.
+        if self._cost + cost > self._limit and self._turning.acquire(blocking=False):
+            try:
+                self._turn()
+            finally:
+                self._turning.release()
+        if shelf.generation != self._generation:
+            shelf.generation = self._generation
+            self._young.append(shelf)
+        shelf.values[key] = value
+        self._cost += cost
+
+    def clear(self) -> None:
+        """Empty all shelves."""
+        with self._turning:
+            self._turn()
+            self._turn()
+
+    def _turn(self) -> None:
+        emptied, self._old, self._young = self._old, self._young, []
+        self._generation += 1
+        self._cost = 0
+        for shelf in emptied:
+            shelf.values.clear()

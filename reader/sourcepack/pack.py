@@ -15,7 +15,7 @@ from zstandard import ZstdError, frame_content_size
 from .bundle_manifest import BundleManifest
 from .bundle_records import manifest_of
 from .byte_source import ByteSource, BytesSource, MmapSource, PreadSource
-from .cache import Generations
+from .cache import Generations, Shelf, Shelves
 from .debug_id import DebugId
 from .entry import Entry, check_raw
 from .errors import FormatError, LimitExceeded, NotFound
@@ -60,8 +60,8 @@ __all__ = ["Pack", "SourceKind", "open_pack"]
 
 SourceKind: TypeAlias = Literal["mmap", "pread"]
 
-_RECORDS: Generations[tuple[int, int, str], EntryRecord] = Generations(4 << 20)
-"""Entries by pack, kind and key, shared by all packs, so that 1,000 open packs keep no more than one.
+_RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(4 << 20)
+"""Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
 
 The limit is in bytes of msgpack, so that few large ones are kept; a small one counts as `_RECORD_COST`.
 """
@@ -93,6 +93,7 @@ class Pack(Mapping[str, Entry]):
         "_attributes",
         "_content",
         "_dictionary_sha256",
+        "_kept",
         "_links",
         "_token",
         "file",
@@ -132,6 +133,7 @@ class Pack(Mapping[str, Entry]):
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
         self._attributes: Attributes | None = None
         self._links: SourceLinks | None = None
+        self._kept: Shelf[str | tuple[Kind, str], EntryRecord] = Shelf()
         self._token = next(_tokens)
 
     # ---- as a whole
@@ -187,7 +189,7 @@ class Pack(Mapping[str, Entry]):
     # ---- lookups
 
     def __getitem__(self, name: str) -> Entry:
-        record = _RECORDS.young.get((self._token, 0, name)) or self._find(Kind.NAME, name)
+        record = self._kept.values.get(name) or self._find(Kind.NAME, name)
         if record is None:
             raise NotFound(self.file, name)
         return Entry(self, record)
@@ -233,9 +235,9 @@ class Pack(Mapping[str, Entry]):
 
     def _find(self, kind: Kind, key: str) -> EntryRecord | None:
         """Return the entry that has the key (SPEC.md, "Lookup")."""
-        cached = _RECORDS.get((self._token, kind, key))
-        if cached is not None:
-            return cached
+        kept_by = key if kind is Kind.NAME else (kind, key)
+        if (kept := self._kept.values.get(kept_by)) is not None:
+            return kept
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
         tail = self.tail
@@ -246,7 +248,7 @@ class Pack(Mapping[str, Entry]):
             item, offset = self.read_item(number)
             record = self._parse_entry(item, offset)
             if (kind, key) in keys_of(record):
-                _RECORDS.put((self._token, kind, key), record, max(_RECORD_COST, len(item)))
+                _RECORDS.put(self._kept, kept_by, record, max(_RECORD_COST, len(item)))
                 return record
         return None
 
