@@ -94,8 +94,6 @@ def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
     options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
-    # Under nohup it would be ignored by what is started here, too.
-    options.setdefault("preexec_fn", partial(signal.signal, signal.SIGHUP, signal.SIG_DFL))
     popen: Any = subprocess.Popen  # its type depends on options that are not seen here
     process: subprocess.Popen[bytes] = popen(command, **options)
     return process
@@ -766,10 +764,10 @@ def test_a_signal_leaves_no_file_and_the_old_pack(tmp_path: Path, name: str, cod
     bundle, pack = tmp_path / "slow.zip", tmp_path / "slow.srcpack"
     bundle.write_bytes(build_bundle(files, {}, stored=True))
     pack.write_bytes(b"old")
-    # A shell starts what is in the background with SIGINT ignored, and so it would stay.
+    # A shell starts what is in the background with SIGINT ignored, nohup what it runs with SIGHUP: so it stays.
     process = start(
         "convert", bundle, "--force", "--level", 22, "--dictionary", "off", "--jobs", jobs,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, getattr(signal, name), signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*.tmp")):
