@@ -764,7 +764,7 @@ def test_a_signal_leaves_no_file_and_the_old_pack(tmp_path: Path, name: str, cod
     bundle, pack = tmp_path / "slow.zip", tmp_path / "slow.srcpack"
     bundle.write_bytes(build_bundle(files, {}, stored=True))
     pack.write_bytes(b"old")
-    # A shell starts what is in the background with SIGINT ignored, nohup what it runs with SIGHUP: so it stays.
+    # A shell starts what is in the background with SIGINT ignored, nohup with SIGHUP: so it stays.
     process = start(
         "convert", bundle, "--force", "--level", 22, "--dictionary", "off", "--jobs", jobs,
         preexec_fn=partial(signal.signal, getattr(signal, name), signal.SIG_DFL),
