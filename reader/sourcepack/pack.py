@@ -203,13 +203,14 @@ class Pack(Mapping[str, Entry]):
             FormatError: The pack is damaged here, or has no index of paths.
             LimitExceeded: The URL would be over 1 MiB.
         """
-        record = self._find(Kind.PATH, normalize_path(path))
+        key = normalize_path(path)
+        record = self._find(Kind.PATH, key)
         if record is not None:
             return Entry(self, record)
         if self._links is None:
             # Of patterns that are equal in lower case the greatest wins, as symbolic keeps them sorted.
             self._links = SourceLinks(dict(sorted(self.source_links.items())), file=self.file)
-        url = self._links.resolve(normalize_path(path))
+        url = self._links.resolve(key)
         return None if url is None else SourceLink(url)
 
     def by_url(self, url: str) -> Entry | None:
