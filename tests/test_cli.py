@@ -707,7 +707,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end(run: Run, pack: Path) ->
     [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (999_499, "999 kB"), (999_500, "1 MB")],
 )
 def test_sizes_are_told_in_three_digits(size: int, text: str) -> None:
-    assert cli._size(size) == text
+    assert cli.terminal.size_text(size) == text
 
 
 # ---- as a process

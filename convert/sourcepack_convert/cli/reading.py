@@ -1,0 +1,333 @@
+"""The commands that read packs."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import sourcepack
+from sourcepack import DebugId, Entry, FileType, Pack, SourceLink, SourcepackError
+from sourcepack.pack import open_pack
+from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
+from sourcepack_convert.compare import compare
+from sourcepack_convert.extract import extract as extract_pack
+from sourcepack_convert.extract import parts_of
+
+from .arguments import (
+    DebugIdOption,
+    ForceOption,
+    JsonLinesOption,
+    JsonOption,
+    MaxFiles,
+    MaxFileSize,
+    MaxManifestSize,
+    MaxTotalRatio,
+    MaxTotalSize,
+    PackArgument,
+    PacksArgument,
+    PathOption,
+    UrlOption,
+    check_selectors,
+)
+from .facts import content_facts, counts, damage_mark, entry_facts, fact_lines, facts_of_pack, long_line
+from .terminal import (
+    FAILED,
+    PARTLY,
+    Failure,
+    about,
+    complain,
+    described,
+    escaped,
+    files_text,
+    members_text,
+    print_json,
+    print_line,
+    shown,
+    size_text,
+    some,
+    warn,
+    writing,
+)
+
+
+def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
+    """Show what a pack is: sizes, sections, attributes, what it was made from and by.
+
+    Examples:
+      sourcepack info app.srcpack
+      sourcepack info app.srcpack --json | jq .attributes.release
+    """
+    with open_one(pack) as opened:
+        facts = facts_of_pack(opened)
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in fact_lines(facts):
+        print_line(f"{shown(name):<20}  {shown(value)}")
+
+
+def list_entries(
+    pack: PackArgument,
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Beginning of the names to list.")] = "",
+    *,
+    long: Annotated[
+        bool,
+        typer.Option(
+            "--long", "-l", help="Show type, size, stored size, lines, debug id, name, URL or path."
+        ),
+    ] = False,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """List the members of a pack by name.
+
+    Control characters in names are escaped; JSON has the names as they are.
+
+    Examples:
+      sourcepack ls app.srcpack
+      sourcepack ls app.srcpack files/_/_/static/ --long
+      sourcepack ls app.srcpack --json | jq -r .url
+    """
+    found = False
+    with open_one(pack) as opened:
+        for entry in opened.find_prefix(prefix):
+            found = True
+            if as_json:
+                print_json(entry_facts(entry))
+            else:
+                print_line(long_line(entry) if long else escaped(entry.name))
+        if prefix and not found:
+            raise Failure(f"{opened.file}: no entry whose name begins with {prefix!r}")
+    return 0
+
+
+def cat(
+    pack: PackArgument,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the member.")] = None,
+    *,
+    url: UrlOption = None,
+    path: PathOption = None,
+    debug_id: DebugIdOption = None,
+    file_type: Annotated[
+        FileType | None, typer.Option("--type", help="Type of the file, with --debug-id.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the content of one file to stdout, and nothing else.
+
+    With --json, an object that has name, size, sha256, encoding and content: utf-8 text, else base64.
+
+    Examples:
+      sourcepack cat app.srcpack files/_/_/static/app.min.js
+      sourcepack cat app.srcpack --url '~/static/app.min.js' > app.min.js
+      sourcepack cat app.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47 --type source_map
+    """
+    check_selectors({"NAME": name, "--url": url, "--path": path, "--debug-id": debug_id})
+    if (debug_id is None) != (file_type is None):
+        raise typer.BadParameter("--debug-id and --type go together")
+    with open_one(pack) as opened:
+        if name is not None:
+            found: Entry | SourceLink | None = opened[name]
+        else:
+            found = next(iter(_look_up(opened, url, path, debug_id, [file_type] if file_type else [])), None)
+        if found is None:
+            wanted = f"the URL {url!r}" if url is not None else f"the path {path!r}"
+            if debug_id is not None:
+                wanted = f"the debug id {debug_id} and the type {file_type}"
+            raise Failure(f"{opened.file}: no entry has {wanted}")
+        if isinstance(found, SourceLink):
+            raise Failure(
+                f"{opened.file}: the path {path!r} is not in it, but has a source link: {found.url}"
+            )
+        if as_json:
+            print_json(content_facts(found))
+        else:
+            for part in parts_of(found):
+                with writing("<stdout>"):
+                    sys.stdout.buffer.write(part)
+
+
+def find(
+    packs: PacksArgument,
+    *,
+    url: UrlOption = None,
+    path: PathOption = None,
+    debug_id: DebugIdOption = None,
+    file_type: Annotated[
+        FileType | None, typer.Option("--type", help="Type of the file, with --debug-id; without it, any.")
+    ] = None,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """Find which packs have a file, and as which member.
+
+    Exit code 1 if none has it; 3 if one has it, but another could not be read.
+
+    Examples:
+      sourcepack find *.srcpack --url '~/static/app.min.js'
+      sourcepack find *.srcpack --path src/main.c
+      sourcepack find *.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
+    """
+    check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
+    if file_type is not None and debug_id is None:
+        raise typer.BadParameter("--type goes with --debug-id")
+    if debug_id is not None:
+        DebugId.parse(debug_id)
+    hits = failures = 0
+    for each in packs:
+        try:
+            with about(each), open_one(each) as pack:
+                found = list(_look_up(pack, url, path, debug_id, [file_type] if file_type else FileType))
+        except SourcepackError as error:
+            complain(str(error))
+            failures += 1
+            continue
+        except OSError as error:
+            complain(described(error))
+            failures += 1
+            continue
+        hits += len(found)
+        for hit in found:
+            _print_hit(each, hit, as_json=as_json)
+    if not hits:
+        return FAILED
+    return PARTLY if failures else 0
+
+
+def extract(
+    pack: PackArgument,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="Names, or prefixes that end with /; all without any."),
+    ] = None,
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it does not exist.")
+    ],
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Write files of a pack into a folder, and never outside of it.
+
+    Names that are not safe on every system are changed, and stderr says how. The exit code is 3 if some
+    files were not written: damaged, or in the way of what exists.
+
+    Examples:
+      sourcepack extract app.srcpack -o sources
+      sourcepack extract app.srcpack -o sources files/_/_/static/ files/_/_/main.js
+    """
+    with about(output), open_one(pack) as opened:
+        report = extract_pack(opened, output, names or (), force=force)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_line(shown(f"{report.directory}: {files_text(report.files)} of {size_text(report.total_size)}"))
+    warn([f"{report.pack}: {name!r} goes to {place!r}" for name, place in report.renamed.items()])
+    warn(f"{report.pack}: {each.member!r} was not extracted: {each.reason}" for each in report.problems)
+    if not report.problems:
+        return 0
+    return PARTLY if report.files else FAILED
+
+
+def verify(
+    packs: PacksArgument,
+    *,
+    against: Annotated[
+        Path | None, typer.Option(metavar="ZIP", help="The SourceBundle that the one pack was made from.")
+    ] = None,
+    max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
+    max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
+    max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
+    max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
+    max_files: MaxFiles = DEFAULT_LIMITS.max_files,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """Check every checksum, every SHA-256 and every rule of the format.
+
+    With --against, also compare every file, every fact of the manifest and every lookup with the zip.
+
+    Examples:
+      sourcepack verify *.srcpack
+      sourcepack verify app.srcpack --against app.zip
+    """
+    if against is not None and len(packs) != 1:
+        raise typer.BadParameter("--against takes one pack")
+    limits = Limits(
+        max_file_size=max_file_size,
+        max_total_size=max_total_size,
+        max_manifest_size=max_manifest_size,
+        max_total_ratio=max_total_ratio,
+        max_files=max_files,
+    )
+    code = 0
+    with ExitStack() as stack:
+        bundle = None if against is None else stack.enter_context(SourceBundle(against, limits=limits))
+        for each in packs:
+            problems: list[str] = []
+            facts: dict[str, Any] = {}
+            try:
+                with about(each), open_one(each) as pack:
+                    facts = counts(pack)
+                    problems += map(str, sourcepack.verify(pack))
+                    if bundle is not None and not problems:
+                        problems += map(str, compare(pack, bundle))
+            except SourcepackError as error:
+                problems.append(str(error))
+            except OSError as error:
+                problems.append(described(error))
+            if problems:
+                code = FAILED
+            _print_verdict(each, facts, problems, against=against, as_json=as_json)
+    return code
+
+
+def open_one(path: str) -> Pack:
+    """Open a pack for a command."""
+    # By `pread`: a map would end the process if someone cut the file.
+    return open_pack(path, source="pread")
+
+
+def _look_up(
+    pack: Pack, url: str | None, path: str | None, debug_id: str | None, types: Iterable[FileType]
+) -> Iterator[Entry | SourceLink]:
+    found: list[Entry | SourceLink | None] = []
+    if url is not None:
+        found = [pack.by_url(url)]
+    elif path is not None:
+        found = [pack.by_path(path)]
+    elif debug_id is not None:
+        found = [pack.by_debug_id(debug_id, file_type) for file_type in types]
+    return (hit for hit in found if hit is not None)
+
+
+def _print_hit(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> None:
+    if isinstance(hit, SourceLink):
+        if as_json:
+            print_json({"pack": pack, "source_link": hit.url})
+        else:
+            print_line(escaped(f"{pack}: source link {hit.url}"))
+    elif as_json:
+        print_json({"pack": pack, **entry_facts(hit)})
+    else:
+        print_line(escaped(f"{pack}: {hit.name}{damage_mark(hit)}"))
+
+
+def _print_verdict(
+    pack: str, facts: Mapping[str, Any], problems: Sequence[str], *, against: Path | None, as_json: bool
+) -> None:
+    if as_json:
+        verdict = {"pack": pack, "ok": not problems, **facts, "problems": list(problems)}
+        if against is not None:
+            verdict["against"] = str(against)
+        print_json(verdict)
+        return
+    if problems:
+        some(problems, lambda line: print_line(shown(line)))
+        return
+    line = f"{pack}: ok, {files_text(facts['files'])} of {size_text(facts['total_size'])}"
+    if against is not None:
+        line += f", equal to {against}"
+    if facts["damaged"]:
+        line += f"; {members_text(facts['damaged'])} could not be read when it was made"
+    print_line(shown(line))

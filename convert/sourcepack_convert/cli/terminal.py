@@ -1,0 +1,141 @@
+"""What the command line prints, and how it says that something failed."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
+
+_MOST_LINES = 20
+_MOST_SHOWN = 600
+
+
+class Failure(Exception):
+    """Ends a command with a message and exit code 1; no error of the library."""
+
+
+class Signalled(BaseException):
+    """A signal arrived: all blocks on the way up clean up after themselves; nothing but `run` catches it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def shown(text: str) -> str:
+    """Return a text with every character escaped that could steer a terminal or hide, and not too long.
+
+    Those are control characters, also C1 ones, what changes the direction of a text, and surrogates.
+    Backslashes stay, so that a text of `repr`, and a path of Windows, is not escaped again.
+    """
+    if len(text) > _MOST_SHOWN:
+        text = f"{text[: _MOST_SHOWN - 200]}...{text[-200:]}"
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Return a text with every character escaped that could steer a terminal or hide."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def print_line(line: str) -> None:
+    """Print a line of a result. It may be long, and must already be escaped."""
+    _write(sys.stdout, "<stdout>", line)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print a JSON object on a line of its own; it is ASCII."""
+    # A DEL is the one control character that json.dumps leaves as it is.
+    print_line(json.dumps(value).replace("\x7f", "\\u007f"))
+
+
+def say(line: str) -> None:
+    """Print a line for the person at the terminal."""
+    if sys.stderr is not None:
+        _write(sys.stderr, "<stderr>", shown(line))
+
+
+def complain(message: str) -> None:
+    """Print an error."""
+    say(f"error: {message}")
+
+
+def warn(messages: Iterable[str], prefix: str = "warning: ") -> None:
+    """Print warnings, but not thousands."""
+    some([prefix + message for message in messages], say)
+
+
+def some(lines: Sequence[str], out: Callable[[str], None]) -> None:
+    """Print lines, but not thousands."""
+    for line in lines[:_MOST_LINES]:
+        out(line)
+    if len(lines) > _MOST_LINES:
+        out(f"and {len(lines) - _MOST_LINES:,} more")
+
+
+def _write(stream: Any, name: str, line: str) -> None:
+    with writing(name):
+        stream.write(line + "\n")
+
+
+@contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Turn errors of an output stream into what they mean for a command."""
+    try:
+        yield
+    except BrokenPipeError:
+        # As for other tools: who reads the output has seen enough.
+        raise Signalled(signal.SIGPIPE) from None
+    except OSError as error:
+        error.filename = name
+        raise
+    except AttributeError:
+        raise Failure(f"{name}: it is closed") from None
+
+
+def described(error: OSError) -> str:
+    """Return an error of the operating system as people read it."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+
+
+@contextmanager
+def about(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name a file in errors that name none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it: `7.3 MB`."""
+    if size < 1000:
+        return f"{size} B"
+    value, units = size / 1000, ["kB", "MB", "GB", "TB", "PB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.3g} {units[0]}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def files_text(number: int) -> str:
+    """Return a number of files in words: `1 file`."""
+    return _counted(number, "file", "files")
+
+
+def members_text(number: int) -> str:
+    """Return a number of members in words: `2 members`."""
+    return _counted(number, "member", "members")
