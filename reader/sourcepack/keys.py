@@ -86,6 +86,9 @@ def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:
         yield Kind.DEBUG_ID, debug_id_key(debug_id, record.type)
 
 
+_REFERENCE_HEADERS = ("sourcemap", "x-sourcemap")
+
+
 def header_debug_id(headers: Mapping[str, str] | None) -> DebugId | None:
     """Return the debug id that the `debug-id` header gives; None if there is none or it is invalid."""
     text = lower_headers(headers).get("debug-id")
@@ -109,5 +112,11 @@ def lower_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 def header_reference(headers: Mapping[str, str] | None) -> str | None:
     """Return the source map reference that a header gives, as written: `sourcemap` before `x-sourcemap`."""
-    lower = lower_headers(headers)
+    if headers is None:
+        return None
+    # Nearly always there is one or none, and nothing to sort.
+    found = [name for name in headers if name.isascii() and name.lower() in _REFERENCE_HEADERS]
+    if len(found) == 1:
+        return headers[found[0]]
+    lower = lower_headers({name: headers[name] for name in found})
     return lower.get("sourcemap", lower.get("x-sourcemap"))

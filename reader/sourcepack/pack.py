@@ -281,7 +281,12 @@ class Pack(Mapping[str, Entry]):
                 return
 
     def _records(self, start: int) -> Iterator[EntryRecord]:
-        return map(self.read_record, range(start, len(self)))
+        for number in range(start // self.tail.block_entries, self.tail.block_count):
+            block, first, count, offset = self._block(number)
+            for item in range(max(0, start - first), count):
+                yield self._parse_entry(
+                    item_of(block, item, count=count, file=self.file, offset=offset), offset
+                )
 
     # ---- contents
 
@@ -441,16 +446,20 @@ class Pack(Mapping[str, Entry]):
         tail = self.tail
         if not 0 <= number < tail.entry_count:
             raise FormatError(self.file, "entry number", found=number, expected=f"below {tail.entry_count}")
-        block_number, item = divmod(number, tail.block_entries)
-        first = number - item
-        items = min(tail.block_entries, tail.entry_count - first)
-        place = self.block_place(block_number)
-        block = _BLOCKS.get((self._token, block_number))
+        block, first, count, offset = self._block(number // tail.block_entries)
+        return item_of(block, number - first, count=count, file=self.file, offset=offset), offset
+
+    def _block(self, number: int) -> tuple[bytes, int, int, int]:
+        """Return an entry block's content, number of its first entry, number of entries, frame's offset."""
+        tail = self.tail
+        first = number * tail.block_entries
+        count = min(tail.block_entries, tail.entry_count - first)
+        place = self.block_place(number)
+        block = _BLOCKS.get((self._token, number))
         if block is None:
-            block = self.read_block(place, first, items)
-            _BLOCKS.put((self._token, block_number), block, len(block))
-        item_bytes = item_of(block, item, count=items, file=self.file, offset=place.offset)
-        return item_bytes, place.offset
+            block = self.read_block(place, first, count)
+            _BLOCKS.put((self._token, number), block, len(block))
+        return block, first, count, place.offset
 
     def block_place(self, number: int) -> BlockPlace:
         """Return where the frame of an entry block lies, by the block table."""
