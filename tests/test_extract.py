@@ -262,7 +262,7 @@ def test_a_full_disk_ends_it_and_leaves_no_part_of_a_file(
         yield b"part"
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sourcepack_convert.extract.parts_of", full)
+    monkeypatch.setattr("sourcepack.Entry.parts", full)
     with pack_of(tmp_path, {"d/a": b"1"}) as pack, pytest.raises(OSError, match="No space") as caught:
         extract(pack, tmp_path / "out")
     assert Path(caught.value.filename) == tmp_path / "out" / "d" / "a"
@@ -289,7 +289,7 @@ def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest
         (folder / "a").write_bytes(b"of another")
         yield b"second"
 
-    monkeypatch.setattr("sourcepack_convert.extract.parts_of", meanwhile)
+    monkeypatch.setattr("sourcepack.Entry.parts", meanwhile)
     with pack_of(tmp_path, {"a": b"1"}) as pack:
         assert extract(pack, folder).problems == [Problem(member="a", reason="a: File exists")]
     assert files_below(folder) == {"a": b"of another"}

@@ -24,8 +24,6 @@ from sourcepack.bundle_manifest import BundleManifest, FileInfo
 from sourcepack.facts import facts_of
 from sourcepack.source_bundle import SourceBundle
 
-from .extract import parts_of
-
 __all__ = ["compare"]
 
 _Key: TypeAlias = str | tuple[DebugId, FileType]
@@ -97,7 +95,7 @@ def _compare_member(pack: Pack, bundle: SourceBundle, name: str) -> Iterator[Sou
         return
     at = 0
     view = memoryview(content)
-    for part in parts_of(entry):
+    for part in entry.parts():
         if part != view[at : at + len(part)]:
             yield FormatError(pack.file, "content differs from the bundle's", member=name)
             return

@@ -25,7 +25,6 @@ from sourcepack.bundle_manifest import (
 from sourcepack.errors import FormatError, LimitExceeded, NotFound
 from sourcepack.pack import open_pack
 
-from .extract import parts_of
 from .output import written_aside
 from .report import DamageReport
 
@@ -157,7 +156,7 @@ def _write_entry(bundle: zipfile.ZipFile, entry: sourcepack.Entry, *, stored: bo
     digest = hashlib.sha256()
 
     def parts() -> Iterator[bytes]:
-        for part in parts_of(entry):
+        for part in entry.parts():
             digest.update(part)
             yield part
 

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias
 
 from sourcepack import DamagedMember, Entry, FormatError, NotFound, Pack
 
-__all__ = ["ExtractReport", "Problem", "extract", "parts_of", "safe_path", "safe_paths"]
+__all__ = ["ExtractReport", "Problem", "extract", "safe_path", "safe_paths"]
 
 RelativePath: TypeAlias = tuple[str, ...]
 """The components of a path below a folder."""
@@ -117,19 +117,6 @@ def extract(
             if (place := "/".join(path)) != entry.name:
                 report.renamed[entry.name] = place
     return report
-
-
-def parts_of(entry: Entry) -> Iterator[bytes]:
-    """Yield an entry's content frame by frame, so that no large file is in memory whole.
-
-    Raises:
-        DamagedMember: The member could not be read when the bundle was converted.
-        FormatError: The pack is damaged here.
-    """
-    if entry.damage is not None:
-        raise DamagedMember(entry.pack.file, entry.name, entry.damage)
-    for number in range(len(entry.record.frames)):
-        yield entry.pack.read_frame(entry.record, number)
 
 
 def safe_path(name: str) -> RelativePath:
@@ -256,7 +243,7 @@ class _Folders:
 
     def write(self, entry: Entry, path: RelativePath, *, force: bool) -> None:
         """Write a content as a file: under another name first, so that the file is whole or not there."""
-        parts = parts_of(entry)
+        parts = entry.parts()
         # The first part before the file and its folders: what is damaged makes neither.
         first = next(parts, b"")
         folder = self._enter(path[:-1])

@@ -2,7 +2,7 @@
 
 import io
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -172,6 +172,19 @@ class Entry:
         first, last = start // frame_size, (end - 1) // frame_size
         data = b"".join(map(self._part, range(first, last + 1)))
         return data[start - first * frame_size : end - first * frame_size]
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the content frame by frame, so that no large file is in memory whole; `max_read` is no limit.
+
+        Raises:
+            DamagedMember: The member could not be read when the bundle was converted.
+            FormatError: The pack is damaged here.
+        """
+        record = self.record
+        if record.reason is not None:
+            raise DamagedMember(self.pack.file, record.name, record.reason)
+        for number in range(len(record.frames)):
+            yield self.pack.read_frame(record, number)
 
     def view(self) -> memoryview:
         """Return the content as a read-only view.

@@ -14,7 +14,6 @@ from sourcepack.pack import open_pack
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 from sourcepack_convert.compare import compare
 from sourcepack_convert.extract import extract as extract_pack
-from sourcepack_convert.extract import parts_of
 
 from .arguments import (
     DebugIdOption,
@@ -144,7 +143,7 @@ def cat(
         if as_json:
             print_json(content_facts(found))
         else:
-            for part in parts_of(found):
+            for part in found.parts():
                 with writing("<stdout>"):
                     sys.stdout.buffer.write(part)
 
