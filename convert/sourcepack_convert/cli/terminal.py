@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
 
 _MOST_LINES = 20
@@ -82,6 +85,32 @@ def some(lines: Sequence[str], out: Callable[[str], None]) -> None:
 def _write(stream: Any, name: str, line: str) -> None:
     with writing(name):
         stream.write(line + "\n")
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows on the terminal what is being done; where nobody watches it does nothing.
+
+    No thread draws, so that what is measured meanwhile is not disturbed.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # What is printed meanwhile goes where it would have gone: stdout may be a file.
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with bar:
+        task = bar.add_task("")
+
+        def tell(text: str) -> None:
+            bar.update(task, description=shown(text), refresh=True)
+
+        yield tell
 
 
 @contextmanager
