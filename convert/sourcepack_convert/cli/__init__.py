@@ -23,6 +23,7 @@ from sourcepack import SourcepackError
 
 from .benching import bench
 from .converting import convert, export
+from .counting import stats
 from .reading import cat, extract, find, info, list_entries, verify
 from .terminal import FAILED, INTERRUPTED, USAGE, Failure, Signalled, complain, described, print_line, say
 
@@ -149,3 +150,4 @@ app.command()(extract)
 app.command()(verify)
 app.command()(export)
 app.command()(bench)
+app.command()(stats)

@@ -156,15 +156,16 @@ def size_text(size: int) -> str:
     return f"{value:.3g} {units[0]}"
 
 
-def _counted(number: int, one: str, many: str) -> str:
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number of things in words: `1 pack`."""
     return f"{number:,} {one if number == 1 else many}"
 
 
 def files_text(number: int) -> str:
     """Return a number of files in words: `1 file`."""
-    return _counted(number, "file", "files")
+    return counted(number, "file", "files")
 
 
 def members_text(number: int) -> str:
     """Return a number of members in words: `2 members`."""
-    return _counted(number, "member", "members")
+    return counted(number, "member", "members")
