@@ -65,7 +65,7 @@ def require_pyarrow() -> tuple[Any, Any]:
 
 @contextmanager
 def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Entry], None]]:
-    """Yield a function that writes an entry's row; the file takes its place when the block ends without an error.
+    """Yield a function that writes an entry's row; the file takes its place when the block ends well.
 
     Args:
         path: The file, which is replaced. Its ending, one of `ENDINGS`, chooses the format.

@@ -124,10 +124,9 @@ def _lines(found: Statistics) -> Iterator[str]:
         packs += f"; {found.failed:,} could not be read"
     yield packs
     if found.with_zip:
-        yield (
-            f"zips         {size_text(found.zip_size)}, that {counted(found.with_zip, 'pack was', 'packs were')} "
-            f"made from: {_ratio(found.with_zip_size, found.zip_size)} of it is left"
-        )
+        made = f"{counted(found.with_zip, 'pack', 'packs')} made of them"
+        share = _ratio(found.with_zip_size, found.zip_size)
+        yield f"zips         {size_text(found.zip_size)}; {made}: {share} of that"
     total = found.total
     files = f"files        {found.files:,}, {size_text(total.size)}"
     if found.damaged:
@@ -138,9 +137,11 @@ def _lines(found: Statistics) -> Iterator[str]:
         f"stored in {size_text(total.stored_size)}"
     )
     twice = found.duplicates
+    copies = counted(twice.copies, "copy", "copies")
+    contents = counted(twice.contents, "content", "contents")
     yield (
-        f"duplicates   {twice.contents:,} contents are in several packs: without their {twice.copies:,} copies, "
-        f"{size_text(twice.stored_size)} less"
+        f"duplicates   {copies} of {contents} that another pack has too, "
+        f"stored in {size_text(twice.stored_size)}"
     )
     yield ""
     yield _type_line("type", "files", "content", "stored", "ratio")
