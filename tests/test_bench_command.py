@@ -98,7 +98,7 @@ def test_members_and_keys_are_compared_and_counted(write: Write) -> None:
     assert comparison.compared_size == sum(len(each["content"]) for each in FILES) + len(MAP) * 2 + 1
     assert (comparison.left_out, comparison.keys) == ({}, "url")
     assert (comparison.keys_compared, comparison.keys_left_out) == (len(FILES) + len(MAPS), 0)
-    assert (comparison.minified, comparison.events) == (len(FILES), 3)
+    assert (comparison.minified, comparison.with_map, comparison.replayed) == (len(FILES), 3, 3)
 
 
 def test_members_that_one_side_cannot_read_are_left_out_and_counted(write: Write) -> None:
@@ -143,6 +143,18 @@ def test_an_event_is_answered_alike(write: Write, name: str, column: int) -> Non
     assert context is not None
     assert context.context_line == "var line20 = 20;"
     assert (len(context.pre_context), len(context.post_context)) == (5, 5)
+
+
+def test_an_event_that_is_not_answered_alike_is_not_replayed(write: Write) -> None:
+    """Of two files of one URL the pack has the greatest, the dict the last; and Latin-1 has no lines."""
+    latin = script("latin.js", headers={"sourcemap": "comment.js.map"})
+    latin["content"] += b"\xff"
+    files = {latin["name"]: latin["content"], "b": MAP, "a": MAP + b"\n"}
+    of_maps = {"type": "source_map", "url": "~/static/comment.js.map"}
+    manifest = {"files": {latin["name"]: latin["info"], "b": of_maps, "a": of_maps}}
+    comparison = quick(write(build_bundle(files, manifest)))
+    assert (comparison.with_map, comparison.replayed) == (1, 0)
+    assert "event" not in [row.key for row in comparison.rows]
 
 
 @pytest.mark.parametrize("name", ["inline.js", "absent.js", "none.js", "gone.js"])
@@ -280,7 +292,7 @@ def test_the_table_fits_a_terminal_and_says_what_was_done(
     table = lines[start + 1 : lines.index("", start + 1)]
     assert all(len(line) <= 80 for line in lines[1:] if line not in table[1:])
     assert "  the same bytes from both sides: 8 members, 4.14 kB" in lines
-    assert "  minified files: 6, 3 of them with their map" in lines
+    assert "  minified files: 6, 3 of them with their map; events: 3" in lines
     for label in ("size", "memory, open", "open, find a URL", "read, 2 threads, own zips", "event: file"):
         assert [line for line in lines if line.startswith(label)], label
     assert "zipfile.ZipFile" in out
@@ -345,9 +357,9 @@ def test_the_plot_shows_losses_and_great_factors() -> None:
     ]
     known: dict[str, Any] = {"left_out": {}, "keys": "url", "rows": rows, "bundle": "a", "preset": "fast"}
     known |= dict.fromkeys(
-        ["jobs", "compared", "compared_size", "keys_compared", "keys_left_out", "minified", "events"], 1
+        ["jobs", "compared", "compared_size", "keys_compared", "keys_left_out", "minified", "with_map"], 1
     )
-    comparison = Comparison(**known, conversion_seconds=1.0, threads=2, rounds=2)
+    comparison = Comparison(**known, replayed=1, conversion_seconds=1.0, threads=2, rounds=2)
     out = BytesIO()
     plot([comparison] * 3, ["a", "本", "$x$"], out, "png")
     assert out.getvalue().startswith(b"\x89PNG")

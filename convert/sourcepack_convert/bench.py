@@ -37,7 +37,17 @@ from .conversion import convert
 from .measuring import Contender, Spread, Timings, measure
 from .presets import DEFAULT_PRESET
 
-__all__ = ["METHOD", "Comparison", "Row", "bench", "versions"]
+__all__ = [
+    "METHOD",
+    "Comparison",
+    "Event",
+    "Row",
+    "Zip",
+    "bench",
+    "replay_pack",
+    "replay_zip",
+    "versions",
+]
 
 METHOD = """
 The zip's side opens zipfile.ZipFile, parses manifest.json with json, and makes a dict of all URLs (or paths);
@@ -124,7 +134,8 @@ class Comparison:
         keys_compared: Keys that lead both sides to the same member.
         keys_left_out: Those that don't, and those of members left out.
         minified: Minified files among the members compared.
-        events: Those of them whose map is in the bundle.
+        with_map: Those of them whose map is in the bundle.
+        replayed: Events that are replayed: one for each of some of these, answered alike by both sides.
         threads: How many read side by side, where it is not one.
         rounds: Samples of each figure.
         rows: The figures.
@@ -141,7 +152,8 @@ class Comparison:
     keys_compared: int
     keys_left_out: int
     minified: int
-    events: int
+    with_map: int
+    replayed: int
     threads: int
     rounds: int
     rows: Sequence[Row]
@@ -160,7 +172,8 @@ class Comparison:
             "keys_compared": self.keys_compared,
             "keys_left_out": self.keys_left_out,
             "minified": self.minified,
-            "events": self.events,
+            "with_map": self.with_map,
+            "replayed": self.replayed,
             "threads": self.threads,
             "rounds": self.rounds,
             "rows": {row.key: row.as_json() for row in self.rows},
@@ -233,7 +246,8 @@ def bench(
         keys_compared=len(asked.keys),
         keys_left_out=asked.keys_left_out,
         minified=asked.minified,
-        events=asked.with_map,
+        with_map=asked.with_map,
+        replayed=len(asked.events),
         threads=threads,
         rounds=rounds,
         rows=[_sizes(report.source_size, report.output_size), *rows],

@@ -69,9 +69,10 @@ def bench(
 ) -> int:
     """Measure your own SourceBundles, zip against pack.
 
-    Each zip is converted into a temporary pack, every member is compared, and then both sides take turns.
-    Members that zipfile and the pack do not give alike are left out and counted. Exit code 3 if some
-    bundles could not be measured, 1 if none could. The plot needs matplotlib.
+    Each zip is converted into a temporary pack, every member is compared, and
+    then both sides take turns. Members that zipfile and the pack do not give
+    alike are left out and counted. Exit code 3 if some bundles could not be
+    measured, 1 if none could. The plot needs matplotlib.
 
     Examples:
       sourcepack bench app.zip
@@ -160,7 +161,10 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
         line += f"; {comparison.keys_left_out:,} left out, not answered alike"
     yield line
     if comparison.minified:
-        yield f"  minified files: {comparison.minified:,}, {comparison.events:,} of them with their map"
+        yield (
+            f"  minified files: {comparison.minified:,}, {comparison.with_map:,} of them with their map; "
+            f"events: {comparison.replayed:,}"
+        )
     yield f"  {comparison.rounds} rounds"
     yield ""
     yield f"{'median, quartiles':<27}{'zip':<18}{'pack':<18}{'zip : pack'}"

@@ -51,9 +51,10 @@ def stats(
 ) -> int:
     """Sum up many packs: sizes, ratios by type, duplicates, the largest files.
 
-    Folders are searched through for packs, whatever their names; below an s3://, gs:// or az:// URL the packs
-    are the objects named *.srcpack. With --index, a query engine can tell which packs have a debug id. Exit
-    code 3 if some packs could not be read, 1 if none could.
+    Folders are searched through for packs, whatever their names; below an
+    s3://, gs:// or az:// URL the packs are the objects named *.srcpack. With
+    --index, a query engine can tell which packs have a debug id. Exit code 3
+    if some packs could not be read, 1 if none could.
 
     Examples:
       sourcepack stats packs/
