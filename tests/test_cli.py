@@ -48,7 +48,9 @@ MANIFEST: dict[str, Any] = {
     "source_links": {"/lib/*": "https://example.com/*"},
     "release": "app@1",
 }
-COMMANDS = ["convert", "info", "ls", "cat", "find", "extract", "verify", "export"]
+COMMANDS = [
+    "convert", "info", "ls", "cat", "find", "extract", "verify", "export", "bench", "stats"
+]  # fmt: skip
 HOSTILE = "\x1b]0;title\x07\x9b31m\u202egnp.[bold]x[red]\x7f\r\n"
 
 

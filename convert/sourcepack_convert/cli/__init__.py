@@ -21,7 +21,9 @@ import typer
 import sourcepack
 from sourcepack import SourcepackError
 
+from .benching import bench
 from .converting import convert, export
+from .counting import stats
 from .reading import cat, extract, find, info, list_entries, verify
 from .terminal import FAILED, INTERRUPTED, USAGE, Failure, Signalled, complain, described, print_line, say
 
@@ -147,3 +149,5 @@ app.command()(find)
 app.command()(extract)
 app.command()(verify)
 app.command()(export)
+app.command()(bench)
+app.command()(stats)

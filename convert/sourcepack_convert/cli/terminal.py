@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
 
 _MOST_LINES = 20
@@ -85,6 +88,32 @@ def _write(stream: Any, name: str, line: str) -> None:
 
 
 @contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows on the terminal what is being done; where nobody watches it does nothing.
+
+    No thread draws, so that what is measured meanwhile is not disturbed.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # What is printed meanwhile goes where it would have gone: stdout may be a file.
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with bar:
+        task = bar.add_task("")
+
+        def tell(text: str) -> None:
+            bar.update(task, description=shown(text), refresh=True)
+
+        yield tell
+
+
+@contextmanager
 def writing(name: str) -> Iterator[None]:
     """Turn errors of an output stream into what they mean for a command."""
     try:
@@ -127,15 +156,16 @@ def size_text(size: int) -> str:
     return f"{value:.3g} {units[0]}"
 
 
-def _counted(number: int, one: str, many: str) -> str:
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number of things in words: `1 pack`."""
     return f"{number:,} {one if number == 1 else many}"
 
 
 def files_text(number: int) -> str:
     """Return a number of files in words: `1 file`."""
-    return _counted(number, "file", "files")
+    return counted(number, "file", "files")
 
 
 def members_text(number: int) -> str:
     """Return a number of members in words: `2 members`."""
-    return _counted(number, "member", "members")
+    return counted(number, "member", "members")
