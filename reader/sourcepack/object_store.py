@@ -341,23 +341,27 @@ def _explained(error: Exception) -> tuple[int, str]:
     only what is known to be harmless is taken from it.
     """
     text, kind = str(error), type(error).__name__
-    asked = re.search(r"Error performing ([A-Z]+) \S+ in \S+?(?:, after (\d+) retries)?,? ", text)
-    status = re.search(r"status code: (\d{3} [A-Za-z -]{1,40}|\d{3})", text)
+    retries = re.search(r"after (\d+) retries", text)
+    status = re.search(r"status code: (\d{3})([A-Za-z -]{0,40})", text)
     s3_code = re.search(r"<Code>([A-Za-z0-9]{1,60})</Code>", text)
-    said = [match[1].strip() for match in (status, s3_code) if match]
-    if asked and asked[2]:
-        said.append(f"after {asked[2]} retries")
+    said = [status[1] + status[2].rstrip()] if status else []
+    said += [s3_code[1]] if s3_code else []
+    said += [f"after {retries[1]} retries"] if retries else []
     detail = f" ({', '.join(said)})" if said else ""
-    if isinstance(error, FileNotFoundError):
-        return errno.ENOENT, f"no such object{detail}"
+    number = status[1] if status else ""
+    if s3_code and s3_code[1] == "NoSuchUpload":
+        # Also what a repeated completion is answered, if the answer to the first was lost.
+        return errno.EIO, f"the upload failed, or was completed without an answer{detail}"
+    if isinstance(error, FileNotFoundError) or number == "404":
+        return errno.ENOENT, f"no such object or bucket{detail}"
     if re.search(r"https?://(169\.254\.|metadata\.google)", text):
         return (
             errno.EACCES,
             "no credentials: the environment names none, and this is no machine of the cloud's",
         )
-    if kind in {"PermissionDeniedError", "UnauthenticatedError"}:
+    if kind in {"PermissionDeniedError", "UnauthenticatedError"} or number in {"401", "403"}:
         return errno.EACCES, f"the store refused the credentials{detail}"
-    if kind == "PreconditionError" or "precondition failure" in text:
+    if kind == "PreconditionError" or number == "412":
         return errno.ESTALE, "the object was replaced meanwhile"
     if "redirect without LOCATION" in text:
         return errno.EIO, "the bucket is in another region (AWS_REGION)"
