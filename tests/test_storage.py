@@ -314,7 +314,7 @@ def test_s3_by_moto_a_fetch_that_cannot_succeed_is_a_clear_error(
 
 def test_s3_by_moto_an_object_replaced_before_its_bytes_come_is_an_error(bucket: Bucket, spool: Path) -> None:
     url = bucket.write("a.zip", noise(2_000))
-    bucket.proxy.answered = replacing(bucket, "HEAD", "a.zip", noise(2_000, seed=1))
+    bucket.proxy.on_answer = replacing(bucket, "HEAD", "a.zip", noise(2_000, seed=1))
     with pytest.raises(OSError, match="replaced meanwhile") as caught, fetched(url, spool=spool):
         pass
     assert caught.value.errno == errno.ESTALE
@@ -323,7 +323,7 @@ def test_s3_by_moto_an_object_replaced_before_its_bytes_come_is_an_error(bucket:
 def test_s3_by_moto_an_object_replaced_while_its_bytes_come_is_an_error(bucket: Bucket, spool: Path) -> None:
     url = bucket.write("a.zip", noise(2_000_000))
     bucket.proxy.plan(Cut(1_000_000), method="GET")
-    bucket.proxy.answered = replacing(bucket, "GET", "a.zip", noise(2_000_000, seed=1))
+    bucket.proxy.on_answer = replacing(bucket, "GET", "a.zip", noise(2_000_000, seed=1))
     with (
         pytest.raises(OSError, match="replaced meanwhile") as caught,
         fetched(url, spool=spool, patience=QUICK),
@@ -333,7 +333,7 @@ def test_s3_by_moto_an_object_replaced_while_its_bytes_come_is_an_error(bucket: 
 
 
 def replacing(bucket: Bucket, method: str, key: str, content: bytes) -> Callable[[Request], None]:
-    """Return what puts another object in the place of one, once the first such request was answered."""
+    """Return what puts another object in the place of one, when the first such request is answered."""
 
     def act(request: Request) -> None:
         if request.method == method and len(bucket.asked(method)) == 1:
@@ -472,7 +472,7 @@ def test_s3_by_moto_a_put_whose_answers_are_all_lost_fails_and_leaves_a_whole_ob
 def test_s3_by_moto_another_object_put_at_the_same_moment_is_noticed(bucket: Bucket, tmp_path: Path) -> None:
     for other, problem in ((b"other", "the object has 5"), (noise(len(SMALL), seed=9), "the same size")):
         bucket.proxy.reset()
-        bucket.proxy.answered = replacing(bucket, "PUT", "a.srcpack", other)
+        bucket.proxy.on_answer = replacing(bucket, "PUT", "a.srcpack", other)
         with pytest.raises(OSError, match=problem) as caught:
             put(file_of(tmp_path, SMALL), f"{bucket.url}/a.srcpack")
         assert caught.value.errno == errno.ESTALE
