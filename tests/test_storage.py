@@ -124,7 +124,7 @@ def test_s3_by_moto_lists_a_folder_page_by_page(bucket: Bucket) -> None:
         first = next(objects)
         assert first.url == f"s3://{MANY}/folder/00000.zip"
         assert first.size == len(b"content")
-        assert first.etag is not None
+        assert first.etag == f'"{hashlib.md5(b"content").hexdigest()}"'
         assert first.modified > 1_600_000_000
         # A page is 1,000, and one more may be under way: of 2,500, the rest was not asked for.
         assert len(bucket.asked("GET")) <= 2
@@ -698,3 +698,19 @@ def test_a_converted_pack_opens(bundle: Path, tmp_path: Path) -> None:
     convert_url(f"file://{bundle}", f"file://{tmp_path}/app.srcpack")
     with sourcepack.open(tmp_path / "app.srcpack") as opened:
         assert len(opened) == 199
+
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "object-storage.md"
+
+
+@pytest.mark.skipif(not DOCUMENT.exists(), reason="no docs/ beside the tests")
+def test_s3_by_moto_the_document_shows_what_is_so(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = DOCUMENT.read_text()
+    script, shown = (text.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "text"))
+    bucket.client.create_bucket(Bucket="releases")
+    (tmp_path / "app.zip").write_bytes((DOCUMENT.parents[1] / "fixtures/bundles/app.zip").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    assert capsys.readouterr().out == shown

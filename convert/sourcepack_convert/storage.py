@@ -63,7 +63,7 @@ class StoredObject:
         url: Of the object; `head`, `fetched` and `sourcepack.object_store.locate` take it.
         size: In bytes.
         modified: Seconds since 1970, UTC; 0 where a server does not say.
-        etag: Differs between contents, as the store gives it; None where it gives none.
+        etag: Another one for each version, in quotes, as the store gives it; None where it gives none.
     """
 
     url: str
@@ -293,7 +293,10 @@ def _bare(etag: str | None) -> str:
 
 
 def _stored(url: str, meta: "ObjectMeta") -> StoredObject:
-    return StoredObject(url, meta["size"], meta["last_modified"].timestamp(), meta["e_tag"])
+    etag = meta["e_tag"]
+    if etag and not etag.endswith('"'):
+        etag = f'"{etag}"'  # as Azure's listings have it, which leave out what its answers to HEAD have
+    return StoredObject(url, meta["size"], meta["last_modified"].timestamp(), etag)
 
 
 def _head(url: str, patience: Patience) -> StoredObject:

@@ -98,6 +98,16 @@ _CLIENT_OPTIONS = (
 """What obstore reads from the environment only where it is given no options at all."""
 
 
+_ENDPOINTS = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_ENDPOINT",
+    "GOOGLE_BASE_URL",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     scheme: str
@@ -311,7 +321,7 @@ def _client_options(kind: str, environment: dict[str, str]) -> dict[str, Any]:
         for name in _CLIENT_OPTIONS
         if environment.get(prefix + name.upper())
     }
-    if any("ENDPOINT" in name and value.startswith("http://") for name, value in environment.items()):
+    if any(environment.get(name, "").startswith("http://") for name in _ENDPOINTS):
         options["allow_http"] = True
     return options
 
