@@ -321,6 +321,55 @@ def test_a_large_manifest_is_refused_by_what_it_unpacks_to() -> None:
     assert str(caught.value) == "<bytes>: 'manifest.json': its size is 100,002, over the limit of 100,001"
 
 
+def test_a_manifest_is_refused_by_its_size_beside_the_bundle_s() -> None:
+    data = build_bundle({}, b" " * (17 << 20) + b"{}")
+    with pytest.raises(LimitExceeded) as caught:
+        SourceBundle(data)
+    assert str(caught.value) == (
+        f"<bytes>: 'manifest.json': its size, in a bundle of {len(data):,} bytes, "
+        "is 16,777,217, over the limit of 16,777,216"
+    )
+    assert SourceBundle(data, limits=Limits(max_total_ratio=100_000)).members == {}
+    beside = build_bundle({"noise": os.urandom(5 << 20)}, b" " * (17 << 20) + b"{}")
+    assert list(SourceBundle(beside).members) == ["noise"]
+
+
+@pytest.mark.parametrize("mark", [b'"":0,', b"[[0],0],", b'{"":0},'])
+def test_a_manifest_is_refused_by_its_quotes_and_brackets_before_it_is_read(
+    mark: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sourcepack.source_bundle._MARKS_FREE", 100)
+    monkeypatch.setattr("sourcepack.source_bundle.parse_manifest", None)
+    for members in (0, 5):
+        manifest = mark * (100 + members * 50)
+        data = build_bundle({f"{number}": b"" for number in range(members)}, manifest)
+        with pytest.raises(LimitExceeded) as caught:
+            SourceBundle(data)
+        marks = sum(manifest.count(each) for each in (b'"', b"[", b"{"))
+        assert str(caught.value) == (
+            "<bytes>: 'manifest.json': the number of quotes and brackets in it "
+            f"is {marks:,}, over the limit of {100 + 50 * (members + 1)}"
+        )
+
+
+def test_members_that_would_be_read_again_and_again_are_refused() -> None:
+    """A deflate stream of empty blocks gives nothing; so the ratio of the sizes does not show it."""
+    data = b"\0\0\0\xff\xff" * 400_000 + b"\1\1\0\xfe\xffx"
+    first = a(content=b"x", data=data)
+    same = {"content": b"x", "local": b"", "data": b"", "offset": 8, "compressed_size": len(data)}
+
+    def sharing(members: int) -> bytes:
+        return build_zip(
+            [first, *(a(name=f"{number}", **same) for number in range(members)), MANIFEST],
+            header=BUNDLE_HEADER,
+        )
+
+    with SourceBundle(sharing(31)) as bundle:  # 64 MB at most may be read
+        assert bundle.read("30") == b"x"
+    with pytest.raises(LimitExceeded, match="the compressed size of all members is 80,000,282, over"):
+        SourceBundle(sharing(39))
+
+
 def test_a_bomb_is_refused_by_its_ratio_and_a_lie_is_not_counted() -> None:
     zeros = bytes(8 << 20)
     members = [ZipMember(name=f"files/{number}", content=zeros) for number in range(9)]
@@ -443,6 +492,20 @@ def test_a_file_full_of_end_records_does_not_cost_its_square(filler: bytes, sear
     assert sum(searched) < 40 * len(data)
 
 
+def test_end_records_that_share_a_directory_do_not_cost_their_product() -> None:
+    """It is wrong in its last record, and each of them leads to it."""
+    record = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 16)
+    ends = 40
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 101, 0, 0, 8 + 22 * ends, 0)
+    data = BUNDLE_HEADER + end * ends + record * 100 + b"no record"
+    assert "a record of the directory is missing" in refusal(data)
+    with pytest.raises(LimitExceeded) as caught:
+        SourceBundle(data, limits=Limits(max_files=1000))
+    assert str(caught.value) == (
+        "<bytes>: the number of records in its directories is 2,001, over the limit of 2,000"
+    )
+
+
 def corpus(*folders: str) -> list[Any]:
     if not CORPUS.exists():
         return [pytest.param(None, None, marks=pytest.mark.skip("needs the shared corpus"))]
@@ -463,7 +526,7 @@ def test_the_corpus_opens_or_is_refused_as_by_symbolic(
         assert sum(inflated) == 0
         return
     if path.name == "manifest-million-files.zip":
-        with pytest.raises(LimitExceeded, match="the number of files in the manifest is 1,000,000"):
+        with pytest.raises(LimitExceeded, match=r"'manifest\.json': its size, in a bundle of 4,5"):
             SourceBundle(path)
         return
     if expected["symbolic"] == "refuses":
@@ -576,3 +639,15 @@ def test_more_files_than_the_limit_are_refused() -> None:
     with pytest.raises(LimitExceeded, match=message):
         SourceBundle(listed, limits=Limits(max_files=5))
     SourceBundle(listed, limits=Limits(max_files=6)).close()
+
+
+def test_more_files_that_are_not_there_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sourcepack.source_bundle._MISSING_FREE", 3)
+    listed = build_bundle({"files/0": b""}, {"files": {f"files/{number}": {} for number in range(5)}})
+    with pytest.raises(LimitExceeded) as caught:
+        SourceBundle(listed, limits=Limits(max_files=10))
+    assert str(caught.value) == (
+        "<bytes>: the number of files that the manifest lists and the zip does not have "
+        "is 4, over the limit of 3"
+    )
+    SourceBundle(listed, limits=Limits(max_files=20)).close()

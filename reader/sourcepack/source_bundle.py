@@ -62,10 +62,20 @@ _MAX_RECORD = _CENTRAL.size + 3 * 0xFFFF
 _MAX_INFLATION = 1032
 _CHUNK = 1 << 20
 _RATIO_FREE = 64 << 20
+# How often a bundle is read at most if all its members are: more than once only where they overlap.
+_MAX_READS = 4
 # How many end records are looked at, and how many of them may ask for a search through the file,
 # before it is given up: a file can hold millions.
 _MAX_ENDS = 100_000
 _MAX_SEARCHES = 16
+# A few bytes of zip can be megabytes of manifest, and those cost more than to inflate. One that uploaders
+# write is not twice as large as its zip, and has some twenty quotes and brackets for each file.
+_MANIFEST_FREE = 16 << 20
+_MANIFEST_SHARE = 50
+_MARKS = b'"[{'
+_MARKS_FREE = 2_000_000
+_MARKS_PER_MEMBER = 50
+_MISSING_FREE = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +87,13 @@ class Limits:
         max_total_size: Uncompressed bytes of all members, as the directory declares them.
         max_manifest_size: Uncompressed bytes of `manifest.json`.
         max_total_ratio: Uncompressed bytes of all members for each byte of the bundle; applied where
-            the total is over 64 MiB.
-        max_files: Members of the zip, and files that the manifest lists.
+            the total is over 64 MiB. For the manifest alone it is a 50th of that, applied over 16 MiB.
+        max_files: Members of the zip, and files that the manifest lists. Of those that the zip does not
+            have, a fifth of it, or 100,000 where that is more.
+
+    Besides, the members may not share their bytes so that reading them all reads the bundle more than four
+    times, where that is over 64 MiB; and the quotes and opening brackets in the manifest, by which its
+    values can be counted before any takes memory, are at most 2,000,000 and 50 for each member.
     """
 
     max_file_size: int = 1 << 30
@@ -183,11 +198,13 @@ class SourceBundle:
         manifest = by_name.get(MANIFEST_NAME)
         if manifest is None:
             raise self._error("the zip has no manifest.json")
-        self._check_count("members", len(by_name))
         self._check_total(by_name.values())
-        self.manifest = parse_manifest(self._read_manifest(manifest), file=self.file)
-        listed = self.manifest.files
-        self._check_count("files in the manifest", len(listed))
+        self.manifest = parse_manifest(self._read_manifest(manifest, len(by_name)), file=self.file)
+        listed, most = self.manifest.files, self._limits.max_files
+        self._check_count("the number of files in the manifest", len(listed), most)
+        missing = len(listed.keys() - by_name.keys())
+        what = "the number of files that the manifest lists and the zip does not have"
+        self._check_count(what, missing, max(_MISSING_FREE, most // 5))
         self.members = MappingProxyType(
             {
                 name: member
@@ -332,12 +349,17 @@ class SourceBundle:
                 break
         return content.getvalue()
 
-    def _check_count(self, what: str, count: int) -> None:
-        if count > self._limits.max_files:
-            raise LimitExceeded(self.file, f"the number of {what}", count, self._limits.max_files)
+    def _check_count(self, what: str, count: int, limit: int, *, member: str | None = None) -> None:
+        if count > limit:
+            raise LimitExceeded(self.file, what, count, limit, member=member)
 
     def _check_total(self, members: Iterable[Member]) -> None:
-        total = sum(member.size for member in members if self._unreadable(member) is None)
+        readable = [member for member in members if self._unreadable(member) is None]
+        # Deflated data can be long and give nothing, and many members can be the same bytes of it.
+        packed = sum(min(member.compressed_size, self._size) for member in readable)
+        if packed > _RATIO_FREE:
+            self._check_count("the compressed size of all members", packed, _MAX_READS * self._size)
+        total = sum(member.size for member in readable)
         if total > self._limits.max_total_size:
             raise LimitExceeded(self.file, "the size of all members", total, self._limits.max_total_size)
         ratio = -(-total // self._size)
@@ -345,28 +367,35 @@ class SourceBundle:
             what = "the ratio of all members' size to the bundle's"
             raise LimitExceeded(self.file, what, ratio, self._limits.max_total_ratio)
 
-    def _read_manifest(self, member: Member) -> bytes:
-        """Read the manifest: its CRC is checked; its declared size is not, by symbolic neither."""
+    def _read_manifest(self, member: Member, members: int) -> bytes:
+        """Read the manifest of a bundle of so many members.
+
+        Its CRC is checked; its declared size is not, by symbolic neither.
+        """
         if member.encrypted or member.method not in (_STORED, _DEFLATED):
             raise self._error(f"{self._unreadable(member)}", member=MANIFEST_NAME)
-        by_ratio = max(_RATIO_FREE, self._limits.max_total_ratio * self._size)
+        by_ratio = max(_MANIFEST_FREE, self._limits.max_total_ratio * self._size // _MANIFEST_SHARE)
         limit = min(self._limits.max_manifest_size, by_ratio)
         try:
             content = self._unpack(member, limit + 1)
         except DamagedMember as error:
             raise FormatError(self.file, error.reason, member=MANIFEST_NAME) from error
         if len(content) > limit:
-            raise LimitExceeded(self.file, "its size", len(content), limit, member=MANIFEST_NAME)
+            what = "its size" if limit < by_ratio else f"its size, in a bundle of {self._size:,} bytes,"
+            raise LimitExceeded(self.file, what, len(content), limit, member=MANIFEST_NAME)
         crc = zlib.crc32(content)
         if crc != member.crc:
             found, expected = f"{crc:08x}", f"{member.crc:08x}"
             raise self._error("its CRC-32 is wrong", found=found, expected=expected, member=MANIFEST_NAME)
+        marks = sum(map(content.count, _MARKS))
+        limit = _MARKS_FREE + _MARKS_PER_MEMBER * members
+        self._check_count("the number of quotes and brackets in it", marks, limit, member=MANIFEST_NAME)
         return content
 
     def _directory(self) -> tuple[int, dict[str, Member]]:
         """Find and read the directory: that of the last end record that has a right one."""
         first_error: FormatError | None = None
-        self._searches = 0
+        self._searches = self._records = 0
         for at in islice(self._signatures_before(_END_MAGIC, self._size), _MAX_ENDS):
             try:
                 directory = self._locate_directory(at)
@@ -424,7 +453,12 @@ class SourceBundle:
     def _read_directory(self, directory: _Directory) -> dict[str, Member]:
         by_name: dict[str, Member] = {}
         at, window, window_at = directory.offset, b"", directory.offset
+        most = self._limits.max_files
         for _ in range(directory.records):
+            # Each end record could lead to the same long directory that is wrong in its last record.
+            self._records += 1
+            if self._records > 2 * most:
+                self._check_count("the number of records in its directories", self._records, 2 * most)
             if at + _MAX_RECORD > window_at + len(window) and window_at + len(window) < self._size:
                 window, window_at = self._pread(at, _CHUNK), at
             begin = at - window_at
@@ -469,6 +503,8 @@ class SourceBundle:
                 encrypted=bool(flags & _FLAG_ENCRYPTED) or aes,
                 offset=offset + directory.shift,
             )
+            if len(by_name) > most:
+                self._check_count("the number of members", len(by_name), most)
             at = window_at + extra_end + comment_length
         return by_name
 
