@@ -9,6 +9,7 @@ for report in sourcepack_convert.convert_many(["bundles"], "packs"):
 from sourcepack.source_bundle import Limits
 
 from .batch import BatchProgress, convert_many
+from .cluster import Cluster, ClusterError
 from .conversion import convert
 from .exporting import ExportReport, export
 from .inputs import Inputs
@@ -17,6 +18,8 @@ from .report import BatchReport, ConversionReport, FailureReport, PlanReport, Sk
 __all__ = [
     "BatchProgress",
     "BatchReport",
+    "Cluster",
+    "ClusterError",
     "ConversionReport",
     "ExportReport",
     "FailureReport",

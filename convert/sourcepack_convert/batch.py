@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
 
+from .cluster import Cluster
 from .conversion import DictionaryChoice, Options
 from .inputs import Input, Inputs
 from .outputs import Outputs
@@ -83,7 +84,7 @@ def convert_many(
     verify: bool = True,
     limits: Limits | None = None,
     progress: ProgressOfBatch | None = None,
-) -> Iterator[BatchReport]:
+) -> Generator[BatchReport, None, None]:
     """Convert many SourceBundles, and yield a report of each as it is done, in no particular order.
 
     Nothing happens before the first report is asked for. No input stops the others: what is wrong with one is
@@ -95,11 +96,13 @@ def convert_many(
         sources: Files, folders, patterns; see `Inputs`, which has more choices.
         destination: The folder to write to, made if it is not there. Packs are put as their zips are in the
             folders named.
-        executor: Runs the tasks, one bundle each; it is not shut down. Without one, a bundle is converted in
-            one of `jobs` processes, and a process that does not survive it is replaced. Programs that leave
-            out the executor need the `if __name__ == "__main__"` that multiprocessing asks for.
-        jobs: How many bundles are converted at once, by default one for each core; it should be what the
-            executor has. A bundle that is the only one is converted with as many threads.
+        executor: Runs the tasks, one bundle each; it is not shut down. A `Cluster`, say, or any other of
+            `concurrent.futures`, which may break with its first worker that dies. Without one, a bundle is
+            converted in one of `jobs` processes, and a process that does not survive it is replaced; programs
+            then need the `if __name__ == "__main__"` that multiprocessing asks for.
+        jobs: How many bundles are converted at once; by default one for each core, or what the `Cluster`
+            has. Of another executor it should be what that has. Without an executor, a bundle that is the
+            only one is converted with as many threads.
         flat: Put all packs into the destination itself.
         force: Convert also what is up to date, and replace files that are no packs.
         checksum: Read each source to find whether its pack is up to date, whatever size and time say.
@@ -137,7 +140,7 @@ def convert_many(
         inputs=sources if isinstance(sources, Inputs) else Inputs(sources),
         destination=destination,
         executor=executor,
-        jobs=jobs or cores(),
+        jobs=jobs,
         flat=flat,
         force=force,
         checksum=checksum,
@@ -195,7 +198,7 @@ class _Batch:
     inputs: Inputs
     destination: str
     executor: Executor | None
-    jobs: int
+    jobs: int | None
     flat: bool
     force: bool
     checksum: bool
@@ -217,7 +220,7 @@ class _Batch:
         self._found_count = self._found_size = self._done_count = self._done_size = 0
         self._told_at = -_TELL_EVERY
 
-    def run(self) -> Iterator[BatchReport]:
+    def run(self) -> Generator[BatchReport, None, None]:
         """Yield the reports."""
         if not self.dry_run:
             os.makedirs(self.destination, exist_ok=True)
@@ -228,7 +231,7 @@ class _Batch:
             if executor is not None:
                 stack.callback(self._let_go)
             else:
-                own = WorkerProcesses(self.jobs)
+                own = WorkerProcesses(self._slots)
                 stack.callback(own.stop)
                 executor = own
             for report in self._reports(executor):
@@ -243,7 +246,7 @@ class _Batch:
             while len(self._ahead) < 2 and self._find():
                 pass
             if self._is_all and self._found_count == 1:
-                self.options["jobs"] = self.jobs
+                self.options["jobs"] = self._slots if self.executor is None else 1
         held: Task | None = None
         while True:
             while held is None or self._fits(held):
@@ -341,18 +344,25 @@ class _Batch:
 
     # ---- running
 
+    @property
+    def _slots(self) -> int:
+        """How many tasks are run at once; a cluster's workers come and go."""
+        if self.jobs is not None:
+            return self.jobs
+        return self.executor.slots if isinstance(self.executor, Cluster) else cores()
+
     def _fits(self, task: Task) -> bool:
         """Return whether a task may run beside those that run."""
         running = self._running.values()
         if not running:
             return True
         # After a death it is not known whose fault it was, and memory may have been short.
-        if task.deaths or any(each.deaths for each in running) or len(running) >= 2 * self.jobs:
+        if task.deaths or any(each.deaths for each in running) or len(running) >= 2 * self._slots:
             return False
         if self.max_memory is None:
             return True
         needs = (memory_of(each.size, self.options["limits"]) for each in chain(running, [task]))
-        return sum(nlargest(self.jobs, needs)) <= self.max_memory
+        return sum(nlargest(self._slots, needs)) <= self.max_memory
 
     def _start(self, executor: Executor, task: Task) -> None:
         future = executor.submit(run_task, task)

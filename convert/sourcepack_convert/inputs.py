@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
-__all__ = ["Input", "Inputs"]
+__all__ = ["Input", "Inputs", "is_pattern"]
 
 _MAGIC = re.compile(r"[*?[]")
 _LONGEST_NAME = 64 << 10
@@ -93,7 +93,7 @@ class Inputs:
     def _named(self, source: str) -> Iterator[Input]:
         if os.path.isdir(source):
             yield from self._folder(source, None)
-        elif _MAGIC.search(source) and not os.path.lexists(source):
+        elif is_pattern(source) and not os.path.lexists(source):
             pattern = _Pattern(source)
             empty = True
             for each in self._folder(pattern.root, pattern):
@@ -188,6 +188,11 @@ class Inputs:
 
     def _excluded(self, relative: str) -> bool:
         return bool(self._exclude) and _matches(relative, self._exclude)
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a text that is no file's name is a pattern of names."""
+    return _MAGIC.search(text) is not None
 
 
 class _Pattern:

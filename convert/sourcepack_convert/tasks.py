@@ -5,6 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from .report import ConversionReport, FailureReport, SkipReport
 __all__ = ["Known", "PackFacts", "Task", "VersionMismatch", "facts_at", "failure", "run_task"]
 
 
-class VersionMismatch(Exception):
+class VersionMismatch(BrokenExecutor):
     """A worker has another version of this project than who gave it a task."""
 
 

@@ -13,7 +13,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from queue import LifoQueue
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["WorkerDied", "WorkerProcesses"]
 
@@ -84,7 +84,8 @@ class WorkerProcesses(Executor):
                 with self._lock:
                     if self._is_stopped:
                         raise CancelledError
-                    self._alive.discard(cast("_Worker", worker))
+                    if worker is not None:
+                        self._alive.discard(worker)
                     worker = _Worker()
                     self._alive.add(worker)
             result: _T = worker.call(fn, args, kwargs)
