@@ -2,12 +2,32 @@
 
 report = sourcepack_convert.convert("app.zip", "app.srcpack")
 sourcepack_convert.export("app.srcpack", "again.zip")
+for report in sourcepack_convert.convert_many(["bundles"], "packs"):
+    print(report.status, report.source)
 """
 
 from sourcepack.source_bundle import Limits
 
+from .batch import BatchProgress, convert_many
+from .cluster import Cluster, ClusterError
 from .conversion import convert
 from .exporting import ExportReport, export
-from .report import ConversionReport
+from .inputs import Inputs
+from .report import BatchReport, ConversionReport, FailureReport, PlanReport, SkipReport
 
-__all__ = ["ConversionReport", "ExportReport", "Limits", "convert", "export"]
+__all__ = [
+    "BatchProgress",
+    "BatchReport",
+    "Cluster",
+    "ClusterError",
+    "ConversionReport",
+    "ExportReport",
+    "FailureReport",
+    "Inputs",
+    "Limits",
+    "PlanReport",
+    "SkipReport",
+    "convert",
+    "convert_many",
+    "export",
+]

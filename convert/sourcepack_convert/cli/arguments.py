@@ -89,13 +89,6 @@ MaxFiles: TypeAlias = Annotated[
 ]
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse an output before the work."""
     if not path.parent.is_dir():

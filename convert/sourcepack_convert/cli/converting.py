@@ -1,20 +1,29 @@
 """The commands between zips and packs: `convert` and `export`."""
 
+import io
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
+from sourcepack_convert.batch import cores
+from sourcepack_convert.cluster import Cluster, ClusterError
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
+from sourcepack_convert.inputs import Inputs, is_pattern
+from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
+from sourcepack_convert.state import STATE_NAME
 
 from .arguments import (
     ForceOption,
@@ -26,21 +35,34 @@ from .arguments import (
     MaxTotalSize,
     PackArgument,
     check_output,
-    cores,
     parse_bytes,
     parse_dictionary,
 )
+from .batching import BatchOutput, run_batch
 from .facts import damage_text
 from .reading import open_one
-from .terminal import PARTLY, about, files_text, print_json, print_line, shown, size_text, warn
+from .terminal import PARTLY, Failure, about, files_text, print_json, print_line, shown, size_text, warn
+
+_MANY = "Many bundles"
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="ZIP", help="A SourceBundle.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="SourceBundles; folders, searched with all below; patterns in quotes ('**': any folders).",
+        ),
+    ] = None,
     *,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="PACK", help="The pack; without it, beside the zip."),
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PACK|FOLDER",
+            help="The pack; without it, beside the zip. For many, a folder.",
+        ),
     ] = None,
     preset: Annotated[
         str,
@@ -68,12 +90,103 @@ def convert(
         typer.Option(metavar="GLOB", help="Store members with such names as they are. May be repeated."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads that compress; by default one for each core.")
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Bundles converted at once, or threads for the only one; by default one for each core.",
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Read every file back and compare it with the zip.")
     ] = True,
-    force: ForceOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what exists, also packs that are up to date.")
+    ] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="Show on stderr how far it is.")
+    ] = True,
+    files_from: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Read more inputs, one a line.", rich_help_panel=_MANY),
+    ] = None,
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null", "-0", help="Paths in --files-from and --errors-to end with NUL.", rich_help_panel=_MANY
+        ),
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Take only such files from folders.", rich_help_panel=_MANY),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out such files and folders.", rich_help_panel=_MANY),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Put packs by their inputs' paths relative to it.", rich_help_panel=_MANY
+        ),
+    ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Put all packs into the one folder.", rich_help_panel=_MANY)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be done, a line each.", rich_help_panel=_MANY),
+    ] = False,
+    checksum: Annotated[
+        bool,
+        typer.Option(
+            "--checksum",
+            help="Read each zip to find whether its pack is up to date, whatever size and time say.",
+            rich_help_panel=_MANY,
+        ),
+    ] = False,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End with the first that fails.", rich_help_panel=_MANY)
+    ] = False,
+    errors_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the paths of inputs that failed, as --files-from reads them.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a line of JSON on each input.", rich_help_panel=_MANY),
+    ] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            parser=parse_bytes,
+            help="Memory that what is converted at once may take, estimated by the zips' sizes; "
+            "by default three quarters of the machine's.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Convert on the workers of this Dask scheduler, tcp://host:8786 say.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
     max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
     max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
     max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
@@ -81,18 +194,23 @@ def convert(
     max_files: MaxFiles = DEFAULT_LIMITS.max_files,
     as_json: JsonOption = False,
 ) -> int:
-    """Convert a SourceBundle zip into a pack.
+    """Convert SourceBundle zips into packs: one into a pack, many into a folder.
 
-    Members that cannot be read are recorded as damaged, and the exit code is 3.
+    Members that cannot be read are recorded as damaged, and the exit code is 3; so it is where some of many
+    inputs failed. Of many, those whose pack is up to date are skipped: a batch that was interrupted goes
+    on when it is run again.
 
     Examples:
       sourcepack convert app.zip
       sourcepack convert app.zip -o packs/app.srcpack --preset max
       sourcepack convert app.zip --raw '*.map' --jobs 2 --json
+      sourcepack convert bundles -o packs --exclude 'old/*' --report report.jsonl
+      sourcepack convert 'bundles/**/*.zip' -o packs --flat --dry-run
+      find . -name '*.zip' -print0 | sourcepack convert --files-from - -0 -o packs --errors-to failed
     """
-    if output is None:
-        output = source.with_suffix(".srcpack") if source.suffix == ".zip" else Path(f"{source}.srcpack")
-    check_output(output, force=force)
+    sources = sources or []
+    if not sources and files_from is None:
+        raise typer.BadParameter("give at least one INPUT, or --files-from")
     limits = Limits(
         max_file_size=max_file_size,
         max_total_size=max_total_size,
@@ -100,21 +218,121 @@ def convert(
         max_total_ratio=max_total_ratio,
         max_files=max_files,
     )
-    choice = parse_dictionary(dictionary)
-    with about(output), _progress() as progress:
-        report = convert_bundle(
-            source,
-            output,
+    for_many = {
+        "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
+        "--base": base, "--flat": flat, "--dry-run": dry_run, "--checksum": checksum, "--state": state,
+        "--fail-fast": fail_fast, "--errors-to": errors_to, "--report": report, "--max-memory": max_memory,
+        "--scheduler": scheduler,
+    }  # fmt: skip
+    if not _are_many(sources, output, files_from):
+        if given := [name for name, value in for_many.items() if value]:
+            raise typer.BadParameter(
+                f"{', '.join(given)}: for many bundles; give a folder as --output (one to be made ends in /)"
+            )
+        return _convert_one(
+            Path(sources[0]),
+            None if output is None else Path(output),
+            force=force,
+            as_json=as_json,
+            is_watched=progress,
             preset=preset,
             level=level,
-            dictionary=choice,
+            dictionary=parse_dictionary(dictionary),
             frame_size=frame_size,
             raw=raw or (),
             jobs=jobs or cores(),
             verify=verify,
             limits=limits,
-            progress=progress,
         )
+    if output is None:
+        raise typer.BadParameter("many bundles need --output, a folder for their packs")
+    if os.path.lexists(output) and not os.path.isdir(output):
+        raise Failure(f"{output}: it exists and is no folder")
+    with ExitStack() as stack:
+        listed = None
+        if files_from is not None:
+            _check_apart(files_from, errors_to, report)
+            listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
+        executor = None
+        if scheduler is not None:
+            executor = stack.enter_context(_cluster(scheduler))
+            sources, output = [os.path.abspath(source) for source in sources], os.path.abspath(output)
+        return run_batch(
+            Inputs(
+                sources,
+                listed=cast("io.BufferedReader", listed),
+                zero=null,
+                include=include or (),
+                exclude=exclude or (),
+                base=base,
+            ),
+            output,
+            BatchOutput(
+                as_json=as_json,
+                is_watched=progress,
+                report=report,
+                errors_to=errors_to,
+                end=b"\0" if null else b"\n",
+                fail_fast=fail_fast,
+            ),
+            executor=executor,
+            jobs=jobs,
+            flat=flat,
+            force=force,
+            checksum=checksum,
+            state=state,
+            dry_run=dry_run,
+            max_memory=max_memory,
+            look_ahead=files_from != "-",
+            preset=preset,
+            level=level,
+            dictionary=parse_dictionary(dictionary),
+            frame_size=frame_size,
+            raw=raw or (),
+            verify=verify,
+            limits=limits,
+        )
+
+
+def _are_many(sources: Sequence[str], output: str | None, files_from: str | None) -> bool:
+    """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
+    if files_from is not None or len(sources) != 1 or os.path.isdir(sources[0]):
+        return True
+    if is_pattern(sources[0]) and not os.path.lexists(sources[0]):
+        return True
+    return output is not None and (output.endswith("/") or os.path.isdir(output))
+
+
+def _check_apart(files_from: str, *written: str | None) -> None:
+    """Refuse to write over the list that is being read."""
+    for path in filter(None, written):
+        if os.path.exists(path) and os.path.exists(files_from) and os.path.samefile(path, files_from):
+            raise Failure(f"{path}: it is read for --files-from; write to another file")
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    """Yield the workers of a scheduler."""
+    # Dask logs tracebacks of what is told here in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        cluster = Cluster(address)
+    except (ModuleNotFoundError, ClusterError) as error:
+        raise Failure(str(error)) from error
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown(cancel_futures=True)
+
+
+def _convert_one(
+    source: Path, output: Path | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
+) -> int:
+    if output is None:
+        output = Path(pack_name(os.fspath(source)))
+    check_output(output, force=force)
+    with about(output), _progress(is_shown=is_watched) as progress:
+        report = convert_bundle(source, output, progress=progress, **options)
     if as_json:
         print_json(report.as_json())
     else:
@@ -165,9 +383,9 @@ def export(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
+def _progress(*, is_shown: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Yield what conversion tells its progress to; None where nobody watches."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not is_shown or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
