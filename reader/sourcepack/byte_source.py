@@ -9,14 +9,16 @@ given the same number.)
 import mmap
 import os
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from stat import S_ISREG
-from typing import Final
+from typing import ClassVar, Final
 
 from .errors import FormatError
 
-__all__ = ["ByteSource", "BytesSource", "MmapSource", "PreadSource"]
+__all__ = ["CLOSED", "ByteSource", "BytesSource", "MmapSource", "PreadSource"]
 
-_CLOSED = "read of a closed pack"
+CLOSED = "read of a closed pack"
+"""What the ValueError of a read after `close` says."""
 
 
 class ByteSource(ABC):
@@ -24,8 +26,12 @@ class ByteSource(ABC):
 
     Attributes:
         size: How many there are.
+        distant: Whether each read costs a request, so that fewer and larger ones are better.
+        replaced: Whether a distant one was found to be another than the one that was opened, or gone.
     """
 
+    distant: ClassVar[bool] = False
+    replaced = False
     size: int
 
     @abstractmethod
@@ -41,6 +47,13 @@ class ByteSource(ABC):
     def view(self, offset: int, length: int) -> memoryview:
         """Return those bytes without a copy where the source can, read-only."""
 
+    def keep(self, offset: int) -> None:  # noqa: B027  most have nothing to keep
+        """Say that what lies from `offset` on is worth keeping once it was read."""
+
+    def ahead(self, offset: int, length: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Say that this thread reads these bytes, or most of them, inside the `with`, from first to last."""
+        return nullcontext()
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the source; calling it again does nothing."""
@@ -55,7 +68,7 @@ class BytesSource(ByteSource):
 
     def _open(self) -> bytes:
         if self._data is None:
-            raise ValueError(_CLOSED)
+            raise ValueError(CLOSED)
         return self._data
 
     def read(self, offset: int, length: int) -> bytes:
@@ -107,7 +120,7 @@ class MmapSource(ByteSource):
         if self._closed or descriptor is None:
             if (mapped := self._map) is not None:
                 return mapped
-            raise ValueError(_CLOSED)
+            raise ValueError(CLOSED)
         try:
             mapped = mmap.mmap(descriptor.number, self.size, access=mmap.ACCESS_READ)
         except ValueError as error:
@@ -134,7 +147,7 @@ class PreadSource(ByteSource):
 
     def read(self, offset: int, length: int) -> bytes:
         if (descriptor := self._descriptor) is None:
-            raise ValueError(_CLOSED)
+            raise ValueError(CLOSED)
         return _pread(descriptor.number, offset, length)
 
     def view(self, offset: int, length: int) -> memoryview:

@@ -140,7 +140,7 @@ class Entry:
         if len(record.frames) == 1 and record.size <= self.pack.max_read:
             return self.pack.read_frame(record, 0)
         self._check_readable(record.size)
-        return b"".join(map(self._part, range(len(record.frames))))
+        return self._parts(0, len(record.frames))
 
     def text(self) -> str:
         """Return the whole content as text.
@@ -170,7 +170,7 @@ class Entry:
             return b""
         frame_size = self.pack.frame_size
         first, last = start // frame_size, (end - 1) // frame_size
-        data = b"".join(map(self._part, range(first, last + 1)))
+        data = self._parts(first, last + 1)
         return data[start - first * frame_size : end - first * frame_size]
 
     def parts(self) -> Iterator[bytes]:
@@ -200,11 +200,13 @@ class Entry:
         if not record.raw or not record.frames:
             return memoryview(self.read())
         start = record.frames[0].offset
-        header = self.pack.source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
+        source = self.pack.source
+        with source.ahead(start - FRAME_HEADER.size, FRAME_HEADER.size + record.size):
+            header = source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
+            view = source.view(start, record.size)
         parse_frame_header(
             header, record.size, file=self.pack.file, offset=start - FRAME_HEADER.size, what="raw content"
         )
-        view = self.pack.source.view(start, record.size)
         for frame in record.frames:
             self._check_raw(view[frame.offset - start : frame.offset - start + frame.length], frame)
         return view
@@ -255,7 +257,7 @@ class Entry:
         end = max(0, bisect_left(before, last) - 1)
         frame_size = self.pack.frame_size
         self._check_readable(min((end - start + 1) * frame_size, record.size))
-        data = b"".join(map(self._part, range(start, end + 1)))
+        data = self._parts(start, end + 1)
         at = self._after_newlines(data, 0, first - 1 - before[start])
         if last == record.lines:
             return data[at:]
@@ -280,6 +282,17 @@ class Entry:
                     expected=f"{self._record.lines} by its entry",
                 )
         return low
+
+    def _parts(self, first: int, end: int) -> bytes:
+        """Return the contents of the frames from number `first` to before `end`, fetched together."""
+        if end - first == 1:
+            return self._part(first)
+        frames = self._record.frames[first:end]
+        if not frames:
+            return b""
+        start = frames[0].offset
+        with self.pack.source.ahead(start, frames[-1].offset + frames[-1].length - start):
+            return b"".join(map(self._part, range(first, end)))
 
     def _part(self, number: int) -> bytes:
         """Return the content of one frame, or one part of a raw content, checked."""

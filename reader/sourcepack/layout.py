@@ -181,10 +181,10 @@ def pack_tail(tail: Tail) -> bytes:
     return checked + _TAIL_END.pack(xxhash.xxh64_intdigest(checked), MAGIC)
 
 
-def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, int]) -> Tail:
+def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, int] | None) -> Tail:
     """Return the tail of a pack of `file_length` bytes that ends with `data`.
 
-    `version` is the head's, which the tail's must equal.
+    `version` is the head's, which the tail's must equal; None where the head was not read.
 
     Raises:
         FormatError: The file was cut, damaged or put together from two, or it needs a newer reader.
@@ -211,7 +211,7 @@ def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, 
     if (frame_magic, length) != (SKIPPABLE_MAGIC, TAIL_SIZE - FRAME_HEADER.size):
         parse_frame_header(data[:8], TAIL_SIZE - FRAME_HEADER.size, file=file, offset=start, what="tail")
     _check_version(major, flags, file=file, offset=start + 8)
-    if (major, minor) != version:
+    if version is not None and (major, minor) != version:
         raise FormatError(
             file,
             "version in the tail",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PATIENCE",
     "Patience",
+    "check_process",
     "errors_of",
     "is_url",
     "local_path",
@@ -173,12 +174,21 @@ def locate_folder(url: str, *, patience: Patience = PATIENCE) -> tuple["ObjectSt
         raise ValueError(
             f"{shown!a}: a key with an empty part, a part . or .., or control characters cannot be read"
         )
+    check_process()
+    return _store(parts.scheme, parts.authority, parts.query, patience, _environment(parts.scheme)), key
+
+
+def check_process() -> None:
+    """Check that obstore can be used here.
+
+    Raises:
+        RuntimeError: This process was forked from one that had used obstore, whose threads are not here.
+    """
     if _forked:
         raise RuntimeError(
             "this process was forked after obstore was used, and would wait for threads that it does not "
             "have: start processes with multiprocessing's spawn or forkserver"
         )
-    return _store(parts.scheme, parts.authority, parts.query, patience, _environment(parts.scheme)), key
 
 
 @contextmanager

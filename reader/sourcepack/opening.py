@@ -6,7 +6,9 @@ from contextlib import suppress
 from .bundle_pack import BundlePack
 from .byte_source import PreadSource
 from .errors import FormatError
+from .object_store import is_url, local_path, without_secrets
 from .pack import Pack, SourceKind, open_pack
+from .remote import RemoteSource
 from .source_bundle import HEAD_SIZE, is_source_bundle
 
 __all__ = ["open_any"]
@@ -20,32 +22,48 @@ def open_any(
     Of a pack the head and the tail are read and checked, whatever the number of files. A zip is slow: its
     directory and its whole manifest are read here, and see `BundlePack` for the rest.
 
+    A pack at a URL (`s3://`, `gs://`, `az://`, `https://`, `http://`) is read by range requests, the first of
+    them here: see docs/remote.md. A `file://` URL is the path that it names.
+
     Args:
-        pack: Path of a `.srcpack` file or of a SourceBundle zip, or its bytes.
-        source: `mmap` maps a pack, which must then not be truncated or written over in place while it is
-            open (replacing it by renaming another over it is safe); `pread` reads by offset, for
-            network file systems and where others may truncate files. A zip is always read by `pread`.
+        pack: Path of a `.srcpack` file or of a SourceBundle zip, or its bytes; or the URL of a pack.
+        source: How a file is read. `mmap` maps a pack, which must then not be truncated or written over in
+            place while it is open (replacing it by renaming another over it is safe); `pread` reads by
+            offset, for network file systems and where others may truncate files. A zip is always read by `pread`.
         max_read: Most bytes of content that one call may return.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be opened, or the object cannot be read.
+        ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
+        RuntimeError: This process was forked from one that had read URLs.
+        ValueError: The URL names no object.
         FormatError: It is neither, was cut, is damaged in head or tail, needs a newer reader, or is a zip
-            that symbolic refuses.
+            that symbolic refuses, or a zip at a URL.
         LimitExceeded: A size in the tail is over what the version allows, or the zip is over a limit.
     """
+    remote = isinstance(pack, str) and is_url(pack)
+    if remote and (path := local_path(str(pack))) is not None:
+        pack, remote = path, False
     try:
         return open_pack(pack, source=source, max_read=max_read)
-    except FormatError:
+    except FormatError as error:
         # Only what is no pack is looked at again: a pack is opened with the reads that it takes.
         if not is_source_bundle(_head_of(pack)):
             raise
+        if remote:
+            raise FormatError(
+                without_secrets(str(pack)),
+                "a SourceBundle zip, which is not read by URL: download it, or convert it to a pack",
+            ) from error
     return BundlePack(pack, max_read=max_read)
 
 
 def _head_of(file: str | os.PathLike[str] | bytes) -> bytes:
-    """Return the first bytes of a file; none if it is no regular file, or is gone."""
+    """Return the first bytes of a file or object; none if it is no regular file, or is gone."""
     if isinstance(file, bytes):
         return file[:HEAD_SIZE]
     with suppress(FormatError, OSError):
+        if isinstance(file, str) and is_url(file):
+            return RemoteSource(file).read(0, HEAD_SIZE)
         return PreadSource(file).read(0, HEAD_SIZE)
     return b""

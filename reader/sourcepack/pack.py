@@ -54,6 +54,8 @@ from .manifest import (
     parse_attributes,
     parse_entry,
 )
+from .object_store import is_url, local_path
+from .remote import RemoteSource, fetch_blocks, read_many
 from .source_links import SourceLink, SourceLinks
 
 __all__ = ["Pack", "SourceKind", "open_pack"]
@@ -119,7 +121,8 @@ class Pack(Mapping[str, Entry]):
         self.file = file
         self.source = source
         self.max_read = max_read
-        version = parse_head(source.read(0, HEAD_SIZE), file=file)
+        # The tail repeats what the head says, and is worth no request of its own.
+        version = None if source.distant else parse_head(source.read(0, HEAD_SIZE), file=file)
         tail = parse_tail(
             source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
             file=file,
@@ -128,6 +131,8 @@ class Pack(Mapping[str, Entry]):
         )
         self.tail: Final = tail
         self.index: Final = IndexLayout.of(tail, file=file)
+        if source.distant:
+            source.keep(tail.sections[MANIFEST].end)
         self.frame_size = tail.frame_size
         self._content = tail.sections[CONTENT]
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
@@ -281,7 +286,10 @@ class Pack(Mapping[str, Entry]):
                 return
 
     def _records(self, start: int) -> Iterator[EntryRecord]:
-        for number in range(start // self.tail.block_entries, self.tail.block_count):
+        numbers: Iterable[int] = range(start // self.tail.block_entries, self.tail.block_count)
+        if self.source.distant:
+            numbers = fetch_blocks(self, start // self.tail.block_entries)
+        for number in numbers:
             block, first, count, offset = self._block(number)
             for item in range(max(0, start - first), count):
                 yield self._parse_entry(
@@ -301,6 +309,8 @@ class Pack(Mapping[str, Entry]):
             NotFound: There is no entry of a name.
             DamagedMember, FormatError, LimitExceeded: As `Entry.read`, for the first such item.
         """
+        if self.source.distant:
+            return read_many(self, items, threads)
         found = (self[item] if isinstance(item, str) else item for item in items)
         if threads <= 1:
             return [entry.read() for entry in found]
@@ -512,6 +522,8 @@ class Pack(Mapping[str, Entry]):
     def __reduce__(self) -> tuple[Callable[..., "Pack"], tuple[Any, ...]]:
         if isinstance(self.source, BytesSource):
             source: bytes | str = self.source.read(0, self.source.size)
+        elif isinstance(self.source, RemoteSource):
+            source = self.source.url
         else:
             source = os.path.abspath(self.file)
         kind = "pread" if isinstance(self.source, PreadSource) else "mmap"
@@ -524,14 +536,15 @@ def open_pack(
     """Open a `.srcpack` and nothing else: its head and tail are read and checked, whatever its files.
 
     Args:
-        pack: Path of a `.srcpack` file, or its bytes.
-        source: `mmap` maps the file, which must then not be truncated or written over in place while it is
-            open (replacing it by renaming another over it is safe); `pread` reads by offset, for
-            network file systems and where others may truncate files.
+        pack: Path or URL of a `.srcpack` file, or its bytes.
+        source: How a file is read. `mmap` maps it, and then it must not be truncated or written over in
+            place while it is open (replacing it by renaming another over it is safe); `pread` reads by
+            offset, for network file systems and where others may truncate files.
         max_read: Most bytes of content that one call may return.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be opened, or the object cannot be read.
+        ModuleNotFoundError, RuntimeError, ValueError: As `sourcepack.open`, for a URL.
         FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
         LimitExceeded: A size in the tail is over what the version allows.
     """
@@ -539,6 +552,12 @@ def open_pack(
         return Pack(BytesSource(pack), file="<bytes>", max_read=max_read)
     if source not in ("mmap", "pread"):
         raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
+    if isinstance(pack, str) and is_url(pack):
+        path = local_path(pack)
+        if path is None:
+            remote = RemoteSource(pack)
+            return Pack(remote, file=remote.name, max_read=max_read)
+        pack = path
     opened = MmapSource(pack) if source == "mmap" else PreadSource(pack)
     return Pack(opened, file=os.fspath(pack), max_read=max_read)
 

@@ -6,6 +6,7 @@ from itertools import count
 from threading import Lock
 from typing import NamedTuple, Self, TypeAlias
 
+from .object_store import is_url, local_path
 from .opening import open_any
 from .pack import Pack
 
@@ -49,6 +50,9 @@ class PackCache:
     closed at once. So the files open are those kept and those in use. A hit costs a `stat` of the file
     and takes no lock. Threads that miss the same path at once may each open it, and all get the same pack.
 
+    A URL is a path too. A hit of one makes no request: that the object was replaced or deleted is found out
+    by the reader who then gets the error, and the next `get` opens the new one.
+
     Attributes:
         max_open: Most packs kept.
     """
@@ -85,7 +89,7 @@ class PackCache:
         self._hits = self._misses = self._evictions = self._replaced = 0
 
     def get(self, path: str | os.PathLike[str]) -> Pack:
-        """Return the pack of a path, opening it if it is not open or if the file was replaced.
+        """Return the pack of a path or URL, opening it if it is not open or if it is known to be replaced.
 
         The pack belongs to all who got it: do not close it.
 
@@ -103,7 +107,7 @@ class PackCache:
             self._misses += 1
             self._drop(name, kept)
             raise
-        if kept is not None and kept.file_id == file_id:
+        if kept is not None and kept.file_id == file_id and not kept.pack.source.replaced:
             kept.used = next(self._clock)
             self._hits += 1
             return kept.pack
@@ -148,7 +152,8 @@ class PackCache:
         dropped = None
         with _LOCK:
             kept = self._kept.get(name)
-            if kept is not None and kept.file_id == file_id:  # another thread was faster
+            if kept is not None and kept.file_id == file_id and not kept.pack.source.replaced:
+                # another thread was faster
                 return kept.pack
             if self._closed:
                 return pack
@@ -183,6 +188,14 @@ class _Kept:
         self.used = used
 
 
+_REMOTE: _FileId = (-1, -1, -1, -1)
+
+
 def _file_id(path: str) -> _FileId:
+    if is_url(path):
+        local = local_path(path)
+        if local is None:
+            return _REMOTE
+        path = local
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

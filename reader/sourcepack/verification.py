@@ -15,6 +15,7 @@ from .keys import Kind, hash_key, keys_of
 from .layout import CONTENT, DICTIONARY, FRAME_HEADER, MANIFEST, parse_frame_header
 from .manifest import EntryRecord, identity_of
 from .pack import Pack
+from .remote import local_copy
 
 __all__ = ["verify"]
 
@@ -31,11 +32,17 @@ def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterato
         pack: The pack.
         expected: The entries that it must have, where these are known.
 
+    A pack that is read by URL is first copied to a temporary file.
+
     Raises:
+        OSError: It cannot be read, or not be copied.
         TypeError: It is not a `.srcpack` but a SourceBundle zip.
     """
     if isinstance(pack, BundlePack):
         raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be verified")
+    if pack.source.distant:
+        yield from _verify_copy(pack, expected)
+        return
     try:
         _check_identity(pack)
         _check_sections(pack)
@@ -53,6 +60,14 @@ def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterato
             _check_content(pack, record)
         except (FormatError, LimitExceeded) as error:
             yield error
+
+
+def _verify_copy(pack: Pack, expected: Sequence[EntryRecord] | None) -> Iterator[SourcepackError]:
+    try:
+        with local_copy(pack) as copy:
+            yield from verify(copy, expected)
+    except (FormatError, LimitExceeded) as error:
+        yield error
 
 
 def _check_identity(pack: Pack) -> None:
