@@ -1,13 +1,15 @@
 """A pack and the SourceBundle zip it was made from, read by one interface: the same answers, key by key.
 
-Misses are compared as well as finds, and errors as well as values. The corpus is data of others beside the
-checkout; without it the project's own bundles are compared alone.
+Some packs are read by URL as well, by as many range requests as there can be. Misses are compared as well as
+finds, and errors as well as values. The corpus is data of others beside the checkout; without it the
+project's own bundles are compared alone.
 """
 
 import json
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,6 +17,8 @@ from random import Random
 import pytest
 
 import sourcepack
+import sourcepack.remote
+from range_server import RangeServer
 from sourcepack import BundlePack, Entry, FileType, Pack, SourceLink, SourcepackError
 from sourcepack.bundle_pack import BundleEntry
 from sourcepack_convert import convert
@@ -56,16 +60,29 @@ class Both:
 
 @pytest.fixture(
     scope="module",
-    params=[*own_bundles(), *corpus_bundles()],
-    ids=lambda path: f"{path.parent.name}-{path.stem}",
+    params=[
+        *((path, "mmap") for path in (*own_bundles(), *corpus_bundles())),
+        *((path, "url") for path in own_bundles()),
+    ],
+    ids=lambda param: f"{param[0].parent.name}-{param[0].stem}-{param[1]}",
 )
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    path: Path = request.param
+    path, source = request.param
     pack_path = FIXTURES / "packs" / f"{path.stem}.srcpack"
     if path.parent != FIXTURES / "bundles":
         pack_path = tmp_path_factory.mktemp("pack") / "a.srcpack"
         convert(path, pack_path, preset="fast", verify=False)
-    with sourcepack.open(pack_path) as pack, sourcepack.open(path) as zipped:
+    with ExitStack() as stack:
+        pack_name = str(pack_path)
+        if source == "url":
+            pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            for name in ("PIECE", "MAX_REQUEST", "MAX_GAP", "_LEAST_SHARE"):
+                patch.setattr(sourcepack.remote, name, 1024)
+            server = stack.enter_context(RangeServer({"/a.srcpack": pack_path.read_bytes()}))
+            pack_name = f"{server.url}/a.srcpack"
+        pack = stack.enter_context(sourcepack.open(pack_name))
+        zipped = stack.enter_context(sourcepack.open(path))
         assert type(pack) is Pack
         assert type(zipped) is BundlePack
         names = list(pack)

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import sourcepack
 from bundle_builder import build_bundle
-from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack
+from range_server import RangeServer
+from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack, remote
 from sourcepack.byte_source import ByteSource, BytesSource
 from sourcepack.context import get_context
 from sourcepack.layout import HEAD_SIZE, TAIL_SIZE
@@ -53,13 +54,26 @@ def counted(name: str) -> tuple[Pack, CountingSource]:
     return Pack(source, file=name), source
 
 
-@pytest.fixture(params=["mmap", "pread", "bytes"])
-def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pack]]:
+@pytest.fixture(params=["mmap", "pread", "bytes", "url"])
+def opened(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Pack]]:
     packs: list[Pack] = []
+    objects: dict[str, bytes] = {}
+    base = ""
+    if request.param == "url":
+        pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+        server: RangeServer = request.getfixturevalue("server")
+        objects, base = server.objects, server.url
+        for name in ("PIECE", "MAX_REQUEST", "MAX_GAP", "_LEAST_SHARE"):
+            monkeypatch.setattr(remote, name, 2048)
 
     def open_one(name: str) -> Pack:
         path = PACKS / f"{name}.srcpack"
-        if request.param == "bytes":
+        if request.param == "url":
+            objects[f"/{name}"] = path.read_bytes()
+            packs.append(sourcepack.open(f"{base}/{name}"))
+        elif request.param == "bytes":
             packs.append(sourcepack.open(path.read_bytes()))
         else:
             packs.append(sourcepack.open(path, source=request.param))
@@ -68,6 +82,12 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pack]]:
     yield open_one
     for pack in packs:
         pack.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RangeServer]:
+    with RangeServer({}) as server:
+        yield server
 
 
 # ---- opening

@@ -29,7 +29,7 @@ def open_any(
         pack: Path of a `.srcpack` file or of a SourceBundle zip, or its bytes; or the URL of a pack.
         source: How a file is read. `mmap` maps a pack, which must then not be truncated or written over in
             place while it is open (replacing it by renaming another over it is safe); `pread` reads by
-            offset, for network file systems and where others may truncate files. A zip is always read by `pread`.
+            offset, for network file systems and where others may truncate files. A zip is always read so.
         max_read: Most bytes of content that one call may return.
 
     Raises:

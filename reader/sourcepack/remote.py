@@ -338,16 +338,15 @@ def read_many(pack: "Pack", items: Iterable["str | Entry"], threads: int) -> lis
         lambda at: pack[item] if isinstance(item := wanted[at], str) else item,
         threads,
     )
+    if threads > 1:  # as where a pack is here: all names are looked up first
+        _raise_first(found)
     contents = _side_by_side(
         pack,
         [_NOWHERE if isinstance(entry, Exception) else _content_of(entry) for entry in found],
         lambda at: entry.read() if not isinstance(entry := found[at], Exception) else entry,
         threads,
     )
-    for content in contents:
-        if isinstance(content, Exception):
-            raise content
-    return [content for content in contents if not isinstance(content, Exception)]
+    return _raise_first(contents)
 
 
 class _Place(NamedTuple):
@@ -400,6 +399,16 @@ def _outcome(work: Callable[[int], T], number: int) -> T | Exception:
         return work(number)
     except (SourcepackError, OSError) as error:
         return error
+
+
+def _raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
+    """Return the outcomes, or raise the first that is an error."""
+    values = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        values.append(outcome)
+    return values
 
 
 def _runs(places: Sequence[_Place], longest: int) -> list[list[int]]:
