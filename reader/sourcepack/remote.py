@@ -200,21 +200,17 @@ class RemoteSource(ByteSource):
             options["if_match"] = etag
         try:
             result = self._get(options)
+            found = _Version.of(result.meta)
+            if self._known.fits(found):
+                return self._body(result, start, end)
         except OSError as error:
-            if error.errno not in {errno.ESTALE, errno.ENOENT}:
-                raise
-            self.replaced = True
             if error.errno == errno.ENOENT:
+                self.replaced = True
+            if error.errno != errno.ESTALE:
                 raise
-            raise self._another("another ETag") from None
-        found = _Version.of(result.meta)
-        if not self._known.fits(found):
-            self.replaced = True
-            raise self._another(found)
-        return self._body(result, start, end)
-
-    def _another(self, found: object) -> FormatError:
-        return FormatError(self.name, "replaced since it was opened", found=found, expected=self._known)
+            found = None
+        self.replaced = True
+        raise FormatError(self.name, "replaced since it was opened", found=found, expected=self._known)
 
     def _get(self, options: "GetOptions") -> "GetResult":
         check_process()
