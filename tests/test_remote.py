@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 import sourcepack
 from fault_proxy import Cut, FaultProxy, Lost, Shortened, Stalled, Status
 from range_server import RangeServer
+from remote_requests import measure
 from s3_server import BUCKET, S3Server, s3_server
 from sourcepack import ContentCache, FormatError, NotFound, Pack, PackCache, PackSet, remote
 from sourcepack.cache import Generations
@@ -258,6 +260,20 @@ def test_of_thousands_of_files_one_takes_three_requests_and_less_than_450_kb(js_
             assert server.sent < 450_000
             assert pack[other.name].read() == other.read()
             assert len(server.answers) <= 5
+
+
+@pytest.mark.slow
+def test_the_documentation_s_figures_are_those_of_js_many(js_many: bytes, tmp_path: Path) -> None:
+    """Requests are the same; bytes may differ a little by the version of libzstd."""
+    (tmp_path / "js-many.srcpack").write_bytes(js_many)
+    text = (FIXTURES.parent / "docs" / "remote.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- js-many -->\n(.*)<!-- /js-many -->", text, re.DOTALL)
+    assert table is not None
+    said = re.findall(r"^\| (.+) \| (\d+) \| ([\d,]+) \|$", table[1], re.MULTILINE)
+    measured = list(measure(tmp_path / "js-many.srcpack"))
+    assert [(name, int(requests)) for name, requests, _ in said] == [each[:2] for each in measured]
+    for (_, _, sent), (name, _, found) in zip(said, measured, strict=True):
+        assert abs(int(sent.replace(",", "")) - found) <= found * 0.02 + 64, name
 
 
 # ---- the head, and the whole

@@ -132,15 +132,8 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         first, last, _step = slice(start, end).indices(entry.size)
         return entry.read_range(first, max(0, last - first))
 
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,  # noqa: ARG002  frames are what is read
-        autocommit: bool = True,  # noqa: ARG002
-        cache_options: dict[str, Any] | None = None,  # noqa: ARG002
-        **_: Any,
-    ) -> BufferedReader:
+    # What else fsspec passes is about buffers and writing.
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         if mode != "rb":
             raise NotImplementedError("a pack is never changed: files in it are open for reading only")
         return BufferedReader(self._file(path).open())
