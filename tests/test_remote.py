@@ -187,6 +187,29 @@ def test_a_listing_fetches_ever_more_blocks_at_once(server: RangeServer) -> None
 
 
 @pytest.mark.usefixtures("small")
+def test_a_listing_holds_few_blocks_and_gives_those_before_a_damaged_one(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sourcepack.pack._BLOCKS", Generations(1))  # keeps the last two
+    monkeypatch.setattr(remote, "_MAX_UNPACKED", 1)
+    names = list(sourcepack.open(MANY))
+    pack = many(server)
+    assert list(pack) == names
+    assert len(server.answers) == pack.tail.block_count
+    monkeypatch.setattr(remote, "_MAX_UNPACKED", 1 << 20)
+    server.answers.clear()
+    assert list(pack) == names
+    assert len(server.answers) == 3
+    damaged = bytearray(MANY)
+    damaged[pack.block_place(2).offset + 100] ^= 1
+    server.objects["/many.srcpack"] = bytes(damaged)
+    given = []
+    with pytest.raises(FormatError, match="manifest block"):
+        given.extend(iter(many(server)))
+    assert given == names[:128]
+
+
+@pytest.mark.usefixtures("small")
 def test_read_many_fetches_neighbours_together(server: RangeServer) -> None:
     pack, local = many(server), sourcepack.open(MANY)
     names = list(local)

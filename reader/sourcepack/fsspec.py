@@ -132,8 +132,9 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         first, last, _step = slice(start, end).indices(entry.size)
         return entry.read_range(first, max(0, last - first))
 
-    # What else fsspec passes is about buffers and writing.
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+    def _open(  # pyright: ignore[reportIncompatibleMethodOverride]  the rest is about buffers and writing
+        self, path: str, mode: str = "rb", **_: Any
+    ) -> BufferedReader:
         if mode != "rb":
             raise NotImplementedError("a pack is never changed: files in it are open for reading only")
         return BufferedReader(self._file(path).open())

@@ -55,7 +55,7 @@ from .manifest import (
     parse_entry,
 )
 from .object_store import is_url, local_path
-from .remote import RemoteSource, fetch_blocks, read_many
+from .remote import RemoteSource, blocks_ahead, read_many
 from .source_links import SourceLink, SourceLinks
 
 __all__ = ["Pack", "SourceKind", "open_pack"]
@@ -286,11 +286,11 @@ class Pack(Mapping[str, Entry]):
                 return
 
     def _records(self, start: int) -> Iterator[EntryRecord]:
-        numbers: Iterable[int] = range(start // self.tail.block_entries, self.tail.block_count)
-        if self.source.distant:
-            numbers = fetch_blocks(self, start // self.tail.block_entries)
-        for number in numbers:
-            block, first, count, offset = self._block(number)
+        numbers = range(start // self.tail.block_entries, self.tail.block_count)
+        blocks = (
+            blocks_ahead(self, numbers, self._block) if self.source.distant else map(self._block, numbers)
+        )
+        for block, first, count, offset in blocks:
             for item in range(max(0, start - first), count):
                 yield self._parse_entry(
                     item_of(block, item, count=count, file=self.file, offset=offset), offset
