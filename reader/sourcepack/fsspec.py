@@ -12,7 +12,7 @@ which nothing is missing and nothing leads out of it. Every member can be opened
 import os
 from collections.abc import Iterator
 from io import BufferedReader
-from typing import Any, ClassVar
+from typing import Any
 
 from fsspec import AbstractFileSystem
 
@@ -42,9 +42,9 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         pack: The pack.
     """
 
-    protocol: ClassVar[str] = "sourcepack"
-    root_marker: ClassVar[str] = ""
-    cachable: ClassVar[bool] = False  # a file that is replaced is another file system
+    protocol = "sourcepack"
+    root_marker = ""
+    cachable = False  # a file that is replaced is another file system
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         Raises:
             FileNotFoundError: There is neither.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         entry = self._entry(path)
         if entry is not None:
             return _info_of(entry, path)
@@ -98,18 +98,18 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         Raises:
             FileNotFoundError: There is neither.
         """
-        path = self._strip_protocol(path)
+        path = self._path(path)
         listed = self._tree().get(path.lstrip("/"))
         infos = [self.info(path)] if listed is None else [dict(info) for info in listed]
         return infos if detail else [info["name"] for info in infos]
 
     def isdir(self, path: str) -> bool:
         """Return whether there is a folder, even if a member has the same name."""
-        return self._strip_protocol(path).lstrip("/") in self._tree()
+        return self._path(path).lstrip("/") in self._tree()
 
     def isfile(self, path: str) -> bool:
         """Return whether there is such a member."""
-        return self._entry(self._strip_protocol(path)) is not None
+        return self._entry(self._path(path)) is not None
 
     def ukey(self, path: str) -> str:
         """Return what changes when the content does: its SHA-256."""
@@ -132,13 +132,18 @@ class SourcepackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec h
         first, last, _step = slice(start, end).indices(entry.size)
         return entry.read_range(first, max(0, last - first))
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> BufferedReader:
+    def _open(  # pyright: ignore[reportIncompatibleMethodOverride]  the rest is about buffers and writing
+        self, path: str, mode: str = "rb", **_: Any
+    ) -> BufferedReader:
         if mode != "rb":
             raise NotImplementedError("a pack is never changed: files in it are open for reading only")
         return BufferedReader(self._file(path).open())
 
+    def _path(self, path: str) -> str:
+        return str(self._strip_protocol(path))
+
     def _file(self, path: str) -> Entry:
-        path = self._strip_protocol(path)
+        path = self._path(path)
         entry = self._entry(path)
         if entry is None:
             raise (IsADirectoryError if self.isdir(path) else FileNotFoundError)(path)

@@ -55,7 +55,7 @@ from .manifest import (
     parse_entry,
 )
 from .object_store import is_url, local_path
-from .remote import RemoteSource, fetch_blocks, read_many
+from .remote import RemoteSource, blocks_ahead, read_many
 from .source_links import SourceLink, SourceLinks
 
 __all__ = ["Pack", "SourceKind", "open_pack"]
@@ -286,13 +286,14 @@ class Pack(Mapping[str, Entry]):
                 return
 
     def _records(self, start: int) -> Iterator[EntryRecord]:
-        first_block, block_count = start // self.tail.block_entries, self.tail.block_count
-        distant = self.source.distant
-        for number in fetch_blocks(self, first_block) if distant else range(first_block, block_count):
-            block, first, count, offset = self._block(number)
-            for item in range(max(0, start - first), count):
+        numbers = range(start // self.tail.block_entries, self.tail.block_count)
+        blocks = (
+            blocks_ahead(self, numbers, self._block) if self.source.distant else map(self._block, numbers)
+        )
+        for block, first, entries, offset in blocks:
+            for item in range(max(0, start - first), entries):
                 yield self._parse_entry(
-                    item_of(block, item, count=count, file=self.file, offset=offset), offset
+                    item_of(block, item, count=entries, file=self.file, offset=offset), offset
                 )
 
     # ---- contents

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from .byte_source import CLOSED, ByteSource, PreadSource
 from .cache import Generations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .entry import Entry
     from .pack import Pack
 
-__all__ = ["MAX_GAP", "MAX_REQUEST", "PIECE", "RemoteSource", "fetch_blocks", "local_copy", "read_many"]
+__all__ = ["MAX_GAP", "MAX_REQUEST", "PIECE", "RemoteSource", "blocks_ahead", "local_copy", "read_many"]
 
 PIECE = 384 << 10
 """Bytes fetched from the end of the object when it is opened: all behind the manifest for some 8,000 files.
@@ -49,12 +49,15 @@ MAX_GAP = 256 << 10
 _MAX_BLOCKS = 1 << 20
 """Most bytes of manifest blocks that are fetched ahead."""
 
+_MAX_UNPACKED = 8 << 20
+
 _KEPT: Generations[tuple[int, int], bytes] = Generations(32 << 20)
 """Pieces of what lies behind manifests, by source and number; the limit is in bytes, for all packs."""
 
 _tokens = count()
 
 T = TypeVar("T")
+_Block: TypeAlias = tuple[bytes, int, int, int]
 
 
 class RemoteSource(ByteSource):
@@ -172,7 +175,7 @@ class RemoteSource(ByteSource):
         except OSError as error:
             # Azure has no suffix ranges. Web servers may answer one longer than the object with all of it or
             # with 416; and some have no ranges at all.
-            if error.errno != errno.ENOTSUP and "416" not in str(error.strerror):
+            if error.errno != errno.ENOTSUP and "(416" not in str(error.strerror):
                 raise
         with errors_of(self.url):
             import obstore  # noqa: PLC0415  optional, and slow to import
@@ -200,21 +203,17 @@ class RemoteSource(ByteSource):
             options["if_match"] = etag
         try:
             result = self._get(options)
+            found = _Version.of(result.meta)
+            if self._known.fits(found):
+                return self._body(result, start, end)
         except OSError as error:
-            if error.errno not in {errno.ESTALE, errno.ENOENT}:
-                raise
-            self.replaced = True
             if error.errno == errno.ENOENT:
+                self.replaced = True
+            if error.errno != errno.ESTALE:
                 raise
-            raise self._another("another ETag") from None
-        found = _Version.of(result.meta)
-        if not self._known.fits(found):
-            self.replaced = True
-            raise self._another(found)
-        return self._body(result, start, end)
-
-    def _another(self, found: object) -> FormatError:
-        return FormatError(self.name, "replaced since it was opened", found=found, expected=self._known)
+            found = None
+        self.replaced = True
+        raise FormatError(self.name, "replaced since it was opened", found=found, expected=self._known)
 
     def _get(self, options: "GetOptions") -> "GetResult":
         check_process()
@@ -302,27 +301,33 @@ def local_copy(pack: "Pack") -> Iterator["Pack"]:
             yield copy
 
 
-def fetch_blocks(pack: "Pack", block: int) -> Iterator[int]:
-    """Yield the numbers of the blocks from `block` on, having fetched them: ever more at a time.
+def blocks_ahead(pack: "Pack", numbers: range, read: Callable[[int], _Block]) -> Iterator[_Block]:
+    """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time.
 
     Raises:
-        FormatError, OSError: As `Pack.read_item`.
+        FormatError, LimitExceeded, OSError: As `read`.
     """
-    tail = pack.tail
-    step = 1
-    while block < tail.block_count:
-        first = pack.block_place(block)
-        end, length = block + 1, first.length
-        while end < min(block + step, tail.block_count):
-            length += pack.block_place(end).length
+    at, step = 0, 1
+    while at < len(numbers):
+        place = pack.block_place(numbers[at])
+        end, length = at + 1, place.length
+        while end < min(at + step, len(numbers)):
+            length += pack.block_place(numbers[end]).length
             if length > _MAX_BLOCKS:
                 break
             end += 1
-        with pack.source.ahead(first.offset, length):
-            for number in range(block, end):
-                pack.read_item(number * tail.block_entries)
-        yield from range(block, end)
-        block, step = end, step * 2
+        blocks: list[_Block] = []
+        with pack.source.ahead(place.offset, length):
+            # What a few bytes unpack to may be very much.
+            while at + len(blocks) < end and sum(len(block) for block, *_ in blocks) <= _MAX_UNPACKED:
+                try:
+                    blocks.append(read(numbers[at + len(blocks)]))
+                except SourcepackError:
+                    if not blocks:
+                        raise
+                    break  # those before it come first
+        yield from blocks
+        at, step = at + len(blocks), step * 2
 
 
 def read_many(pack: "Pack", items: Iterable["str | Entry"], threads: int) -> list[bytes]:
