@@ -272,7 +272,7 @@ def _contention(figure: Any, result: Mapping[str, Any]) -> None:
         _lines(axes, table["rows"], ways, "threads", "p99")
         _threads(axes, [row for row in table["rows"] if row["threads"]])
         axes.set_yscale("log")
-        axes.set_title(table["title"].partition(":")[0])
+        axes.set_title("Nothing between reads" if table is tables[0] else "Python work between reads")
     _plain(panels[0].yaxis)
     panels[0].set_ylabel("µs, 99th percentile")
     handles, labels = panels[0].get_legend_handles_labels()
@@ -280,8 +280,8 @@ def _contention(figure: Any, result: Mapping[str, Any]) -> None:
     _caption(
         figure,
         result,
-        "What one thread's read of a small file waits while others read files of all sizes",
-        "The vertical axis is logarithmic.",
+        "How long a small file takes while other threads read too",
+        "One thread reads files under 16 KiB, the others files of all sizes. Logarithmic axis.",
     )
 
 

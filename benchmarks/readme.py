@@ -58,7 +58,7 @@ def block(results: Path = RESULTS) -> str:
 
 def _opening(results: Path) -> Iterable[str]:
     rows = _rows("open", results)
-    counts = sorted({row["files"] for row in rows})
+    counts = sorted({row["files"] for row in rows if row["files"]})
     for count, lookup in ((counts[0], "hit"), (counts[-1], "hit"), (counts[-1], "miss")):
         chosen = [row for row in rows if row["files"] == count and row["lookup"] == lookup]
         yield _line(f"open and look up one of {count:,} files by URL, {lookup}", chosen, "each", _micro)

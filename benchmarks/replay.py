@@ -198,7 +198,7 @@ def _targets(
         if best is not None:
             targets.append(
                 Target(
-                    claim=f"{state}, {threads} threads: {ours.name}, times as fast as {best.name}",
+                    claim=f"{state}, {threads} at once: {ours.name}, times as fast as {best.name}",
                     value=timings.speed(f"{ours.name}/{state}/{threads}", f"{best.name}/{state}/{threads}"),
                     kind="at least",
                     bound=1,

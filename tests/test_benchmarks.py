@@ -254,6 +254,34 @@ def test_a_plot_is_the_same_each_time(question: str, tmp_path: Path) -> None:
     assert drawn[0] == drawn[1]
 
 
+def test_no_plot_without_matplotlib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and nothing fails."""
+    monkeypatch.setattr(plots, "missing", lambda packages: packages[0])
+    plots.draw_all(harness.RESULTS)
+    plots.draw({"question": "read"}, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert "no plot of read: package matplotlib is missing" in capsys.readouterr().err
+
+
+def test_figures_are_made_without_the_contenders_that_are_missing(tmp_path: Path) -> None:
+    """Their rows have no figures."""
+    for path in RESULT_FILES:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        for table in result["tables"]:
+            if table["columns"][0]["key"] == "way" or any(row.get("way") == "LMDB" for row in table["rows"]):
+                table["rows"] = [row for row in table["rows"] if row["way"] != "LMDB"]
+                none = dict.fromkeys(table["rows"][0])
+                table["rows"].append({**none, "way": "LMDB (skipped: package lmdb is missing)"})
+        (tmp_path / path.name).write_text(json.dumps(result), encoding="utf-8")
+    assert "(LMDB)" not in readme.block(tmp_path)
+    assert readme.block(tmp_path).count("\n") == readme.block().count("\n")
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    plots.draw_all(tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.svg")} == set(plots.PLOTS)
+
+
 # ---- what the documents claim
 
 
