@@ -7,20 +7,38 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import convert, memory, open, presets, processing, read, readme, threads  # noqa: A004  the questions' names
+from . import (
+    contention,
+    convert,
+    generated,
+    lines,
+    memory,
+    open,  # noqa: A004  the questions' names
+    plots,
+    presets,
+    processes,
+    read,
+    readme,
+    replay,
+    size,
+)
 from .harness import RESULTS, Result, check_result, progress, render, render_all, save
 from .workspace import Workspace
 
 __all__ = ["QUESTIONS", "main"]
 
 QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
+    "open": open.run,
+    "memory": memory.run,
+    "read": read.run,
+    "contention": contention.run,
+    "replay": replay.run,
+    "lines": lines.run,
+    "size": size.run,
     "presets": presets.run,
     "convert": convert.run,
-    "open": open.run,
-    "read": read.run,
-    "memory": memory.run,
-    "threads": threads.run,
-    "processing": processing.run,
+    "processes": processes.run,
+    "generated": generated.run,
 }
 
 
@@ -32,14 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help=f"questions to answer: {', '.join(QUESTIONS)}; all if none"
     )
-    parser.add_argument(
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--full", action="store_true", help="measure; the default")
+    extent.add_argument(
         "--quick", action="store_true", help="show that everything works: small bundles, no results written"
     )
     parser.add_argument(
         "--generated", action="store_true", help="measure on generated bundles even where there are real ones"
     )
+    parser.add_argument("--rounds", type=int, metavar="N", help="take N samples of anything at most")
     parser.add_argument("--out", type=Path, help="folder for the results; benchmarks/results if not --quick")
-    parser.add_argument("--render", action="store_true", help="only make the Markdown from the JSON again")
+    parser.add_argument(
+        "--render", action="store_true", help="only make Markdown and plots from the JSON again"
+    )
     parser.add_argument(
         "--readme", action="store_true", help="only put the results' main figures in the README"
     )
@@ -50,11 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = chosen.out if chosen.out is not None or chosen.quick else RESULTS
     if chosen.render:
         render_all(out or RESULTS)
+        plots.draw_all(out or RESULTS)
         return 0
     if unknown := [name for name in chosen.names if name not in QUESTIONS]:
         parser.error(f"no such question: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="sourcepack-benchmarks-") as folder:
-        work = Workspace(Path(folder), quick=chosen.quick, generated=chosen.generated)
+        work = Workspace(
+            Path(folder), quick=chosen.quick, generated=chosen.generated, most_rounds=chosen.rounds
+        )
         for name in chosen.names or QUESTIONS:
             start = time.perf_counter()
             progress(f"{name} ...")
@@ -62,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_result(result)
             if out is not None:
                 save(result, out)
+                plots.draw(result, out)
             print(render(result), flush=True)
             progress(f"{name}: {time.perf_counter() - start:.0f} s")
     return 0

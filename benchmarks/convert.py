@@ -13,7 +13,7 @@ from sourcepack_convert.conversion import convert
 from sourcepack_convert.dictionary import choose_dictionary
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 
-from .harness import Cell, Column, Contender, Result, Spread, Table, Target, Timings, measure, progress
+from .harness import Cell, Column, Job, Result, Spread, Table, Target, Timings, measure, progress
 from .workspace import Workspace
 
 __all__ = ["run"]
@@ -156,21 +156,18 @@ def _measure(work: Workspace, name: str) -> tuple[float, Timings]:
             bundle.read(member)
 
     contenders = [
-        *(
-            Contender(name=f"jobs {jobs}", run=_conversion(path, target, jobs=jobs, verify=True))
-            for jobs in _JOBS
-        ),
-        Contender(name="bare", run=compress),
-        Contender(name="unchecked", run=_conversion(path, target, jobs=1, verify=False)),
-        Contender(name="open", run=lambda: SourceBundle(path).close()),
-        Contender(
+        *(Job(name=f"jobs {jobs}", run=_conversion(path, target, jobs=jobs, verify=True)) for jobs in _JOBS),
+        Job(name="bare", run=compress),
+        Job(name="unchecked", run=_conversion(path, target, jobs=1, verify=False)),
+        Job(name="open", run=lambda: SourceBundle(path).close()),
+        Job(
             name="dictionary",
             run=lambda: choose_dictionary(
                 bundle, names, preset.dictionary, level=level, frame_size=preset.frame_size
             ),
         ),
-        Contender(name="inflate", run=inflate),
-        Contender(name="facts", run=find_facts),
+        Job(name="inflate", run=inflate),
+        Job(name="facts", run=find_facts),
     ]
     timings = measure(contenders, work.rounds(7))
     bundle.close()

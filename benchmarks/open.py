@@ -1,127 +1,182 @@
-"""How long does it take to open a bundle and find one file?"""
+"""How long does it take to open a bundle and find one file, by the number of its files?"""
 
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import sourcepack
-
-from .harness import Cell, Column, Contender, Result, Table, Target, Timings, measure, progress
-from .workspace import Workspace, ZipReader, clear_caches, shuffled
+from .contenders import (
+    Contender,
+    Lmdb,
+    MappedZip,
+    MappedZipStored,
+    Pack,
+    PackByPread,
+    SqliteArchive,
+    SqliteZstd,
+    Zim,
+    Zip,
+    ZipStored,
+    check,
+)
+from .harness import Cell, Column, Job, Result, Table, Target, Timings, calls_for, measure, progress
+from .workloads import numbered, write_bundle
+from .workspace import Workspace, able, shuffled, skipped_rows
 
 __all__ = ["run"]
 
-_BUNDLES = ("js-many", "many-files")
+_CONTENDERS: list[type[Contender]] = [
+    Zip,
+    ZipStored,
+    MappedZip,
+    MappedZipStored,
+    Pack,
+    PackByPread,
+    Lmdb,
+    SqliteArchive,
+    SqliteZstd,
+    Zim,
+]
+_FILES = {10: 15, 1_000: 15, 10_000: 9, 65_536: 5, 200_000: 3}
+"""By number of files, how many rounds."""
+
+_QUICK_FILES = {10: 2, 1_000: 2}
+_CHECKED = 2_000
 _MOST_MICROSECONDS = 100
-_LEAST_SPEED = 500
 _MISS = "~/static/there-is-no-such-file.js"
+_KINDS = {"hit": "hit", "miss": "miss", "read": "hit, and its bytes read"}
 
 
 def run(work: Workspace) -> Result:
-    """Measure opening and the first lookup, hit and miss, of a pack and of its zip."""
+    """Measure opening and the first lookup, hit, miss and read, of bundles with 10 to 200,000 files."""
     rows: list[dict[str, Cell]] = []
     targets: list[Target] = []
-    for name in _BUNDLES:
-        progress(f"  {name}")
-        bundle = work.bundle(name)
-        pack_path = work.pack(name)
-        zip_reader = ZipReader(bundle.path)
-        by_url = "~/" in next(iter(zip_reader.by_key))
-        keys = shuffled(list(zip_reader.by_key))
-        files = len(zip_reader.by_key)
-        del zip_reader
-        timings = _measure(pack_path, bundle.path, keys, by_url=by_url, rounds=work.rounds(15))
-        for kind in ("hit", "miss"):
-            ours, theirs = f"pack, {kind}", f"zip, {kind}"
-            speed = timings.speed(ours, theirs)
-            rows.append(
-                {
-                    "bundle": name,
-                    "files": files,
-                    "lookup": f"{'URL' if by_url else 'path'}, {kind}",
-                    "pack": timings.each(ours, 1e-6),
-                    "pread": timings.each(f"pack by pread, {kind}", 1e-6),
-                    "zip": timings.each(theirs, 1e-6),
-                    "speed": speed,
-                }
-            )
-            what = f"{name}: open and first lookup ({kind})"
-            targets.append(
-                Target(
-                    claim=f"{what}, in microseconds",
-                    value=timings.each(ours, 1e-6),
-                    kind="at most",
-                    bound=_MOST_MICROSECONDS,
+    bytes_read: list[dict[str, Cell]] = []
+    counts = _QUICK_FILES if work.quick else _FILES
+    names = [_name(count) for count in counts]
+    smallest: Timings | None = None
+    for count, rounds in counts.items():
+        progress(f"  {count:,} files")
+        timings = _measure(work, count, rounds)
+        smallest = smallest or timings
+        for contender in able(_CONTENDERS):
+            for kind, label in _KINDS.items():
+                key = f"{contender.name}/{kind}"
+                rows.append(
+                    {
+                        "files": count,
+                        "lookup": label,
+                        "way": contender.name,
+                        "each": timings.each(key, 1e-6),
+                        "zipfile": timings.speed(key, f"{Zip.name}/{kind}"),
+                        "growth": timings.each(key).median / smallest.each(key).median,
+                    }
                 )
-            )
-            targets.append(
-                Target(
-                    claim=f"{what}, times as fast as the zip",
-                    value=speed,
-                    kind="at least",
-                    bound=_LEAST_SPEED,
-                )
-            )
+        targets += _targets(count, timings)
+        pack = Pack(work.file(_name(count), "pack"))
+        tail = pack.pack.tail
+        bytes_read.append({"files": count, "index": 12 + 8 * tail.slot_count / tail.bucket_count + 12})
+        pack.close()
     return Result(
         question="open",
         title="Opening a bundle and finding one file",
-        method="""
-            A pack is opened and one key looked up, with the caches of the process empty; the zip is opened
-            with `zipfile.ZipFile`, its `manifest.json` read and parsed with `json.loads`, two dicts made of
-            it (by URL or path, and by debug id), and the same key looked up. The files are in the page
-            cache. Closing is not timed. Keys differ from run to run, in a random order that is the same
-            each time; a sample is the mean of 100 opens of the pack, or one of the zip.
+        method=f"""
+            A bundle is opened and one URL looked up, with the caches of the process empty. *Hit* and *miss*
+            end with the answer, *read* with the file's bytes. The zips parse `manifest.json` and make a
+            dict of URLs. Bundles have files of 20 bytes or so; URLs differ from run to run, in a random
+            order that is the same each time. Fast ways take the mean of several runs as a sample. Closing
+            is not timed, and the files are in the page cache. Before, {_CHECKED:,} files of each were read
+            and compared. *Growth* is the median as a multiple of the one with {min(counts)} files.
         """,
         quick=work.quick,
-        bundles=work.origins(_BUNDLES),
+        bundles=dict.fromkeys(names, "generated"),
         tables=[
             Table(
                 title="Open and first lookup",
                 columns=[
-                    Column("bundle", "Bundle"),
                     Column("files", "Files"),
                     Column("lookup", "Lookup"),
-                    Column("pack", "Pack, µs", 1),
-                    Column("pread", "Pack by pread, µs", 1),
-                    Column("zip", "Zip, µs", 0),
-                    Column("speed", "Pack times as fast", 0),
+                    Column("way", "Way"),
+                    Column("each", "µs", 1),
+                    Column("zipfile", f"Times as fast as `{Zip.name}`", 1),
+                    Column("growth", "Growth", 2),
                 ],
-                rows=rows,
-            )
+                rows=rows + skipped_rows(_CONTENDERS),
+            ),
+            Table(
+                title="Bytes of a pack's index that a lookup reads, on average",
+                columns=[Column("files", "Files"), Column("index", "Bytes", 0)],
+                rows=bytes_read,
+            ),
         ],
         targets=targets,
     )
 
 
-def _measure(pack: Path, bundle: Path, keys: list[str], *, by_url: bool, rounds: int) -> Timings:
-    hits = itertools.cycle(keys)
-    misses = (f"{_MISS}?{number}" for number in itertools.count())
+def _name(count: int) -> str:
+    return f"files-{count}"
 
-    def of_pack(source: sourcepack.pack.SourceKind, some: Iterator[str]) -> Callable[[], object]:
-        def run() -> object:
-            opened = sourcepack.open(pack, source=source)
-            key = next(some)
-            return opened, opened.by_url(key) if by_url else opened.by_path(key)
 
-        return run
-
-    def of_zip(some: Iterator[str]) -> Callable[[], object]:
-        def run() -> object:
-            opened = ZipReader(bundle)
-            return opened, opened.by_key.get(next(some))
-
-        return run
-
-    contenders = []
-    for kind, some in (("hit", hits), ("miss", misses)):
-        for label, source in (("pack", "mmap"), ("pack by pread", "pread")):
-            contenders.append(
-                Contender(
-                    name=f"{label}, {kind}",
-                    run=of_pack("pread" if source == "pread" else "mmap", some),
-                    prepare=clear_caches,
-                    calls=100,
+def _targets(count: int, timings: Timings) -> list[Target]:
+    targets = []
+    for kind, label in _KINDS.items():
+        what = f"{count:,} files: open and first lookup ({label})"
+        if kind != "read":
+            targets.append(
+                Target(
+                    claim=f"{what}, in microseconds",
+                    value=timings.each(f"{Pack.name}/{kind}", 1e-6),
+                    kind="at most",
+                    bound=_MOST_MICROSECONDS,
                 )
             )
-        contenders.append(Contender(name=f"zip, {kind}", run=of_zip(some)))
-    return measure(contenders, rounds)
+        others = [each for each in able(_CONTENDERS) if not issubclass(each, Pack)]
+        seconds = {each: timings.each(f"{each.name}/{kind}").median for each in others}
+        best = min(seconds, key=seconds.__getitem__)
+        targets.append(
+            Target(
+                claim=f"{what}, times as fast as {best.name}, the fastest other",
+                value=timings.speed(f"{Pack.name}/{kind}", f"{best.name}/{kind}"),
+                kind="at least",
+                bound=1,
+            )
+        )
+    return targets
+
+
+def _measure(work: Workspace, count: int, rounds: int) -> Timings:
+    name = _name(count)
+    work.add(name, lambda path: write_bundle(path, numbered(count)))
+    material = work.material(name)
+    urls = shuffled(material.by_url)
+    jobs = []
+    for contender in able(_CONTENDERS):
+        path = work.file(name, contender.format)
+        with contender(path) as store:
+            check(store, material, most=_CHECKED)
+        for kind in _KINDS:
+            some = (
+                (f"{_MISS}?{number}" for number in itertools.count())
+                if kind == "miss"
+                else itertools.cycle(urls)
+            )
+            job = Job(
+                name=f"{contender.name}/{kind}",
+                run=_opening(contender, path, some, read=kind == "read"),
+                prepare=contender.forget,
+                finish=contender.close,
+            )
+            jobs.append(calls_for(job, 0.01, 100))
+    return measure(jobs, rounds)
+
+
+def _opening(
+    contender: type[Contender], path: Path, urls: Iterator[str], *, read: bool
+) -> Callable[[], Contender]:
+    def run() -> Contender:
+        store = contender(path)
+        found = store.find(next(urls))
+        if read:
+            store.read(found)
+        return store
+
+    return run

@@ -106,7 +106,7 @@ def _presets(work: Workspace, name: str) -> Iterator[tuple[str, dict[str, Cell]]
     target = work.folder / "preset.srcpack"
     cases = [(preset, jobs) for preset in PRESETS for jobs in _JOBS]
     runs: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
-    for _ in range(1 if work.quick else 3):
+    for _ in range(work.rounds(3)):
         for preset, jobs in cases:
             done = subprocess.run(
                 [

@@ -9,15 +9,14 @@ import json
 import resource
 import sys
 import time
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import sourcepack
 from sourcepack_convert.conversion import convert
 
-from .workspace import ZipReader
+from .contenders import BY_NAME, Contender
+from .formats import FORMATS
 
 __all__ = ["main"]
 
@@ -25,7 +24,8 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> None:
     """Do what the arguments say, and print what it took."""
     what, *rest = arguments
-    print(json.dumps(_convert(*rest) if what == "convert" else _open_all(*rest)))
+    done = _PROBES[what](*rest)
+    print(json.dumps(done), flush=True)
 
 
 def _convert(src: str, dst: str, preset: str, jobs: str) -> dict[str, float]:
@@ -41,42 +41,60 @@ def _convert(src: str, dst: str, preset: str, jobs: str) -> dict[str, float]:
     }
 
 
-def _open_all(way: str, folder: str) -> dict[str, dict[str, int]]:
-    suffix = ".srcpack" if way.startswith("pack") else ".zip"
-    paths = sorted(Path(folder).glob(f"*{suffix}"))
+def _make(form: str, src: str, dst: str) -> dict[str, float]:
+    start = time.perf_counter()
+    FORMATS[form].make(Path(src), Path(dst))
+    return {"seconds": time.perf_counter() - start, "peak": _peak()}
+
+
+def _open_all(way: str, folder: str, urls: str) -> dict[str, dict[str, int]]:
+    paths = sorted(Path(folder).iterdir())
+    wanted: list[str] = json.loads(Path(urls).read_text(encoding="utf-8"))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    opener, read = _WAYS[way]
-    opened: list[Any] = []
-    before = _memory()
-    opened.extend(map(opener, paths))
-    after_open = _memory()
-    for each in opened:
-        read(each)
-    return {"before": before, "opened": after_open, "read": _memory()}
+    contender = BY_NAME[way]
+    # What the first one imports and allocates for good is no bundle's.
+    with contender(paths[0]) as first:
+        first.read(first.find(wanted[0]))
+    contender.forget()
+    opened: list[Contender] = []
+    before = memory()
+    opened.extend(map(contender, paths))
+    after_open = memory()
+    for each, url in zip(opened, wanted, strict=True):
+        each.read(each.find(url))
+    return {"before": before, "opened": after_open, "read": memory()}
 
 
-def _read_pack(pack: sourcepack.Pack) -> None:
-    next(pack.entries()).read()
+def _serve(way: str, path: str, names: str) -> dict[str, dict[str, int]]:
+    """Open a bundle; for each line on stdin read all names and answer with a line; return the memory."""
+    wanted: list[str] = json.loads(Path(names).read_text(encoding="utf-8"))
+    before = memory()
+    with BY_NAME[way](Path(path)) as store:
+        for _ in sys.stdin:
+            for name in wanted:
+                store.get(name)
+            print(flush=True)
+        return {"before": before, "read": memory()}
 
 
-def _read_zip(opened: zipfile.ZipFile) -> None:
-    opened.read(opened.namelist()[0])
-
-
-_WAYS: dict[str, tuple[Callable[[Path], Any], Callable[[Any], None]]] = {
-    "pack": (sourcepack.open, _read_pack),
-    "pack-pread": (lambda path: sourcepack.open(path, source="pread"), _read_pack),
-    "zip": (zipfile.ZipFile, _read_zip),
-    "zip-parsed": (ZipReader, lambda reader: _read_zip(reader.zip)),
+_PROBES: Mapping[str, Callable[..., Any]] = {
+    "convert": _convert,
+    "make": _make,
+    "open": _open_all,
+    "serve": _serve,
 }
 
 
-def _memory() -> dict[str, int]:
-    """Return private and anonymous bytes of this process."""
+def memory() -> dict[str, int]:
+    """Return private, anonymous and proportional bytes of this process."""
     gc.collect()
     fields = _fields("/proc/self/smaps_rollup")
-    return {"private": fields["Private_Clean"] + fields["Private_Dirty"], "anonymous": fields["Anonymous"]}
+    return {
+        "private": fields["Private_Clean"] + fields["Private_Dirty"],
+        "anonymous": fields["Anonymous"],
+        "proportional": fields["Pss"],
+    }
 
 
 def _peak() -> int:

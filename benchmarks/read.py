@@ -1,138 +1,261 @@
-"""How fast are all files read by name, in random order, by one thread?"""
+"""How fast are files read by name, in random order, by one thread and by several that share a bundle?"""
 
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
-import sourcepack
+from .contenders import (
+    ALL,
+    Contender,
+    MappedZipStream,
+    Pack,
+    PackWithCache,
+    Zip,
+    ZipForEachEvent,
+)
+from .formats import load
+from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure, progress
+from .workspace import (
+    BareLoop,
+    Copies,
+    Crew,
+    Workspace,
+    one_each,
+    percentiles,
+    reading,
+    run_once,
+    shuffled,
+    skipped_rows,
+    stamped,
+    together,
+)
 
-from .harness import Cell, Column, Contender, Result, Spread, Table, Target, measure, progress
-from .workspace import BareLoop, Workspace, clear_caches, shuffled
+__all__ = ["fastest_other", "run"]
 
-__all__ = ["run"]
+_CONTENDERS = [each for each in ALL if each not in (ZipForEachEvent, MappedZipStream)]
 
-_BUNDLES = {"js-many": 4, "js-web": 3, "jvm-junit4": None, "native-lua": None, "native-zstd": None}
-"""How many times as fast as `ZipFile.read` it is to be."""
 
-_LEAST_OF_BARE = 0.85
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Files of about one size.
+
+    Attributes:
+        title: What they are.
+        bundle: Workload that they are of.
+        sizes: Least and most bytes.
+        most: How many are read in a sample.
+        rounds: How many samples.
+        stamped: How many passes with each read timed by itself.
+        bare: Least share of the bare loop's speed.
+        scaling: Least that two threads are to gain.
+    """
+
+    title: str
+    bundle: str
+    sizes: tuple[int, int]
+    most: int
+    rounds: int
+    stamped: int
+    bare: float
+    scaling: float | None
+
+
+_GROUPS: Mapping[str, _Group] = {
+    "small": _Group("up to 8 KiB", "js-many", (1, 8 << 10), 3000, 15, 2, 0.8, None),
+    "medium": _Group("16 to 512 KiB", "js-web", (16 << 10, 512 << 10), 120, 11, 10, 0.9, 1.9),
+    "large": _Group("1 to 8.4 MB", "js-web", (1_000_000, 9_000_000), 6, 7, 17, 0.9, 1.9),
+}
 
 
 def run(work: Workspace) -> Result:
-    """Measure reading by name, beside the zip and beside the bare loop over the same frames."""
-    tables = []
-    targets = []
-    names = work.chosen(list(_BUNDLES))
-    for name in names:
-        progress(f"  {name}")
-        least = _BUNDLES[name]
-        table, of_zip, of_bare = _measure(work, name)
-        tables.append(table)
-        if least is not None:
-            warm = f"{name}: `pack[name].read()`, warm"
-            targets += [
-                Target(
-                    claim=f"{warm}, times as fast as `ZipFile.read`",
-                    value=of_zip,
-                    kind="at least",
-                    bound=least,
-                ),
-                Target(
-                    claim=f"{warm}, speed as a share of the bare loop's",
-                    value=of_bare,
-                    kind="at least",
-                    bound=_LEAST_OF_BARE,
-                ),
-            ]
+    """Measure every contender on small, medium and large files, with 1, 2, 4 and 8 threads."""
+    tables: list[Table] = []
+    targets: list[Target] = []
+    for name, group in _GROUPS.items():
+        if work.quick and name == "medium":
+            continue
+        progress(f"  {name} files")
+        of_group, held = _measure(work, name, group)
+        tables.append(of_group)
+        targets += held
+    bundles = sorted({group.bundle for group in _GROUPS.values()})
     return Result(
         question="read",
-        title="Reading every file by name, in random order, one thread",
-        method="""
-            Each round every way reads all files of the bundle in one random order, the same each time. The
-            files are in the page cache. *First pass* opens the pack anew with the caches of the process
-            empty; all other ways have just done the same once, untimed. The *bare loop* decodes the same
-            frames in the same order with one `ZstdDecompressor` from slices of one map: where each frame
-            lies is worked out before, nothing but libzstd's own checksum is checked, and nothing is looked
-            up. `read_many` has to keep all it reads, so beside it stands a bare loop that does too.
+        title="Random reads by name, by 1, 2, 4 and 8 threads",
+        method=f"""
+            Files of {_sizes()} are read whole by name, in one random order, the same each time, which is
+            dealt out to the threads; they share one open bundle, or have what the contender gives each
+            thread (opened before). The threads live on from sample to sample; a sample runs until the last
+            one has ended; nothing is done with what is read. All is in the page cache, and was read before
+            by the same contender: decoded files are kept by those that keep them, if they fit. The *bare
+            loop* decodes the pack's frames in the same order, with a `ZstdDecompressor` for each thread,
+            from slices of one map: where each frame lies is worked out before, nothing but libzstd's own
+            checksum is checked, and nothing is looked up. *memcpy* copies the decoded bytes, already in
+            memory. Percentiles are of single reads, timed in passes of their own, taken in turns too; a
+            percentile is given where at least one read in it lies above it.
         """,
         quick=work.quick,
-        bundles=work.origins(names),
+        bundles=work.origins(bundles),
         tables=tables,
         targets=targets,
     )
 
 
-def _measure(work: Workspace, name: str) -> tuple[Table, Spread, Spread]:
-    path = work.pack(name)
-    with sourcepack.open(path) as listed:
-        names = shuffled([entry.name for entry in listed.entries() if not entry.damage])
-        amount = sum(listed[each].size for each in names) / 1e6
-    warm = sourcepack.open(path)
-    by_pread = sourcepack.open(path, source="pread")
-    entries = [warm[each] for each in names]
-    bundle = zipfile.ZipFile(work.bundle(name).path)
-    bare = BareLoop(path, names)
-    opened: list[sourcepack.Pack] = []
+def _sizes() -> str:
+    return ", ".join(f"{group.title} ({name}, from {group.bundle})" for name, group in _GROUPS.items())
 
-    def open_cold() -> None:
-        clear_caches()
-        opened[:] = [sourcepack.open(path)]
 
-    def read_cold() -> None:
-        pack = opened[0]
-        for each in names:
-            pack[each].read()
-
-    def read_by_name() -> None:
-        for each in names:
-            warm[each].read()
-
-    def read_by_pread() -> None:
-        for each in names:
-            by_pread[each].read()
-
-    def read_entries() -> None:
-        for entry in entries:
-            entry.read()
-
-    def read_zip() -> None:
-        for each in names:
-            bundle.read(each)
-
-    ways = {
-        "`ZipFile.read(name)`": _after_itself("zip", read_zip),
-        "`pack[name].read()`, first pass": Contender(name="first", run=read_cold, prepare=open_cold),
-        "`pack[name].read()`, warm": _after_itself("warm", read_by_name),
-        "`pack[name].read()`, warm, pread": _after_itself("pread", read_by_pread),
-        "`entry.read()`, entries at hand": _after_itself("entries", read_entries),
-        "`pack.read_many(names)`, warm": _after_itself("many", lambda: warm.read_many(names)),
-        "bare loop": _after_itself("bare", bare.run),
-        "bare loop that keeps": _after_itself("bare, kept", bare.run_and_keep),
-    }
-    timings = measure(list(ways.values()), work.rounds(9 if amount > 20 else 25))
-    rows: list[dict[str, Cell]] = []
-    for label, way in ways.items():
-        floor = "bare, kept" if way.name in ("many", "bare, kept") else "bare"
-        rows.append(
-            {
-                "way": label,
-                "each": timings.each(way.name, 1e-6 * len(names)),
-                "rate": timings.rate(way.name, amount),
-                "zip": timings.speed(way.name, "zip"),
-                "bare": timings.speed(way.name, floor),
-                "cpu": timings.cpu_speed(way.name, floor),
-            }
-        )
-    columns = [
-        Column("way", "Way"),
-        Column("each", "µs a file", 2),
-        Column("rate", "MB/s", 0),
-        Column("zip", "Times as fast as `ZipFile.read`"),
-        Column("bare", "Speed as a share of the bare loop's", 3),
-        Column("cpu", "The same, processor time", 3),
+def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Target]]:
+    material = load(work.bundle(group.bundle).path)
+    least, most = group.sizes if not work.quick else (group.sizes[0] // 10, group.sizes[1])
+    fitting = [name for name, content in material.contents.items() if least <= len(content) <= most]
+    names = shuffled(fitting)[: group.most // 5 if work.quick and group.most > 5 else group.most]
+    amount = sum(len(material.contents[name]) for name in names) / 1e6
+    contents = {name: material.contents[name] for name in names}
+    del material
+    with ExitStack() as stack:
+        crew = stack.enter_context(Crew(work.threads[-1]))
+        stores = stack.enter_context(work.opened(group.bundle, _CONTENDERS))
+        jobs: list[Job] = []
+        stamps: dict[tuple[str, int], list[int]] = {}
+        stamping: list[Job] = []
+        for threads in work.threads:
+            shares = [names[number::threads] for number in range(threads)]
+            shares = [share for share in shares if share]
+            jobs += _floors(crew, work.pack(group.bundle), shares, contents, threads)
+            for store in stores:
+                owned = one_each(stack, store, len(shares))
+                jobs.append(
+                    together(
+                        f"{store.name}/{threads}",
+                        crew,
+                        [reading(own.get, share) for own, share in zip(owned, shares, strict=True)],
+                    )
+                )
+                taken = stamps[store.name, threads] = []
+                stamping.append(
+                    together(
+                        f"{store.name}/{threads}",
+                        crew,
+                        [stamped(own.get, share, taken) for own, share in zip(owned, shares, strict=True)],
+                    )
+                )
+                if type(store) is Pack:
+                    jobs.append(Job(name=f"read_many/{threads}", run=_read_many(store, names, threads)))
+        timings = measure(jobs, work.rounds(group.rounds))
+        for _ in range(work.rounds(group.stamped)):
+            for job in stamping:
+                run_once(job)
+    rows: list[dict[str, Cell]] = [
+        {
+            "way": _LABELS.get(way, way),
+            "threads": threads,
+            "rate": timings.rate(f"{way}/{threads}", amount),
+            "each": timings.each(f"{way}/{threads}", 1e-6 * len(names)),
+            "zipfile": timings.speed(f"{way}/{threads}", f"{Zip.name}/{threads}"),
+            "bare": timings.speed(f"{way}/{threads}", f"bare/{threads}"),
+            "scaling": timings.speed(f"{way}/{threads}", f"{way}/1"),
+            **(percentiles(stamps[way, threads]) if (way, threads) in stamps else {}),
+        }
+        for way in ("memcpy", "bare", *(store.name for store in stores), "read_many")
+        for threads in work.threads
     ]
-    table = Table(title=f"{name}: {len(names):,} files, {amount:.1f} MB", columns=columns, rows=rows)
-    return table, timings.speed("warm", "zip"), timings.speed("warm", "bare")
+    table = Table(
+        title=f"{label}: {len(names):,} files, {amount:.1f} MB",
+        columns=[
+            Column("way", "Way"),
+            Column("threads", "Threads"),
+            Column("rate", "MB/s", 0),
+            Column("each", "µs a file", 1),
+            Column("zipfile", f"Times `{Zip.name}`"),
+            Column("bare", "Share of the bare loop", 3),
+            Column("scaling", "Times one thread"),
+            Column("p50", "p50, µs", 1),
+            Column("p99", "p99, µs", 1),
+            Column("p999", "p99.9, µs", 1),
+        ],
+        rows=rows + skipped_rows(_CONTENDERS),
+    )
+    return table, _targets(label, group, timings, [type(store) for store in stores], work.threads)
 
 
-def _after_itself(name: str, run: Callable[[], object]) -> Contender:
-    """Return a contender that has just done the same once, so that caches hold what it touches."""
-    return Contender(name=name, run=run, prepare=run)
+_LABELS = {"bare": "bare loop", "read_many": "pack, read_many"}
+
+
+def _targets(
+    label: str,
+    group: _Group,
+    timings: Timings,
+    contenders: Sequence[type[Contender]],
+    counts: Sequence[int],
+) -> list[Target]:
+    targets = []
+    for ours in (Pack, PackWithCache):
+        for threads in counts:
+            best = fastest_other(contenders, ours, timings, f"{threads}")
+            if best is not None:
+                targets.append(
+                    Target(
+                        claim=f"{label} files, {threads} at once: {ours.name}, times as fast as {best.name}",
+                        value=timings.speed(f"{ours.name}/{threads}", f"{best.name}/{threads}"),
+                        kind="at least",
+                        bound=1,
+                    )
+                )
+    targets.append(
+        Target(
+            claim=f"{label} files, 1 at once: pack, speed as a share of the bare loop's",
+            value=timings.speed("pack/1", "bare/1"),
+            kind="at least",
+            bound=group.bare,
+        )
+    )
+    if group.scaling is not None:
+        targets.append(
+            Target(
+                claim=f"{label} files: pack, two threads, times one",
+                value=timings.speed("pack/2", "pack/1"),
+                kind="at least",
+                bound=group.scaling,
+            )
+        )
+    return targets
+
+
+def fastest_other(
+    contenders: Sequence[type[Contender]], ours: type[Contender], timings: Timings, case: str
+) -> type[Contender] | None:
+    """Return the fastest contender not of ours that compresses, and keeps decoded files if ours does.
+
+    Args:
+        contenders: To choose from.
+        ours: The one of ours to compare with.
+        timings: With a job for each contender's name, a slash and the case.
+        case: What was timed.
+    """
+    others = [
+        each
+        for each in contenders
+        if each.compresses() and each.caches == ours.caches and not issubclass(each, Pack)
+    ]
+    return min(others, key=lambda each: timings.each(f"{each.name}/{case}").median, default=None)
+
+
+def _floors(
+    crew: Crew,
+    path: Path,
+    shares: Sequence[Sequence[str]],
+    contents: Mapping[str, bytes],
+    threads: int,
+) -> list[Job]:
+    return [
+        together(
+            f"memcpy/{threads}", crew, [Copies([contents[name] for name in share]).run for share in shares]
+        ),
+        together(f"bare/{threads}", crew, [BareLoop(path, share).run for share in shares]),
+    ]
+
+
+def _read_many(store: Pack, names: Sequence[str], threads: int) -> Callable[[], object]:
+    return lambda: store.pack.read_many(names, threads=threads)

@@ -1,9 +1,11 @@
-"""The README's table of figures, made from the results: `python -m benchmarks --readme` writes it there."""
+"""The README's figures, made from the results: `python -m benchmarks --readme` writes them there."""
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from .contenders import BY_NAME
 from .harness import RESULTS, ROOT
 
 __all__ = ["README", "block", "write"]
@@ -11,80 +13,167 @@ __all__ = ["README", "block", "write"]
 README = ROOT / "README.md"
 _MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
 
+_Row: TypeAlias = Mapping[str, Any]
 
-def write() -> None:
-    """Put the table between its marks in the README."""
-    text = README.read_text(encoding="utf-8")
+
+def write(readme: Path = README, results: Path = RESULTS) -> None:
+    """Put the figures between their marks in the README."""
+    text = readme.read_text(encoding="utf-8")
     before, _, rest = text.partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    README.write_text(before + _MARKS[0] + block() + _MARKS[1] + after, encoding="utf-8")
+    readme.write_text(before + _MARKS[0] + block(results) + _MARKS[1] + after, encoding="utf-8")
 
 
 def block(results: Path = RESULTS) -> str:
-    """Return the table; each figure is the median of a row of a result."""
-    presets = _rows("presets", results)
-    opened = _rows("open", results)
-    converted = {row["bundle"]: row for row in _rows("convert", results)}
-    memory = {row["way"]: row for row in _rows("memory", results)}
+    """Return the README's measured part; each figure is the median of a row of a result."""
     lines = [
         "",
-        "| | zip | pack | |",
-        "|---|--:|--:|---|",
-    ]
-    for row in opened:
-        lookup = row["lookup"].replace("URL", "by URL").replace("path", "by path")
-        lines.append(
-            f"| open and look up one of {row['files']:,} files {lookup} |"
-            f" {_figure(row['zip']) / 1000:,.0f} ms |"
-            f" {_figure(row['pack']):,.0f} µs | {_figure(row['speed']):,.0f} times as fast |"
-        )
-    for name in ("js-many", "js-web"):
-        number = 0 if name == "js-many" else 1
-        ways = {row["way"]: row for row in _rows("read", results, number)}
-        warm, zipped = ways["`pack[name].read()`, warm"], ways["`ZipFile.read(name)`"]
-        lines.append(
-            f"| read every file of {name} by name, random order | {_figure(zipped['each']):,.0f} µs a file |"
-            f" {_figure(warm['each']):,.1f} µs | {_figure(warm['zip']):.1f} times as fast;"
-            f" {_figure(warm['bare']):.2f} of a bare zstd loop's speed |"
-        )
-    ours, theirs = memory["pack"], memory["`ZipFile`, manifest and two dicts"]
-    for key, what in (("open", "1,000 open"), ("read", "and one file read of each")):
-        lines.append(
-            f"| {what}, private memory | {_figure(theirs[f'private_{key}']):,.0f} MB |"
-            f" {_figure(ours[f'private_{key}']):,.0f} MB |"
-            f" {_figure(ours[f'anonymous_{key}']):,.0f} MB of it not pages of the files |"
-        )
-    lines += [
+        "![Throughput of random reads by number of threads](benchmarks/results/read.svg)",
+        "",
+        "| | `zipfile` | best other that compresses | pack | times the pack |",
+        "|---|--:|--:|--:|---|",
+        *_opening(results),
+        *_reading(results),
+        *_events(results),
+        *_lines(results),
+        *_memory(results),
         "",
         "| | zip | `fast` | `balanced` | `max` | conversion, `balanced`, one job | two jobs |",
         "|---|--:|--:|--:|--:|--:|--:|",
+        *_sizes(results),
+        "",
+        *_beside_the_floor(results),
     ]
-    for name, row in converted.items():
-        shares = {each["preset"]: each for each in presets if each["bundle"] == name}
-        size = shares["balanced"]["size"] / _figure(shares["balanced"]["ratio"])
-        lines.append(
-            f"| {name} | {size / 1e6:.2f} MB | "
-            + " | ".join(f"{_figure(shares[preset]['ratio']):.3f}" for preset in ("fast", "balanced", "max"))
-            + f" | {_figure(row['rate1']):.0f} MB/s, {_figure(row['share1']):.2f} of a bare zstd loop"
-            + f" | {_figure(row['rate2']):.0f} MB/s, {_figure(row['share2']):.2f} |"
-        )
     machine = json.loads((results / "read.json").read_text(encoding="utf-8"))["environment"]
     lines += [
         "",
         f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['python']}, by",
-        "`python -m benchmarks`; medians, side by side in one process. Each figure with its spread, how it",
-        "was measured, and what fell short of our targets: [benchmarks/](benchmarks/README.md).",
+        "`python -m benchmarks`; medians, in turns. Each figure with its spread, all contenders, how it was",
+        "measured, and where we lose: [benchmarks/](benchmarks/README.md).",
         "",
         "",
     ]
     return "\n".join(lines)
 
 
-def _rows(question: str, results: Path, table: int = 0) -> list[dict[str, Any]]:
-    result = json.loads((results / f"{question}.json").read_text(encoding="utf-8"))
-    rows: list[dict[str, Any]] = result["tables"][table]["rows"]
+def _opening(results: Path) -> Iterable[str]:
+    rows = _rows("open", results)
+    counts = sorted({row["files"] for row in rows if row["files"]})
+    for count, lookup in ((counts[0], "hit"), (counts[-1], "hit"), (counts[-1], "miss")):
+        chosen = [row for row in rows if row["files"] == count and row["lookup"] == lookup]
+        yield _line(f"open and look up one of {count:,} files by URL, {lookup}", chosen, "each", _micro)
+
+
+def _reading(results: Path) -> Iterable[str]:
+    for table in _tables("read", results):
+        size = table["title"].partition(":")[0]
+        for threads in (1, 8):
+            chosen = [row for row in table["rows"] if row["threads"] == threads]
+            many = f"{threads} thread{'s' if threads > 1 else ''}"
+            yield _line(f"read a {size} file by name, {many}", chosen, "each", _micro)
+
+
+def _events(results: Path) -> Iterable[str]:
+    for state in ("cold", "warm"):
+        chosen = [row for row in _rows("replay", results) if row["state"] == state and row["threads"] == 1]
+        yield _line(f"an event over 200 bundles, {state}", chosen, "each", _micro)
+
+
+def _lines(results: Path) -> Iterable[str]:
+    yield _line("11 lines of a file of 60 MiB", _rows("lines", results), "each", lambda ms: _micro(ms * 1e3))
+
+
+def _memory(results: Path) -> Iterable[str]:
+    rows = _rows("memory", results)
+    for key, what in (
+        ("private_open", "1,000 open, private memory"),
+        ("private_read", "and one file read of each"),
+    ):
+        yield _line(what, rows, key, lambda mega: f"{mega:,.1f} MB")
+
+
+def _beside_the_floor(results: Path) -> Iterable[str]:
+    bare, scaling = [], []
+    for table in _tables("read", results):
+        ours = {row["threads"]: row for row in table["rows"] if row["way"] == "pack"}
+        bare.append(f"{_median(ours[1]['bare']):.2f}")
+        scaling.append(f"{_median(ours[2]['scaling']):.2f}")
+    yield (
+        "On small, medium and large files, one thread reads at "
+        + _listed(bare)
+        + " of the speed of a bare zstd"
+    )
+    yield "loop over the same frames, and two threads at " + _listed(scaling) + " times the speed of one."
+
+
+def _listed(items: list[str]) -> str:
+    return ", ".join(items[:-1]) + f" and {items[-1]}"
+
+
+def _sizes(results: Path) -> Iterable[str]:
+    presets = _rows("presets", results)
+    for row in _rows("convert", results):
+        name = row["bundle"]
+        shares = {each["preset"]: each for each in presets if each["bundle"] == name}
+        size = shares["balanced"]["size"] / _median(shares["balanced"]["ratio"])
+        yield (
+            f"| {name} | {size / 1e6:.2f} MB | "
+            + " | ".join(f"{_median(shares[preset]['ratio']):.3f}" for preset in ("fast", "balanced", "max"))
+            + f" | {_median(row['rate1']):.0f} MB/s, {_median(row['share1']):.2f} of a bare zstd loop"
+            + f" | {_median(row['rate2']):.0f} MB/s, {_median(row['share2']):.2f} |"
+        )
+
+
+def _line(what: str, rows: Iterable[_Row], key: str, text: Callable[[float], str]) -> str:
+    """Return a row of the first table: `zipfile`, the best of the others, ours, and how these compare."""
+    rows = list(rows)
+    zipped, ours = _median(_of(rows, "zipfile")[key]), _median(_of(rows, "pack")[key])
+    best = min(filter(_is_other, rows), key=lambda row: _median(row[key]))
+    other = _median(best[key])
+    return (
+        f"| {what} | {text(zipped)} | {text(other)} ({best['way']}) | {text(ours)} |"
+        f" {_times(zipped, ours)} and {_times(other, ours)} |"
+    )
+
+
+def _times(theirs: float, ours: float) -> str:
+    times = theirs / ours if ours else float("inf")
+    return f"{times:,.0f}" if times >= 10 else f"{times:.2g}"
+
+
+def _is_other(row: _Row) -> bool:
+    """Whether a row is of a contender that compresses and keeps nothing decoded, not ours or `zipfile`."""
+    contender = BY_NAME.get(row["way"])
+    if contender is None or row["way"].startswith("pack") or row["way"] == "zipfile":
+        return False
+    return contender.compresses() and not contender.caches
+
+
+def _micro(value: float) -> str:
+    for unit, per in (("µs", 1.0), ("ms", 1e3)):
+        if value < 1000 * per:
+            return f"{_digits(value / per)} {unit}"
+    return f"{_digits(value / 1e6)} s"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def _of(rows: Iterable[_Row], way: str) -> _Row:
+    return next(row for row in rows if row["way"] == way)
+
+
+def _rows(question: str, results: Path) -> list[_Row]:
+    rows: list[_Row] = _tables(question, results)[0]["rows"]
     return rows
 
 
-def _figure(cell: Any) -> float:
+def _tables(question: str, results: Path) -> list[dict[str, Any]]:
+    result = json.loads((results / f"{question}.json").read_text(encoding="utf-8"))
+    tables: list[dict[str, Any]] = result["tables"]
+    return tables
+
+
+def _median(cell: Any) -> float:
     return float(cell["median"] if isinstance(cell, dict) else cell)

@@ -26,6 +26,7 @@ __all__ = [
     "find_bundle",
     "generate_bundle",
     "javascript",
+    "numbered",
     "write_bundle",
 ]
 
@@ -128,6 +129,17 @@ def generate_bundle(shape: Shape, path: Path, *, scale: float = 1.0) -> None:
 def javascript(seed: int, sizes: Sequence[int]) -> "list[File]":
     """Return generated modules and their source maps, of such sizes."""
     return list(_JavaScript(random.Random(seed)).files(sizes))
+
+
+def numbered(count: int) -> "Iterator[File]":
+    """Yield tiny files with URLs in folders of a hundred, to see what their number alone costs."""
+    for number in range(count):
+        name = f"static/d{number // 100}/f{number}.js"
+        yield File(
+            f"files/_/_/{name}",
+            f"var f{number}={number * 7919};".encode(),
+            {"type": "minified_source", "url": f"~/{name}"},
+        )
 
 
 def write_bundle(path: Path, files: "Sequence[File] | Iterator[File]") -> None:

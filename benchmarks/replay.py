@@ -1,0 +1,415 @@
+"""What do events cost that resolve frames over many bundles, from nothing open and with all open?"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import sourcepack
+from sourcepack import FileType
+from sourcepack.discover import discover_source_map_reference
+
+from .contenders import (
+    CACHED_BYTES,
+    Contender,
+    Lmdb,
+    MappedZip,
+    MappedZipIsal,
+    MappedZipLibdeflate,
+    MappedZipLru,
+    Pack,
+    PackByPread,
+    PackWithCache,
+    PackWithoutDictionary,
+    SqliteArchive,
+    SqliteZstd,
+    WrongBytesError,
+    Zim,
+    Zip,
+    ZipBehindMutex,
+    ZipForEachEvent,
+    ZipForEachThread,
+    ZipStored,
+    clear_caches,
+    lines_around,
+)
+from .formats import load
+from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure, progress
+from .read import fastest_other
+from .workloads import File, write_bundle
+from .workspace import Crew, Workspace, able, percentiles, skipped_rows, together
+
+__all__ = ["run"]
+
+_CONTENDERS: list[type[Contender]] = [
+    Zip,
+    ZipBehindMutex,
+    ZipForEachThread,
+    ZipForEachEvent,
+    ZipStored,
+    MappedZip,
+    MappedZipIsal,
+    MappedZipLibdeflate,
+    MappedZipLru,
+    Pack,
+    PackByPread,
+    PackWithoutDictionary,
+    PackWithCache,
+    Lmdb,
+    SqliteArchive,
+    SqliteZstd,
+    Zim,
+]
+_BUNDLES = 200
+_EVENTS = 600
+_THREADS = (1, 4)
+_ROUNDS = 5
+_SMALL_PAIRS, _LARGE_PAIRS = 20, 2
+_MOST_LARGE = 1 << 20
+_REFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One frame to resolve.
+
+    Attributes:
+        bundle: Number of the bundle.
+        url: Of the minified file.
+        line: In it, from 1.
+    """
+
+    bundle: int
+    url: str
+    line: int
+
+
+def run(work: Workspace) -> Result:
+    """Measure a replay of events over 200 bundles, and finding all source map references of one."""
+    bundles = 8 if work.quick else _BUNDLES
+    count = 24 if work.quick else _EVENTS
+    progress(f"  making {bundles} bundles")
+    events = _make(work, bundles, count)
+    contenders = able(_CONTENDERS)
+    files: dict[str, list[Path]] = {}
+    for form in dict.fromkeys(contender.format for contender in contenders):
+        start = time.perf_counter()
+        files[form] = [work.file(_name(number), form) for number in range(bundles)]
+        progress(f"  {form}: {time.perf_counter() - start:.0f} s")
+    _check(contenders, files, events[:: max(1, len(events) // 50)])
+    timings, stamps = _measure(contenders, files, events, work.rounds(_ROUNDS))
+    rows: list[dict[str, Cell]] = []
+    targets: list[Target] = []
+    for threads in _THREADS:
+        for state in ("cold", "warm"):
+            for contender in contenders:
+                key = f"{contender.name}/{state}/{threads}"
+                rows.append(
+                    {
+                        "threads": threads,
+                        "state": state,
+                        "way": contender.name,
+                        "each": timings.each(key, 1e-6 * len(events)),
+                        "zipfile": timings.speed(key, f"{Zip.name}/{state}/{threads}"),
+                        **percentiles(stamps[key]),
+                    }
+                )
+            targets += _targets(contenders, timings, state, threads)
+    references = _references(work)
+    targets.append(
+        Target(
+            claim="js-many: all source map references, times as fast as from the zip",
+            value=references.speed("pack", "zip"),
+            kind="at least",
+            bound=_REFERENCES,
+        )
+    )
+    return Result(
+        question="replay",
+        title=f"Events over {bundles} bundles",
+        method=f"""
+            An event finds a minified file by URL in one of {bundles} bundles, reads it, takes five lines
+            either side of a line of it, learns its source map reference (from the header, else the
+            comment), finds the map by URL and reads it. Each bundle has {_SMALL_PAIRS} pairs of file and
+            map by chance from js-many, and {_LARGE_PAIRS} of js-web's under 1 MiB. Bundles, and pairs
+            within a bundle, are hit with the weights 1, 1/2, 1/3, ... of a random order (Zipf); {count}
+            events, the same for all. *Cold*: nothing is open, and the process has no caches; a bundle is
+            opened when it is first hit, and stays open. *Warm*: the same events once more. With several
+            threads events are dealt out, and threads share open bundles or have their own, as the contender
+            says. Caches of decoded files hold {CACHED_BYTES >> 20} MiB, for all bundles together. The files
+            are in the page cache. *References*: both ways open js-many and learn the reference of each
+            minified file; the zip reads each, as symbolic does on a lookup; the pack has them in its
+            entries, found by listing, caches of the process empty, and a second time by URL.
+        """,
+        quick=work.quick,
+        bundles={
+            **work.origins(["js-many", "js-web"]),
+            f"{bundles} of their files": work.bundle("js-many").origin,
+        },
+        tables=[
+            Table(
+                title="Events",
+                columns=[
+                    Column("threads", "Threads"),
+                    Column("state", "State"),
+                    Column("way", "Way"),
+                    Column("each", "µs an event", 1),
+                    Column("zipfile", f"Times as fast as `{Zip.name}`"),
+                    Column("p50", "p50, µs", 0),
+                    Column("p99", "p99, µs", 0),
+                    Column("p999", "p99.9, µs", 0),
+                ],
+                rows=rows + skipped_rows(_CONTENDERS),
+            ),
+            Table(
+                title="All source map references of js-many",
+                columns=[
+                    Column("way", "Way"),
+                    Column("each", "ms", 2),
+                    Column("zip", "Times as fast as the zip", 1),
+                ],
+                rows=[
+                    {
+                        "way": way,
+                        "each": references.each(way, 1e-3),
+                        "zip": references.speed(way, "zip"),
+                    }
+                    for way in ("zip", "pack", "pack, again")
+                ],
+            ),
+        ],
+        targets=targets,
+    )
+
+
+def _name(number: int) -> str:
+    return f"replay-{number:03}"
+
+
+def _targets(
+    contenders: Sequence[type[Contender]], timings: Timings, state: str, threads: int
+) -> list[Target]:
+    targets = []
+    for ours in (Pack, PackWithCache):
+        best = fastest_other(contenders, ours, timings, f"{state}/{threads}")
+        if best is not None:
+            targets.append(
+                Target(
+                    claim=f"{state}, {threads} at once: {ours.name}, times as fast as {best.name}",
+                    value=timings.speed(f"{ours.name}/{state}/{threads}", f"{best.name}/{state}/{threads}"),
+                    kind="at least",
+                    bound=1,
+                )
+            )
+    return targets
+
+
+# ---- bundles and events
+
+
+def _make(work: Workspace, bundles: int, events: int) -> list[_Event]:
+    """Make the bundles, and return the events."""
+    small, large = _pairs(work, "js-many"), _pairs(work, "js-web")
+    rng = random.Random(23)
+    urls: list[list[tuple[str, int]]] = []
+    for number in range(bundles):
+        chosen = rng.sample(small, min(_SMALL_PAIRS, len(small)))
+        chosen += rng.sample(large, min(_LARGE_PAIRS, len(large)))
+        rng.shuffle(chosen)
+        name = _name(number)
+        work.add(name, partial(write_bundle, files=[file for pair in chosen for file in pair]))
+        urls.append([(pair[0].info["url"], pair[0].content.count(b"\n") + 1) for pair in chosen])
+    order = rng.sample(range(bundles), bundles)
+    made = []
+    for number in rng.choices(order, weights=[1 / rank for rank in range(1, bundles + 1)], k=events):
+        mine = urls[number]
+        url, lines = rng.choices(mine, weights=[1 / rank for rank in range(1, len(mine) + 1)])[0]
+        made.append(_Event(number, url, rng.randint(1, max(1, lines - 1))))
+    return made
+
+
+def _pairs(work: Workspace, name: str) -> list[tuple[File, File]]:
+    """Return the minified files of a workload whose map is there, with it."""
+    material = load(work.bundle(name).path)
+    pairs = []
+    for member, record in sorted(material.records.items()):
+        content = material.contents.get(member, b"")
+        if record.get("type") != "minified_source" or not content or len(content) > _MOST_LARGE:
+            continue
+        reference = record.get("headers", {}).get("sourcemap") or discover_source_map_reference(content)
+        target = material.by_url.get(_map_url(record["url"], reference or ""))
+        if target is None or len(material.contents[target]) > _MOST_LARGE or b"\n" not in content:
+            continue
+        pairs.append(
+            (
+                File(member, content, record),
+                File(target, material.contents[target], material.records[target]),
+            )
+        )
+    return pairs
+
+
+def _map_url(url: str, reference: str) -> str:
+    return f"{url.rpartition('/')[0]}/{reference}"
+
+
+# ---- replay
+
+
+class _Fleet:
+    """The open bundles of one service, opened when a worker first hits them."""
+
+    def __init__(self, contender: type[Contender], files: Sequence[Path], workers: int) -> None:
+        self._contender = contender
+        self._files = files
+        self._lock = threading.Lock()
+        self._by_worker: list[dict[int, Contender]] = [{} for _ in range(workers)]
+        self._shared: dict[int, Contender] = {}
+
+    def store(self, number: int, worker: int) -> Contender:
+        """Return the bundle of a number, for a worker."""
+        mine = self._by_worker[worker]
+        store = mine.get(number)
+        if store is None:
+            with self._lock:
+                shared = self._shared.get(number)
+                if shared is None:
+                    store = self._shared[number] = self._contender(self._files[number])
+            store = mine[number] = store or shared.own()  # type: ignore[union-attr]
+        return store
+
+    def release(self, store: Contender) -> None:
+        """Say that an event is done with a bundle."""
+
+    def close(self) -> None:
+        """Close all."""
+        for store in {id(store): store for stores in self._by_worker for store in stores.values()}.values():
+            store.close()
+        for stores in self._by_worker:
+            stores.clear()
+        self._shared.clear()
+
+
+class _Reopening(_Fleet):
+    """No fleet at all: a bundle is opened for each event."""
+
+    def store(self, number: int, worker: int) -> Contender:
+        """Open the bundle."""
+        del worker
+        return self._contender(self._files[number])
+
+    def release(self, store: Contender) -> None:
+        """Close it again."""
+        store.close()
+
+
+def _resolve(store: Contender, event: _Event) -> tuple[bytes, object, str | None, bytes]:
+    found = store.find(event.url)
+    content = store.read(found)
+    context = lines_around(content, event.line)
+    reference = store.reference(found, content)
+    source_map = store.read(store.find(_map_url(event.url, reference or "")))
+    return content, context, reference, source_map
+
+
+def _check(
+    contenders: Sequence[type[Contender]], files: dict[str, list[Path]], events: Sequence[_Event]
+) -> None:
+    for event in events:
+        expected: object = None
+        for contender in contenders:
+            with contender(files[contender.format][event.bundle]) as store:
+                resolved = _resolve(store, event)
+            expected = expected or resolved
+            if resolved != expected:
+                raise WrongBytesError(f"{contender.name}: {event.url} of bundle {event.bundle}")
+
+
+def _measure(
+    contenders: Sequence[type[Contender]],
+    files: dict[str, list[Path]],
+    events: Sequence[_Event],
+    rounds: int,
+) -> tuple[Timings, dict[str, list[int]]]:
+    """Return the timings, and the nanoseconds of all single events."""
+    jobs: list[Job] = []
+    stamps: dict[str, list[int]] = {}
+    with Crew(_THREADS[-1]) as crew:
+        for threads in _THREADS:
+            for contender in contenders:
+                kind = _Reopening if contender is ZipForEachEvent else _Fleet
+                fleet = kind(contender, files[contender.format], threads)
+                for state in ("cold", "warm"):
+                    key = f"{contender.name}/{state}/{threads}"
+                    stamps[key] = []
+                    job = together(key, crew, _tasks(fleet, events, threads, stamps[key]))
+                    # One fleet at a time is open: LMDB opens a file once in a process.
+                    jobs.append(
+                        replace(job, prepare=_emptying(crew, contender))
+                        if state == "cold"
+                        else replace(job, finish=_closing(fleet))
+                    )
+        timings = measure(jobs, rounds, warm_up=False)
+    return timings, stamps
+
+
+def _emptying(crew: Crew, contender: type[Contender]) -> Callable[[], object]:
+    return lambda: crew.run([contender.forget] * _THREADS[-1])
+
+
+def _closing(fleet: _Fleet) -> Callable[[object], object]:
+    return lambda _: fleet.close()
+
+
+def _tasks(
+    fleet: _Fleet, events: Sequence[_Event], threads: int, stamps: list[int]
+) -> list[Callable[[], object]]:
+    def task(worker: int) -> Callable[[], None]:
+        share = events[worker::threads]
+
+        def run() -> None:
+            clock = time.perf_counter_ns
+            for event in share:
+                start = clock()
+                store = fleet.store(event.bundle, worker)
+                _resolve(store, event)
+                fleet.release(store)
+                stamps.append(clock() - start)
+
+        return run
+
+    return [task(worker) for worker in range(threads)]
+
+
+# ---- source map references
+
+
+def _references(work: Workspace) -> Timings:
+    pack_path, zip_path = work.pack("js-many"), work.bundle("js-many").path
+    kept = sourcepack.open(pack_path)
+    minified = [entry for entry in kept.entries() if entry.type is FileType.MINIFIED_SOURCE]
+    urls = [entry.url or "" for entry in minified]
+    names = [entry.name for entry in minified]
+
+    def of_pack() -> object:
+        pack = sourcepack.open(pack_path)
+        return [e.source_mapping_url for e in pack.entries() if e.type is FileType.MINIFIED_SOURCE]
+
+    def again() -> object:
+        return [entry.source_mapping_url for entry in map(kept.by_url, urls) if entry]
+
+    def of_zip() -> object:
+        with Zip(zip_path) as bundle:
+            return [bundle.reference(name, bundle.read(name)) for name in names]
+
+    return measure(
+        [
+            Job(name="zip", run=of_zip),
+            Job(name="pack", run=of_pack, prepare=clear_caches),
+            Job(name="pack, again", run=again, prepare=again),
+        ],
+        work.rounds(9),
+    )
