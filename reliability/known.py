@@ -18,7 +18,7 @@ from bundle_builder import ZipMember, build_zip
 from sourcepack_convert import convert
 from sourcepack_convert.presets import PRESETS
 
-__all__ = ["Kind", "KnownBundle", "KnownFile"]
+__all__ = ["Kind", "KnownBundle", "KnownFile", "text"]
 
 Kind: TypeAlias = Literal["text", "noise", "empty", "damaged"]
 """`noise` is not UTF-8 and does not shrink; the CRC-32 of what is `damaged` is wrong."""
@@ -72,7 +72,7 @@ class KnownFile:
             return b""
         if self.kind == "noise":
             return b"\xff" + self.name.encode() + b"\n" + _noise()[self.start : self.start + self.size]
-        return b"// " + self.name.encode() + b"\n" + _text()[self.start : self.start + self.size]
+        return b"// " + self.name.encode() + b"\n" + text(self.start, self.size)
 
 
 class KnownBundle:
@@ -144,12 +144,17 @@ def _options(random: Random) -> dict[str, Any]:
     }
 
 
+def text(start: int, size: int) -> bytes:
+    """Return a piece of a text that looks like JavaScript, of at most 1 MiB from its start on."""
+    return _text()[start : start + size]
+
+
 @cache
 def _text() -> bytes:
     random = Random("text")
     words = random.choices(_WORDS, k=_BASE // 3)
-    text = "".join(word + ("\n" if random.random() < 0.1 else " ") for word in words)
-    return text.encode()[:_BASE]
+    joined = "".join(word + ("\n" if random.random() < 0.1 else " ") for word in words)
+    return joined.encode()[:_BASE]
 
 
 @cache
@@ -159,8 +164,8 @@ def _noise() -> bytes:
 
 @cache
 def _dictionary(number: int) -> bytes:
-    text, random = _text(), Random(number)
+    random = Random(number)
     samples: list[bytes | bytearray | memoryview] = [
-        text[at : at + 1500] for at in (random.randrange(_BASE - 1500) for _ in range(80))
+        text(random.randrange(_BASE - 1500), 1500) for _ in range(80)
     ]
     return zstandard.train_dictionary(4096, samples, k=64, d=8).as_bytes()
