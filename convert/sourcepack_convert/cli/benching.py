@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from sourcepack import SourcepackError
+from sourcepack_convert.batch import cores
 from sourcepack_convert.bench import METHOD, Comparison, Row, versions
 from sourcepack_convert.bench import bench as bench_bundle
 from sourcepack_convert.bench_plot import FORMATS, MOST_PANELS, PlotUnavailable, plot, require_matplotlib
@@ -17,7 +18,7 @@ from sourcepack_convert.measuring import Spread
 from sourcepack_convert.output import written_aside
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 
-from .arguments import ForceOption, JsonLinesOption, check_output, cores
+from .arguments import ForceOption, JsonLinesOption, check_output
 from .terminal import (
     FAILED,
     PARTLY,
