@@ -1,4 +1,4 @@
-"""What is left when a conversion is killed at a random instant, hundreds of times?
+"""What is left when a conversion, or one of many bundles, is killed at a random instant, hundreds of times?
 
     python -m reliability.crash                    # 400 kills; `just crash`
     python -m reliability.crash --kills 10 --seed 7
@@ -40,7 +40,7 @@ from sourcepack_convert import convert
 
 from .known import text
 
-__all__ = ["PHASES", "CrashReport", "convert_command", "crash", "main", "old_pack"]
+__all__ = ["JOBS", "PHASES", "CrashReport", "batch_command", "convert_command", "crash", "main", "old_pack"]
 
 BEFORE, WRITING, WRITTEN, RENAMED, ENDED = PHASES = (
     "before writing",
@@ -209,17 +209,39 @@ def _asides(output: Path) -> dict[str, tuple[int, int, int]]:
 # ---- the command line
 
 
+JOBS = 2
+"""Threads of a conversion, or conversions of a batch, side by side."""
+
+_BUNDLES = 6
+
+
 def convert_command(folder: Path, *, files: int) -> list[str]:
     """Make a bundle, and return the command that converts it to `out/app.srcpack`, both in the folder."""
-    contents = {f"f{number}.js": text(number * 7919, 30_000) for number in range(files)}
-    bundle = build_bundle(contents, {"files": {name: {} for name in contents}})
-    (folder / "app.zip").write_bytes(bundle)
-    paths = [os.fspath(folder / "app.zip"), "--output", os.fspath(folder / "out" / "app.srcpack")]
-    return [sys.executable, "-m", "sourcepack_convert", "convert", *paths, "--force", "--jobs", "2"]
+    _write_bundle(folder / "app.zip", range(files))
+    return _command(folder / "app.zip", folder / "out" / "app.srcpack", "--force")
+
+
+def batch_command(folder: Path, *, files: int) -> list[str]:
+    """Make bundles that have so many files together; return the command that converts all into `out`."""
+    (folder / "bundles" / "inner").mkdir(parents=True)
+    for number in range(_BUNDLES):
+        place = folder / "bundles" / ("inner" if number % 2 else "") / f"{number}.zip"
+        _write_bundle(place, range(number, files, _BUNDLES))
+    return _command(folder / "bundles", folder / "out")
+
+
+def _write_bundle(path: Path, numbers: range) -> None:
+    contents = {f"f{number}.js": text(number * 7919 % 1_000_000, 30_000) for number in numbers}
+    path.write_bytes(build_bundle(contents, {"files": {name: {} for name in contents}}))
+
+
+def _command(source: Path, output: Path, *options: str) -> list[str]:
+    paths = [os.fspath(source), "--output", os.fspath(output)]
+    return [sys.executable, "-m", "sourcepack_convert", "convert", *paths, "--jobs", str(JOBS), *options]
 
 
 def old_pack(folder: Path) -> bytes:
-    """Return a pack with other contents than that of `convert_command`."""
+    """Return a pack with other contents than those that the commands write."""
     convert(build_bundle({"old": b"old"}, {"files": {}}), folder / "old")
     return (folder / "old").read_bytes()
 
@@ -232,26 +254,34 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(args)
     print(
-        f"`sourcepack convert` of {options.files} files, seed {options.seed}; "
-        f"{platform.python_implementation()} {platform.python_version()}, "
+        f"{options.kills} kills, {options.files} files of 30 kB in one bundle or in {_BUNDLES}, seed "
+        f"{options.seed}; {platform.python_implementation()} {platform.python_version()}, "
         f"sourcepack {sourcepack.__version__}\n"
     )
-    print(f"| What was there before | Kills | {' | '.join(PHASES)} | Packs verified | Runs to the end |")
-    print("|---|" + "--:|" * (len(PHASES) + 3))
+    print(f"| Killed | There before | Kills | {' | '.join(PHASES)} | Packs verified | Runs to the end |")
+    print("|---|---|" + "--:|" * (len(PHASES) + 3))
     failures = []
-    for what, share in (("nothing", options.kills // 2), ("an old pack", options.kills - options.kills // 2)):
+    for at, (make, what, before) in enumerate(
+        (
+            (convert_command, "a conversion", "nothing"),
+            (convert_command, "a conversion", "an old pack"),
+            (batch_command, "a batch", "nothing"),
+            (batch_command, "a batch", "old packs"),
+        )
+    ):
         with tempfile.TemporaryDirectory(prefix="crash-") as name:
             folder = Path(name)
             report = crash(
-                convert_command(folder, files=options.files),
+                make(folder, files=options.files),
                 folder / "out",
-                kills=share,
-                random=Random(f"{options.seed} {what}"),
-                old=None if what == "nothing" else old_pack(folder),
+                kills=(options.kills + at) // 4,
+                random=Random(f"{options.seed} {at}"),
+                at_a_time=JOBS if make is batch_command else 1,
+                old=None if before == "nothing" else old_pack(folder),
             )
-        cells = (report.kills.total(), *(report.kills[phase] for phase in PHASES))
-        numbers = (*cells, report.verified, report.completed)
-        print(f"| {what} | {' | '.join(map(str, numbers))} |", flush=True)
+        counts = (report.kills.total(), *(report.kills[phase] for phase in PHASES))
+        cells = (what, before, *counts, report.verified, report.completed)
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
         failures += report.failures
     print("\n".join(["", "FAILED", *failures] if failures else ["", "All held."]))
     return 1 if failures else 0

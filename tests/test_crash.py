@@ -49,20 +49,24 @@ def asides(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", ["nothing", "an old pack"])
-def test_a_killed_conversion_leaves_the_old_pack_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+@pytest.mark.parametrize(
+    ("command", "has_old"),
+    [(crash.convert_command, False), (crash.convert_command, True), (crash.batch_command, True)],
+)
+def test_a_killed_conversion_leaves_old_packs_or_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., list[str]], has_old: bool
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
     report = crash.crash(
-        crash.convert_command(tmp_path, files=30),
+        command(tmp_path, files=30),
         tmp_path / "out",
-        kills=5,
-        random=random.Random(before),
-        old=None if before == "nothing" else crash.old_pack(tmp_path),
+        kills=4,
+        random=random.Random(1),
+        at_a_time=crash.JOBS,
+        old=crash.old_pack(tmp_path) if has_old else None,
     )
     assert not report.failures
-    assert report.kills.total() == 5
+    assert report.kills.total() == 4
     assert report.completed
 
 
@@ -271,18 +275,15 @@ def without_privileges() -> list[object]:
 
 
 @pytest.mark.parametrize("what", ["input", "folder"])
-def test_what_is_not_permitted_is_said(tmp_path: Path, what: str) -> None:
+def test_what_is_not_permitted_is_one_line(tmp_path: Path, what: str) -> None:
     (tmp_path / "a.zip").write_bytes(APP.read_bytes())
     (tmp_path / "out").mkdir()
     (tmp_path / "a.zip").chmod(0 if what == "input" else 0o600)
     (tmp_path / "out").chmod(0o500 if what == "folder" else 0o700)
     command = [sys.executable, "-m", "sourcepack_convert", "convert", "a.zip", "-o", "out/a.srcpack"]
     code, out, err = run(*without_privileges(), *command, folder=tmp_path)
-    if what == "input":
-        assert (code, out) == (2, "")
-        assert "'a.zip' is not readable" in err
-    else:
-        assert (code, out, err) == (1, "", "error: out/a.srcpack: Permission denied\n")
+    named = "a.zip" if what == "input" else "out/a.srcpack"
+    assert (code, out, err) == (1, "", f"error: {named}: Permission denied\n")
     assert os.listdir(tmp_path / "out") == []
 
 
@@ -364,48 +365,40 @@ def test_an_input_that_is_replaced_or_grows_is_converted_as_it_was(tmp_path: Pat
     assert (tmp_path / "a.srcpack").read_bytes() == (tmp_path / "expected").read_bytes()
 
 
-def make_fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def make_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def make_loop(path: Path) -> None:
-    path.mkdir()
-    (path / "inner").symlink_to(path)
-
-
 def make_link_loop(path: Path) -> None:
     path.symlink_to(path.with_name("b"))
     path.with_name("b").symlink_to(path)
 
 
-def make_device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
+def make_folder_loop(path: Path) -> None:
+    path.mkdir()
+    (path / "inner").symlink_to(path)
 
 
-def make_terminal(path: Path) -> None:
-    path.symlink_to("/dev/ptmx")
+INPUTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a fifo that nobody writes to": (os.mkfifo, "a.zip: not a regular file"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "a.zip: not a regular file"),
+    "a terminal": (lambda path: path.symlink_to("/dev/ptmx"), "a.zip: not a regular file"),
+    "a loop of links": (make_link_loop, "a.zip: Too many levels of symbolic links"),
+    "an empty folder": (Path.mkdir, "no SourceBundle was found"),
+    "a folder that leads to itself": (make_folder_loop, "no SourceBundle was found; other files: 1"),
+}
 
 
-@pytest.mark.parametrize(
-    ("make", "input_name", "message"),
-    [
-        (make_fifo, "a.zip", "not a regular file"),
-        (make_folder, "a.zip", "not a regular file"),
-        (make_loop, "a.zip/inner/inner", "not a regular file"),
-        (make_link_loop, "a.zip", "Too many levels of symbolic links"),
-        (make_device, "a.zip", "not a regular file"),
-        (make_terminal, "a.zip", "not a regular file"),
-    ],
-)
+@pytest.mark.parametrize(("make", "message"), INPUTS.values(), ids=list(INPUTS))
 def test_an_input_that_is_no_file_is_one_line(
-    tmp_path: Path, make: Callable[[Path], None], input_name: str, message: str
+    tmp_path: Path, make: Callable[[Path], object], message: str
 ) -> None:
     make(tmp_path / "a.zip")
-    command = [sys.executable, "-m", "sourcepack_convert", "convert", input_name, "-o", "a.srcpack"]
-    assert run(*command, folder=tmp_path) == (1, "", f"error: {input_name}: {message}\n")
-    assert not (tmp_path / "a.srcpack").exists()
+    command = [sys.executable, "-m", "sourcepack_convert", "convert", "a.zip", "-o", "a.srcpack"]
+    assert run(*command, folder=tmp_path) == (1, "", f"error: {message}\n")
+    assert not list(tmp_path.glob("a.srcpack/**/*.srcpack"))
     assert asides(tmp_path) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, make_link_loop])
+def test_the_library_takes_files_only(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "a.zip")
+    with pytest.raises((FormatError, OSError), match=r"not a regular file|symbolic links"):
+        convert(tmp_path / "a.zip", tmp_path / "a.srcpack")
+    assert not (tmp_path / "a.srcpack").exists()
