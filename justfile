@@ -9,3 +9,11 @@ test:
 # The benchmarks; `just bench --quick` is the smoke test.
 bench *args:
     {{python}} -m benchmarks {{args}}
+
+# Half an hour of reads while packs come and go: memory, descriptors, every byte.
+soak *args:
+    MALLOC_ARENA_MAX=1 PYTHONPATH=fixtures {{python}} -m reliability.soak {{args}}
+
+# Hundreds of conversions killed at random instants, and what they leave.
+crash *args:
+    PYTHONPATH=fixtures {{python}} -m reliability.crash {{args}}

@@ -138,7 +138,8 @@ def convert(
     Raises:
         ValueError: An option is out of its range.
         OSError: A file cannot be read or written.
-        FormatError: The bundle is refused, as symbolic refuses it; or the check of the pack failed.
+        FormatError: The bundle is refused, as symbolic refuses it; it changed while it was read; or the
+            check of the pack failed.
         LimitExceeded: The bundle is over a limit.
     """
     started = time.perf_counter()
@@ -152,6 +153,8 @@ def convert(
         with written_aside(dst) as (out, aside):
             work = _Conversion(bundle, options, jobs, progress, os.fspath(dst))
             tail = work.write(out, source={"sha256": source_sha256, "size": source_size})
+            if not isinstance(src, bytes):
+                _check_unchanged(bundle, source_sha256)
             if verify:
                 out.flush()
                 _read_back(aside, tail, work, file=os.fspath(dst))
@@ -354,6 +357,25 @@ def _digest(source: ByteSource) -> bytes:
     for at in range(0, source.size, _CHUNK):
         digest.update(source.read(at, min(_CHUNK, source.size - at)))
     return digest.digest()
+
+
+def _check_unchanged(bundle: SourceBundle, digest: bytes) -> None:
+    """Read the zip once more: its bytes must be those of the beginning.
+
+    Members that changed would be recorded as damaged, by their CRC-32, in a pack that is whole. Times of the
+    file would cost less, but a change within a tick of the clock does not show in them.
+
+    Raises:
+        FormatError: They are others. (A change that is undone before is not noticed.)
+    """
+    found = _digest(bundle.source)
+    if found != digest:
+        raise FormatError(
+            bundle.file,
+            "it changed while it was converted: SHA-256",
+            found=found.hex(),
+            expected=f"{digest.hex()} as at the start",
+        )
 
 
 def _read_back(path: Path, tail: Tail, work: _Conversion, *, file: str) -> None:

@@ -1,9 +1,17 @@
-"""Output files that appear under their name whole, or not at all."""
+"""Output files that appear under their name whole, or not at all.
 
+A process that is killed leaves the file that it was writing. Its name follows from that of the output, and
+who writes it has it locked: so the next one who writes the same output knows it for what it is and removes
+it, and never one of a process that lives.
+"""
+
+import errno
+import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
+from itertools import count, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,28 +24,94 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
 
     It is written beside its place, so that the last step is a rename in one file system; before that it is
     flushed to the disk. What was at `path` stays until then; if the block raises, the file is removed.
+    Several threads and processes may write one output at once: what the last one wrote stays.
 
     Raises:
+        FileExistsError: `path` is no regular file but a folder, a device or the like.
         OSError: It cannot be written, or renamed.
     """
     target = Path(path)
-    # The name is chosen here, before the file exists: wherever a signal arrives, it is known what to remove.
+    if target.exists() and not target.is_file():
+        # A rename would take the place of a device.
+        raise FileExistsError(errno.EEXIST, "it exists and is not a regular file", os.fspath(path))
     # 32 characters are 128 bytes at most, of the 255 that a name may have.
-    aside = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}.tmp")
+    digest = sha256(os.fsencode(target.name)).hexdigest()[:16]
+    prefix = os.fspath(target.with_name(f".{target.name[:32]}.{digest}."))
     try:
-        with open(aside, "x+b", opener=_open_private) as out:
-            yield out, aside
-            out.flush()
-            os.fsync(out.fileno())
-            os.fchmod(out.fileno(), 0o666 & ~_umask())
-        os.replace(aside, target)
+        _remove_abandoned(prefix)
+        out, aside = _create(prefix)
+        with out:
+            try:
+                yield out, Path(aside)
+                out.flush()
+                os.fsync(out.fileno())
+                os.fchmod(out.fileno(), 0o666 & ~_umask())
+                os.replace(aside, target)
+            except BaseException:
+                # While it is open, and so locked: later it could be another's.
+                with suppress(FileNotFoundError):
+                    os.unlink(aside)
+                raise
     except BaseException as error:
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
-        if isinstance(error, OSError) and error.filename == os.fspath(aside):
+        # A signal may have come when there was a file that nothing here knew of yet.
+        _remove_abandoned(prefix)
+        if isinstance(error, OSError) and str(error.filename).startswith(prefix):
             error.filename, error.filename2 = os.fspath(path), None  # a name that its caller knows
         raise
     _sync_folder(target.parent)
+
+
+def _names(prefix: str) -> Iterator[str]:
+    return (f"{prefix}{number}.tmp" for number in count())
+
+
+def _create(prefix: str) -> tuple[BinaryIO, str]:
+    """Create a file under the first name that is free, and lock it."""
+    for aside in _names(prefix):
+        try:
+            out = open(aside, "x+b", opener=_open_private)  # noqa: SIM115  the caller closes it
+        except FileExistsError:
+            continue
+        try:
+            # Until it was locked, another process could take it for abandoned.
+            if _lock(out.fileno()) and _is_at(aside, out.fileno()):
+                return out, aside
+        except BaseException:
+            out.close()
+            raise
+        out.close()
+    raise AssertionError
+
+
+def _remove_abandoned(prefix: str) -> None:
+    """Remove the files that no living process has locked."""
+    for aside in takewhile(os.path.lexists, _names(prefix)):
+        with suppress(OSError):  # it is gone, in use, another user's, or files cannot be locked here
+            number = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(aside, number):
+                    os.unlink(aside)
+            finally:
+                os.close(number)
+
+
+def _lock(number: int) -> bool:
+    """Lock a new file of ours; return whether nobody else has."""
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # this file system cannot: then files are never taken for abandoned
+    return True
+
+
+def _is_at(path: str, number: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(number))
+    except FileNotFoundError:
+        return False
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -1,0 +1,1 @@
+"""Long runs that try to break what must hold: `just soak`, `just crash`; see docs/reliability.md."""
