@@ -9,3 +9,7 @@ test:
 # The benchmarks; `just bench --quick` is the smoke test.
 bench *args:
     {{python}} -m benchmarks {{args}}
+
+# Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
+fuzz *args:
+    {{python}} fuzz/run.py {{args}}
