@@ -17,3 +17,7 @@ soak *args:
 # Hundreds of conversions killed at random instants, and what they leave.
 crash *args:
     PYTHONPATH=fixtures {{python}} -m reliability.crash {{args}}
+
+# Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
+fuzz *args:
+    {{python}} fuzz/run.py {{args}}

@@ -173,8 +173,11 @@ def _check_index(pack: Pack, records: Sequence[EntryRecord]) -> None:
 def _check_content_section(pack: Pack, records: Sequence[EntryRecord]) -> list[EntryRecord]:
     """Check that contents tile their section, and return one entry of each distinct content."""
     distinct: dict[int, EntryRecord] = {}
+    empty: dict[tuple[object, ...], EntryRecord] = {}
     for record in records:
         if not record.frames:
+            if record.reason is None:
+                empty.setdefault(_content_of(record), record)
             continue
         other = distinct.setdefault(record.frames[0].offset, record)
         if _content_of(other) != _content_of(record):
@@ -203,7 +206,7 @@ def _check_content_section(pack: Pack, records: Sequence[EntryRecord]) -> list[E
         raise FormatError(
             pack.file, "end, number and size of the contents by the tail", found=expected, expected=found
         )
-    return [distinct[offset] for offset in sorted(distinct)]
+    return [*empty.values(), *(distinct[offset] for offset in sorted(distinct))]
 
 
 def _content_of(record: EntryRecord) -> tuple[object, ...]:
@@ -227,7 +230,7 @@ def _check_frame_header(pack: Pack, record: EntryRecord, offset: int) -> None:
 
 def _check_content(pack: Pack, record: EntryRecord) -> None:
     """Check a content's frames, and what its entry says of it, one frame at a time."""
-    if record.raw:
+    if record.raw and record.frames:
         offset = record.frames[0].offset - FRAME_HEADER.size
         header = pack.source.read(offset, FRAME_HEADER.size)
         parse_frame_header(header, record.size, file=pack.file, offset=offset, what="raw content")

@@ -1,0 +1,231 @@
+"""A fuzz target: any bytes as a pack. All that a pack can be asked is answered rightly, or is refused.
+
+What is right, if an author may write anything? That all ways to a content give the same bytes, of the size
+that the entry states; and that a pack which `verify` finds whole keeps all that SPEC.md says.
+
+`python fuzz/run.py pack` fuzzes it; `check` and `mutate` need no fuzzer.
+"""
+
+import hashlib
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import sourcepack
+from damage import forget_dictionaries
+from pack_lies import lie, scribble
+from sourcepack import DamagedMember, Entry, NotFound, Pack, SourcepackError
+from sourcepack.context import get_context
+from sourcepack.keys import Kind, debug_id_key, keys_of
+from sourcepack.pack import open_pack
+
+__all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
+
+MAX_LENGTH = 64 << 10
+"""Most bytes of an input."""
+
+_MAX_READ = 4 << 20
+_MOST_ENTRIES = 200
+_MOST_LINES = 12
+_DEBUG_ID = "00000001-2222-4333-8444-555566667777"
+
+_T = TypeVar("_T")
+
+
+def seeds() -> dict[str, bytes]:
+    """Return the packs to begin with, by name."""
+    folder = Path(__file__).parent.parent / "fixtures" / "packs"
+    small = {path.stem: path.read_bytes() for path in folder.glob("*.srcpack")}
+    return {name: data for name, data in small.items() if len(data) < 8 << 10}
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Return a pack with lies in it, whose checksums are right, or with bytes changed."""
+    random = Random(seed)
+    made = lie(data, random)
+    return made if len(made) <= max_size else scribble(data, random)[:max_size]
+
+
+def check(data: bytes) -> bool:
+    """Ask bytes all that a pack can be asked; raise what a reader must not; return whether it is whole.
+
+    Raises:
+        AssertionError: An answer is wrong.
+        Exception: Any other than a `SourcepackError` that the reader let through.
+    """
+    forget_dictionaries()
+    pack = _ask(lambda: open_pack(data, max_read=_MAX_READ))
+    if pack is None:
+        return False
+    refused = _ask_the_pack(pack)
+    entries: list[Entry] = []
+    for entry in islice(_until_refused(pack), _MOST_ENTRIES):
+        entries.append(entry)
+        _ask_an_entry(entry)
+        _look_up(pack, entry)
+    problems = list(sourcepack.verify(pack))
+    for problem in problems:
+        _check_error(problem)
+    if problems:
+        return False
+    assert not refused, refused
+    assert len(entries) == min(len(pack), _MOST_ENTRIES)
+    _check_whole(pack, entries)
+    return True
+
+
+def _ask(question: Callable[[], _T]) -> _T | None:
+    try:
+        return question()
+    except SourcepackError as error:
+        _check_error(error)
+        return None
+
+
+def _check_error(error: SourcepackError) -> None:
+    message = str(error)
+    assert error.file == "<bytes>"
+    assert message.startswith("<bytes>: ")
+    assert len(message) < 200_000
+
+
+def _until_refused(pack: Pack) -> Any:
+    entries = iter(pack.entries())
+    while (entry := _ask(lambda: next(entries, None))) is not None:
+        yield entry
+
+
+def _ask_the_pack(pack: Pack) -> list[str]:
+    """Ask what needs no entry; return what was refused, and must not be in a whole pack."""
+    questions: dict[str, Callable[[], object]] = {
+        "len": lambda: len(pack),
+        "bundle": lambda: pack.bundle,
+        "attributes": lambda: dict(pack.attributes),
+        "source_links": lambda: dict(pack.source_links),
+        "manifest": pack.bundle_manifest,
+        "names": lambda: list(islice(pack, _MOST_ENTRIES)),
+        "prefix": lambda: list(islice(pack.find_prefix("l"), _MOST_ENTRIES)),
+    }
+    kinds: dict[Kind, Callable[[], object]] = {
+        Kind.NAME: lambda: pack.get("no such"),
+        Kind.PATH: lambda: pack.by_path("/no/such"),
+        Kind.URL: lambda: pack.by_url("~/no/such"),
+        Kind.DEBUG_ID: lambda: pack.by_debug_id(_DEBUG_ID, "source"),
+    }
+    for kind, question in kinds.items():
+        if pack.tail.key_kinds >> kind & 1:
+            questions[kind.name] = question
+        else:
+            assert _ask(question) is None
+    refused = []
+    for name, question in questions.items():
+        try:
+            question()
+        except SourcepackError as error:
+            _check_error(error)
+            refused.append(f"{name}: {error}")
+    _ask(pack.dictionary)
+    _ask(lambda: pack.read_many(islice(pack, 5), threads=1))
+    return refused
+
+
+def _ask_an_entry(entry: Entry) -> None:
+    repr(entry)
+    hash(entry)
+    _ = (entry.type, entry.path, entry.url, dict(entry.headers), entry.stored_size, entry.raw, entry.damage)
+    _ = entry.source_mapping_url
+    _ask(lambda: entry.debug_id)
+    content = _ask(entry.read)
+    text = _ask(entry.text)
+    view = _ask(lambda: bytes(entry.view()))
+    opened = _ask(lambda: entry.open().read() if entry.size <= _MAX_READ else None)
+    middle = entry.size // 2
+    pieces = [_ask(lambda: entry.read_range(0, middle)), _ask(lambda: entry.read_range(middle, _MAX_READ))]
+    lines = sorted({0, 1, 2, entry.lines // 2, entry.lines, entry.lines + 1})[:_MOST_LINES]
+    contexts = [(line, _ask(lambda line=line: entry.context(line, lines=2))) for line in lines]  # type: ignore[misc]
+    if content is None:
+        return
+    assert len(content) == entry.size <= _MAX_READ
+    assert text is None or text.encode() == content
+    assert view is None or view == content  # not of a raw content without a frame of its own
+    assert opened == content
+    assert b"".join(filter(None, pieces)) == content
+    if text is not None and entry.lines == content.count(b"\n") + (content[-1:] not in (b"", b"\n")):
+        for line, context in contexts:
+            expected = get_context(text, max(line, 1), 0, 2)
+            assert context == expected or (context is None and not _newlines_are_right(entry, content))
+
+
+def _newlines_are_right(entry: Entry, content: bytes) -> bool:
+    frame_size = entry.pack.frame_size
+    return all(
+        frame.newlines_before == content.count(b"\n", 0, number * frame_size)
+        for number, frame in enumerate(entry.record.frames)
+    )
+
+
+def _look_up(pack: Pack, entry: Entry) -> None:
+    """Look an entry up by all its keys: what is found has the key."""
+    found: list[tuple[str, Entry | None, bool]] = []
+    with_name = _ask(lambda: pack.get(entry.name))
+    found.append(("name", with_name, with_name is None or with_name.name == entry.name))
+    if entry.url is not None:
+        by_url = _ask(lambda: pack.by_url(entry.url or ""))
+        found.append(("url", by_url, by_url is None or by_url.url == entry.url))
+    if entry.path is not None:
+        by_path = _ask(lambda: pack.by_path(entry.path or ""))
+        if isinstance(by_path, Entry):
+            same = (by_path.path or "").replace("\\", "/") == entry.path.replace("\\", "/")
+            found.append(("path", by_path, same))
+    for what, _, is_right in found:
+        assert is_right, what
+
+
+def _check_whole(pack: Pack, entries: list[Entry]) -> None:
+    """Check what SPEC.md says of a pack that `verify` finds nothing wrong with."""
+    names = [entry.name for entry in entries]
+    assert names == sorted(set(names))
+    winners: dict[tuple[Kind, str], str] = {}
+    for entry in entries:
+        for kind_and_key in keys_of(entry.record):
+            winners[kind_and_key] = entry.name
+        if entry.damage is not None:
+            continue
+        if entry.size > _MAX_READ:
+            continue
+        content = entry.read()
+        assert hashlib.sha256(content).digest() == entry.sha256
+        assert entry.lines == content.count(b"\n") + (content[-1:] not in (b"", b"\n"))
+        assert bytes(entry.view()) == content
+        try:
+            assert entry.text().encode() == content
+        except DamagedMember:
+            assert not entry.record.utf8
+    if len(pack) > len(entries):
+        return
+    for (kind, key), name in winners.items():
+        if not pack.tail.key_kinds >> kind & 1:
+            continue
+        match kind:
+            case Kind.NAME:
+                assert pack[key].name == name
+            case Kind.PATH:
+                by_path = pack.by_path(key)
+                assert isinstance(by_path, Entry)
+                assert by_path.name == name
+            case Kind.URL:
+                assert (by_url := pack.by_url(key)) is not None
+                assert by_url.name == name
+            case Kind.DEBUG_ID:
+                debug_id, file_type = key.split()
+                assert key == debug_id_key(sourcepack.DebugId.parse(debug_id), sourcepack.FileType(file_type))
+                assert (by_debug_id := pack.by_debug_id(debug_id, file_type)) is not None
+                assert by_debug_id.name == name
+    if pack.tail.key_kinds & 1 and "no such" not in names:
+        try:
+            pack["no such"]
+        except NotFound:
+            return
+        raise AssertionError("found what is not there")

@@ -1,0 +1,143 @@
+"""The fuzz targets without a fuzzer: their corpora replayed, and what they would find in a broken reader."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import damage
+import fuzz_bundle
+import fuzz_pack
+import run as fuzz_run
+import sourcepack
+from pack_lies import LIES, LIES_OF_BYTES, lie
+from pack_recipe import recipe, take_apart
+
+TARGETS = {"pack": fuzz_pack, "bundle": fuzz_bundle}
+CORPUS = Path(fuzz_run.__file__).parent / "corpus"
+
+
+def corpus(target: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((CORPUS / target).iterdir())]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_corpus_is_answered_rightly_or_refused(target: str) -> None:
+    outcomes = Counter(TARGETS[target].check(data) for data in corpus(target))
+    assert min(outcomes[True], outcomes[False]) > 10
+
+
+def test_the_corpora_are_small() -> None:
+    paths = [path for path in CORPUS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in paths) < 1_000_000
+    assert {path.parent.name for path in paths} == set(TARGETS) == set(fuzz_run.TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_seeds_are_whole(target: str) -> None:
+    seeds = TARGETS[target].seeds()
+    assert len(seeds) > 5
+    assert all(map(TARGETS[target].check, seeds.values()))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_same_seed_makes_the_same_input(target: str) -> None:
+    module: Any = TARGETS[target]
+    for data in module.seeds().values():
+        made = {seed: module.mutate(data, module.MAX_LENGTH, seed) for seed in range(20)}
+        assert made == {seed: module.mutate(data, module.MAX_LENGTH, seed) for seed in made}
+        assert len(set(made.values())) > 10
+        assert max(map(len, made.values())) <= module.MAX_LENGTH
+
+
+def packs() -> list[bytes]:
+    return [*damage.sample_packs().values(), recipe().build(), damage.equal_blocks_pack()]
+
+
+def test_a_pack_taken_apart_is_put_together_again() -> None:
+    for data in packs():
+        made = take_apart(data)
+        assert made is not None
+        again = made.build()
+        assert fuzz_pack.check(again)
+        with sourcepack.open(again) as one, sourcepack.open(data) as other:
+            assert one.bundle == other.bundle
+            assert [entry.record for entry in one.entries()] == [entry.record for entry in other.entries()]
+
+
+def test_what_cannot_be_taken_apart_is_scribbled_in() -> None:
+    for data in (b"", b"x" * 400, recipe().build()[1:]):
+        assert take_apart(data) is None
+        assert lie(data, Random(1)) != data
+
+
+def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
+    """Each alone, many times; all make another pack, and all but those that can be true are refused."""
+    harmless = set()
+    for number, spoil in enumerate([*LIES, *LIES_OF_BYTES]):
+        told = refused = 0
+        for turn in range(40):
+            data = packs()[turn % len(packs())]
+            random = Random(1000 * number + turn)
+            if number < len(LIES):
+                made = take_apart(data)
+                assert made is not None
+                right = made.build()
+                LIES[number](made, random)
+                try:
+                    spoilt = made.build()
+                except (ValueError, OverflowError):  # it does not fit
+                    continue
+            else:
+                right, spoilt = data, LIES_OF_BYTES[number - len(LIES)](data, random)
+            told += spoilt != right
+            refused += not fuzz_pack.check(spoilt)
+        assert told > 10, spoil
+        if not refused:
+            harmless.add(spoil.__name__)
+    assert harmless == {"buckets"}
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "broken"),
+    [
+        ("pack", "sourcepack.pack.check_raw", lambda *_, **__: None),
+        ("pack", "sourcepack.pack.check_block", lambda *_, **__: None),
+        ("pack", "sourcepack.entry.Entry.read", lambda self: b"".join(map(self._part, range(1)))),
+        ("pack", "sourcepack.verification._check_content", lambda *_: None),
+        ("pack", "sourcepack.verification._check_index", lambda *_: None),
+        ("pack", "sourcepack.manifest._check_strings", lambda *_: None),
+        ("bundle", "sourcepack.source_bundle._is_right", lambda *_: 1 // 0),
+        ("bundle", "sourcepack_convert.exporting.dump_manifest", lambda _: b'{"files":{}}'),
+        ("bundle", "sourcepack.facts.discover_debug_id", lambda _: sourcepack.DebugId.parse("a" * 32)),
+    ],
+)
+def test_what_is_broken_in_the_library_is_found(
+    target: str, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(name, broken)
+    found = 0
+    for data in [*corpus(target), *TARGETS[target].seeds().values()]:
+        try:
+            TARGETS[target].check(data)
+        except Exception:  # noqa: BLE001  whatever it is, it is not let through
+            found += 1
+    assert found
+
+
+def test_the_runner_tells_of_targets_that_there_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fuzz_run.main(["zip"])
+    assert "no target 'zip'; there are pack, bundle" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_runner_fuzzes_and_says_how_much(target: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("atheris", reason="needs the extra fuzz")
+    assert fuzz_run.main([target, "--minutes", "0.05"]) == 0
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(rf"\| {target} \| 0\.05 \| [\d,]+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \| 0 \|", last)
