@@ -22,7 +22,7 @@ from sourcepack_convert import cli, convert
 from sourcepack_convert.bench import Comparison, Event, Row, Zip, bench, replay_pack, replay_zip
 from sourcepack_convert.bench_plot import plot
 from sourcepack_convert.cli import benching
-from sourcepack_convert.measuring import Contender, Spread, Timings
+from sourcepack_convert.measuring import Job, Spread, Timings
 
 MAP = b'{"version":3,"sources":[],"mappings":""}'
 SCRIPT = "".join(f"var line{number} = {number};\n" for number in range(1, 40)).encode()
@@ -177,12 +177,12 @@ def test_both_sides_of_a_row_read_as_much(write: Write, monkeypatch: pytest.Monk
     monkeypatch.setattr(Entry, "read", lambda *args: reads.update(["pack"]) or entry_read(*args))
     seen: dict[str, dict[str, int]] = {}
 
-    def measure(contenders: Sequence[Contender], rounds: int, **_: bool) -> Timings:
-        for contender in contenders:
+    def measure(jobs: Sequence[Job], rounds: int, **_: bool) -> Timings:
+        for job in jobs:
             reads.clear()
-            contender.run()
-            seen[contender.name] = dict(reads)
-        return Timings({contender.name: [1.0] * rounds for contender in contenders}, {})
+            job.run()
+            seen[job.name] = dict(reads)
+        return Timings({job.name: [1.0] * rounds for job in jobs}, {})
 
     monkeypatch.setattr(bench_module, "measure", measure)
     comparison = quick(write(javascript()), threads=3)
@@ -261,11 +261,11 @@ def test_what_cannot_be_measured_is_an_error_and_leaves_nothing(
 def test_a_zip_that_changes_meanwhile_is_an_error(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(javascript())
 
-    def measure(contenders: Sequence[Contender], *_: int, **__: bool) -> Timings:
+    def measure(jobs: Sequence[Job], *_: int, **__: bool) -> Timings:
         with path.open("r+b") as file:
             file.write(bytes(path.stat().st_size))
-        for contender in contenders[4:]:
-            contender.run()
+        for job in jobs[4:]:
+            job.run()
         raise AssertionError
 
     monkeypatch.setattr(bench_module, "measure", measure)

@@ -34,7 +34,7 @@ from sourcepack.discover import discover_source_map_reference
 from sourcepack.urls import candidate_urls, source_map_url
 
 from .conversion import convert
-from .measuring import Contender, Spread, Timings, measure
+from .measuring import Job, Spread, Timings, measure
 from .presets import DEFAULT_PRESET
 
 __all__ = [
@@ -536,8 +536,8 @@ class _Work:
 
     key: str
     label: str
-    zip: Contender
-    pack: Contender
+    zip: Job
+    pack: Job
     amount: int = 1
 
 
@@ -548,8 +548,8 @@ def _measured(
     memory = _memory(sides)
     tell("measuring")
     works = [*_opening(sides), *_reading(sides, stack, threads), *_replaying(sides)]
-    contenders = list({side.name: side for work in works for side in (work.zip, work.pack)}.values())
-    timings, rounds = _timed(contenders, seconds, tell)
+    jobs = list({side.name: side for work in works for side in (work.zip, work.pack)}.values())
+    timings, rounds = _timed(jobs, seconds, tell)
     rows = [
         Row(
             key=work.key,
@@ -564,14 +564,14 @@ def _measured(
     return [memory, *rows], rounds
 
 
-def _timed(contenders: Sequence[Contender], seconds: float, tell: Progress) -> tuple[Timings, int]:
+def _timed(jobs: Sequence[Job], seconds: float, tell: Progress) -> tuple[Timings, int]:
     """Measure round by round until the next one would take too long."""
-    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    times: dict[str, list[float]] = {job.name: [] for job in jobs}
     start = time.perf_counter()
     took = 0.0
     rounds = 0
     while rounds < _LEAST_ROUNDS or (rounds < _MOST_ROUNDS and took + took / rounds < seconds):
-        timings = measure(contenders, 1, warm_up=rounds == 0)
+        timings = measure(jobs, 1, warm_up=rounds == 0)
         for name, samples in timings.seconds.items():
             times[name] += samples
         rounds += 1
@@ -621,8 +621,8 @@ def _opening(sides: _Sides) -> Iterator[_Work]:
         yield _Work(
             f"open_{kind}",
             label,
-            _contender(f"zip, {kind}", partial(_with_next, sides.find_in_zip, keys)),
-            _contender(f"pack, {kind}", partial(_with_next, sides.find_in_pack, keys)),
+            _job(f"zip, {kind}", partial(_with_next, sides.find_in_zip, keys)),
+            _job(f"pack, {kind}", partial(_with_next, sides.find_in_pack, keys)),
         )
 
 
@@ -630,10 +630,10 @@ def _with_next(find: Callable[[str], object], keys: Iterator[str]) -> object:
     return find(next(keys))
 
 
-def _contender(name: str, run: Callable[[], object]) -> Contender:
-    """Return a contender of whose runs a sample takes so many that the clock's own steps don't matter."""
+def _job(name: str, run: Callable[[], object]) -> Job:
+    """Return a job of whose runs a sample takes so many that the clock's own steps don't matter."""
     run()
-    return Contender(name=name, run=run, calls=min(_MOST_CALLS, math.ceil(_LEAST_SAMPLE / _seconds(run))))
+    return Job(name=name, run=run, calls=min(_MOST_CALLS, math.ceil(_LEAST_SAMPLE / _seconds(run))))
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -654,21 +654,21 @@ def _reading(sides: _Sides, stack: ExitStack, threads: int) -> Iterator[_Work]:
     of_pack(keys)
     keys = keys * min(_SAMPLE_READS, math.ceil(_LEAST_SAMPLE / _seconds(partial(of_pack, keys))))
 
-    def dealt(name: str, read: Sequence[Callable[[Sequence[str]], None]]) -> Contender:
+    def dealt(name: str, read: Sequence[Callable[[Sequence[str]], None]]) -> Job:
         shares = [keys[number::threads] for number in range(threads)]
 
         def run() -> None:
             for done in [pool.submit(each, share) for each, share in zip(read, shares, strict=True)]:
                 done.result()
 
-        return Contender(name=name, run=run)
+        return Job(name=name, run=run)
 
     many = f"{threads} threads"
     yield _Work(
         "read",
         "read, 1 thread",
-        Contender(name="zip, read", run=partial(of_zip, keys)),
-        Contender(name="pack, read", run=partial(of_pack, keys)),
+        Job(name="zip, read", run=partial(of_zip, keys)),
+        Job(name="pack, read", run=partial(of_pack, keys)),
         len(keys),
     )
     in_threads = dealt("pack, read by threads", [of_pack] * threads)
@@ -706,8 +706,8 @@ def _replaying(sides: _Sides) -> Iterator[_Work]:
     yield _Work(
         "event",
         "event: file, map, lines",
-        _contender("zip, event", of_zip),
-        _contender("pack, event", of_pack),
+        _job("zip, event", of_zip),
+        _job("pack, event", of_pack),
         len(events),
     )
 

@@ -1,6 +1,6 @@
 """Timing side by side: the core of `sourcepack bench` and of the benchmarks.
 
-Contenders take turns (A B A B), so that a slow spell of the machine falls on all of them, and are compared
+Jobs take turns (A B A B), so that a slow spell of the machine falls on all of them, and are compared
 pair by pair within a round. Every figure is a median with its quartiles.
 """
 
@@ -9,8 +9,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Contender", "Spread", "Timings", "measure", "rounded"]
+__all__ = ["Job", "Spread", "Timings", "measure", "rounded"]
 
 _DIGITS = 5
 
@@ -55,19 +56,21 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
-    """One way to do a piece of work.
+class Job:
+    """One way to do a piece of work, to be timed beside others.
 
     Attributes:
         name: What it is called in tables.
         run: Does the work once; what it returns is dropped after the clock has stopped.
         prepare: Done before each run, untimed.
+        finish: Given what a run returned, after the clock has stopped.
         calls: Runs in a sample, each timed by itself; the sample is their mean.
     """
 
     name: str
     run: Callable[[], object]
     prepare: Callable[[], object] | None = None
+    finish: Callable[[Any], object] | None = None
     calls: int = 1
 
     def sample(self) -> tuple[float, float]:
@@ -81,16 +84,18 @@ class Contender:
             result = self.run()
             total += time.perf_counter_ns() - start
             total_cpu += time.thread_time_ns() - start_cpu
+            if self.finish is not None:
+                self.finish(result)
             del result
         return total / self.calls / 1e9, total_cpu / self.calls / 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of each contender, round by round.
+    """Seconds of each job, round by round.
 
     Attributes:
-        seconds: By contender; sample `i` of each is of round `i`.
+        seconds: By job; sample `i` of each is of round `i`.
         cpu: The same in processor time of the thread that measures; means something of work that it does
             alone. What other processes do meanwhile hardly changes it.
     """
@@ -107,7 +112,7 @@ class Timings:
         return Spread.of(amount / seconds for seconds in self.seconds[name])
 
     def speed(self, name: str, against: str) -> Spread:
-        """Return how many times as fast one contender is as another, pair by pair."""
+        """Return how many times as fast one job is as another, pair by pair."""
         pairs = zip(self.seconds[name], self.seconds[against], strict=True)
         return Spread.of(other / mine for mine, other in pairs)
 
@@ -121,30 +126,30 @@ class Timings:
         return Spread.of((longer - shorter) / per for longer, shorter in pairs)
 
 
-def measure(contenders: Sequence[Contender], rounds: int, *, warm_up: bool = True) -> Timings:
-    """Time contenders in turns.
+def measure(jobs: Sequence[Job], rounds: int, *, warm_up: bool = True) -> Timings:
+    """Time jobs in turns.
 
     Args:
-        contenders: In the order of their turns.
+        jobs: In the order of their turns.
         rounds: Samples of each.
         warm_up: Whether a sample of each is taken first and thrown away.
     """
-    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    cpu: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    if len(seconds) < len(contenders):
-        raise ValueError("two contenders have one name")
+    seconds: dict[str, list[float]] = {job.name: [] for job in jobs}
+    cpu: dict[str, list[float]] = {job.name: [] for job in jobs}
+    if len(seconds) < len(jobs):
+        raise ValueError("two jobs have one name")
     enabled = gc.isenabled()
     gc.disable()  # a collection would fall on whoever is at work when it comes
     try:
         if warm_up:
-            for contender in contenders:
-                contender.sample()
+            for job in jobs:
+                job.sample()
         for _ in range(rounds):
-            for contender in contenders:
+            for job in jobs:
                 gc.collect()
-                by_clock, of_thread = contender.sample()
-                seconds[contender.name].append(by_clock)
-                cpu[contender.name].append(of_thread)
+                by_clock, of_thread = job.sample()
+                seconds[job.name].append(by_clock)
+                cpu[job.name].append(of_thread)
     finally:
         if enabled:
             gc.enable()
