@@ -192,6 +192,10 @@ def test_bytes_that_are_not_utf_8_are_refused_only_where_they_are_kept() -> None
             "files['a'].type has the wrong type at offset 22: found a number, expected a string",
         ),
         (
+            '{"files":{"a":{"type":{"source":null,"source":null}}}}',
+            "files['a'].type has more than one member at offset 37",
+        ),
+        (
             '{"files":{"a":{"url":null}}}',
             "files['a'].url has the wrong type at offset 21: found null, expected a string",
         ),

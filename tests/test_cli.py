@@ -1,18 +1,21 @@
 """The command line: what is printed where, exit codes, and that nothing hostile reaches a terminal."""
 
 import base64
+import errno
 import hashlib
+import io
 import json
 import os
 import pty
 import random
 import re
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +28,7 @@ import sourcepack
 import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import Pack
+from sourcepack.layout import DICTIONARY
 from sourcepack_convert import cli
 from sourcepack_convert.conversion import convert
 
@@ -48,6 +52,7 @@ MANIFEST: dict[str, Any] = {
     "source_links": {"/lib/*": "https://example.com/*"},
     "release": "app@1",
 }
+PACKS = Path(__file__).parents[1] / "fixtures" / "packs"
 COMMANDS = [
     "convert", "info", "ls", "cat", "find", "extract", "verify", "export", "bench", "stats"
 ]  # fmt: skip
@@ -75,6 +80,24 @@ def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
         return Result(code, captured.out.decode(), captured.err.decode())
 
     return run_command
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Return a function that runs the whole program in this process."""
+    handlers = [(number, signal.getsignal(number)) for number in cli._SIGNALS]
+
+    def run_main(*args: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sourcepack", *map(str, args)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return Result(caught.value.code, captured.out, captured.err)
+
+    yield run_main
+    for number, handler in handlers:
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -343,6 +366,20 @@ def test_info_says_what_the_tail_and_the_attributes_say(run: Run, pack: Path) ->
         assert expected in lines
 
 
+def test_info_tells_of_a_dictionary(run: Run) -> None:
+    pack = PACKS / "many.srcpack"
+    facts = json.loads(run("info", pack, "--json").out)["dictionary"]
+    with sourcepack.open(pack) as opened:
+        data = opened.dictionary().data.as_bytes()
+        stored = opened.tail.sections[DICTIONARY].length
+    assert (facts["size"], facts["stored_size"]) == (len(data), stored)
+    assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+    lines = [line.split(maxsplit=1) for line in run("info", pack).out.splitlines()]
+    (text,) = (value for name, value in lines if name == "dictionary")
+    assert text.startswith(f"{len(data):,} bytes")
+    assert text.endswith(f", {stored:,} in the pack, id {facts['id']}")
+
+
 def test_ls_lists_names_in_order_below_a_prefix(run: Run, pack: Path) -> None:
     assert run("ls", pack) == (0, "".join(f"{name}\n" for name in sorted(FILES)), "")
     assert run("ls", pack, "files/app").out == "files/app.js\nfiles/app.js.map\n"
@@ -551,6 +588,14 @@ def test_verify_goes_through_all_packs_and_fails_if_one_is_bad(run: Run, pack: P
     assert not json.loads(run("verify", bad, "--json").out)["ok"]
 
 
+def test_verify_says_of_what_is_no_pack_that_it_is_none(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "no.srcpack"
+    path.write_bytes(b"no pack, though it is long enough to have a head")
+    result = run("verify", path)
+    assert (result.code, result.err) == (1, "")
+    assert result.out.startswith(f"{path}: not a pack: magic at offset 8")
+
+
 def changed(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> bytes:
     manifest, files = json.loads(json.dumps(MANIFEST)), dict(FILES)
     change(manifest, files)
@@ -712,6 +757,165 @@ def test_sizes_are_told_in_three_digits(size: int, text: str) -> None:
     assert cli.terminal.size_text(size) == text
 
 
+# ---- as a whole program
+
+
+def test_the_program_exits_with_the_code_of_its_command(main: Run) -> None:
+    pack = PACKS / "app.srcpack"
+    result = main("ls", pack)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == list(sourcepack.open(pack))
+    assert main("cat", pack, "none") == (1, "", f"error: {pack}: no entry 'none'\n")
+    assert main("cat").code == 2
+
+
+def test_the_module_is_the_program_where_it_is_run_and_only_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], main: Run
+) -> None:
+    expected = main("--version")
+    # A process that was spawned imports the main module by another name.
+    runpy.run_module("sourcepack_convert.__main__", run_name="__mp_main__")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "argv", ["sourcepack", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("sourcepack_convert", run_name="__main__")
+    assert (caught.value.code, *capsys.readouterr()) == expected == (0, expected.out, "")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_command_after_it_cleaned_up(
+    main: Run, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    cleaned: list[str] = []
+
+    def command(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(getattr(signal, name))
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # a second one does not end the cleaning up
+            cleaned.append("up")
+            raise OSError(errno.EIO, "and then that fails too")
+
+    monkeypatch.setattr(cli, "app", command)
+    assert main("ls") == (code, "", "error: interrupted\n" if name == "SIGINT" else "")
+    assert cleaned == ["up"]
+
+
+def test_a_signal_that_is_ignored_stays_so(main: Run) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert main("--version").code == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is cli._on_signal
+
+
+class Unwritable(io.RawIOBase):
+    """An output that gives an error, until it is repaired."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number))
+        return len(data)
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, (1, "", "error: <stdout>: No space left on device\n")),
+        (errno.EPIPE, (128 + signal.SIGPIPE, "", "")),
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error_or_ends_it_quietly(
+    main: Run, monkeypatch: pytest.MonkeyPatch, buffered: bool, number: int, expected: Result
+) -> None:
+    raw = Unwritable(number)
+    below: Any = io.BufferedWriter(raw) if buffered else raw
+    out = io.TextIOWrapper(below, write_through=not buffered)
+    instead: list[int] = []
+
+    def replaced(opened: int, place: int) -> None:
+        os.close(opened)
+        instead.append(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup2", replaced)
+        patch.setattr(sys, "stdout", out)
+        result = main("ls", PACKS / "app.srcpack")
+    raw.number = 0
+    out.close()
+    assert result == expected
+    assert instead == [1] * buffered
+
+
+def test_an_error_that_names_no_file_is_told_with_the_output_s_name(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    output = bundle.with_suffix(".srcpack")
+    assert run("convert", bundle) == (1, "", f"error: {output}: No space left on device\n")
+    assert os.listdir(bundle.parent) == [bundle.name]
+
+
+def test_a_closed_output_is_an_error_only_for_what_is_printed(
+    main: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = PACKS / "app.srcpack"
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main("ls", pack) == (1, "", "error: <stdout>: it is closed\n")
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main("cat", pack, "none") == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MemoryError(), 1, "error: out of memory\n"),
+        (typer.Abort(), 130, ""),
+        (OSError("no number"), 1, "error: no number\n"),
+        (ValueError("an option is wrong"), 2, "error: an option is wrong\n"),
+    ],
+)
+def test_what_a_command_raises_becomes_a_line_and_a_code(
+    main: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
+) -> None:
+    def command(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", command)
+    assert main("ls") == (code, "", message)
+
+
+def test_an_error_of_the_program_itself_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(cli, "app", command)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run("ls")
+
+
+def test_a_terminal_shows_progress(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    result = run("convert", bundle)
+    assert result.code == 0
+    assert "finishing" in terminal.getvalue()
+
+
 # ---- as a process
 
 
@@ -758,6 +962,14 @@ def test_closed_output_is_an_error(pack: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "error: <stdout>: it is closed\n")
 
 
+def test_closed_stderr_is_no_error() -> None:
+    shell = 'exec "$0" -m sourcepack_convert cat "$1" none 2>&-'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = ["sh", "-c", shell, sys.executable, str(PACKS / "app.srcpack")]
+    result = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_leaves_no_file_and_the_old_pack(tmp_path: Path, name: str, code: int, jobs: int) -> None:
@@ -796,6 +1008,15 @@ def test_full_disk_names_the_pack_and_leaves_no_file(tmp_path: Path) -> None:
     )
     assert result == (1, "", f"error: {tmp_path / 'a.srcpack'}: File too large\n")
     assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.arguments.cores() >= 1
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert cli.arguments.cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cli.arguments.cores() == 1
 
 
 def test_progress_is_drawn_on_a_terminal_only(bundle: Path) -> None:

@@ -163,6 +163,21 @@ def test_errors_are_passed_on_and_nothing_is_kept_of_them(tmp_path: Path) -> Non
         cache.read(damaged)
 
 
+def test_who_reads_what_another_thread_kept_meanwhile_gets_that_content(tmp_path: Path) -> None:
+    entry = pack_of(tmp_path, {"f": b"content"})["f"]
+    others: list[bytes] = []
+
+    def overtaken(_entry: Entry) -> bool:
+        if not others:  # what another thread does before this one comes to keep the content
+            others.append(b"")
+            others.append(cache.read(entry))
+        return True
+
+    cache = ContentCache(100, overtaken)
+    assert cache.read(entry) is others[1]
+    assert cache.statistics == (0, 2, 0, 7, 1)
+
+
 def test_clearing_drops_contents(tmp_path: Path) -> None:
     pack = pack_of(tmp_path, {"a": b"aaa"})
     cache = ContentCache(100)
@@ -321,6 +336,57 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path: Pa
     path.write_bytes(path.read_bytes())
     assert cache.get(path)["f"].read() == b"new 1"
     assert (len(opened), cache.statistics.open) == (3, 0)
+
+
+def test_who_opens_a_pack_that_another_thread_kept_meanwhile_gets_that_one(tmp_path: Path) -> None:
+    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
+    others: list[Pack] = []
+
+    def overtaken(name: str) -> Pack:
+        pack = sourcepack.open(name)
+        if not others:  # what another thread does before this one comes to keep its pack
+            others.append(pack)
+            others.append(cache.get(path))
+        return pack
+
+    cache = PackCache(5, opener=overtaken)
+    assert cache.get(path) is others[1]
+    assert others[0] is not others[1]
+    assert cache.statistics == (0, 2, 0, 0, 1)
+
+
+def test_a_cache_closed_while_a_pack_is_opened_hands_it_out_and_keeps_nothing(tmp_path: Path) -> None:
+    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
+
+    def open_and_close(name: str) -> Pack:
+        cache.close()
+        return sourcepack.open(name)
+
+    cache = PackCache(5, opener=open_and_close)
+    assert cache.get(path)["f"].read() == b"content"
+    assert cache.statistics.open == 0
+
+
+def test_two_threads_that_find_a_file_replaced_drop_the_old_pack_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack_file(tmp_path / "a.srcpack", {"f": b"old"})
+    cache = PackCache(5)
+    cache.get(path)
+    pack_file(path, {"f": b"new"})
+    stat = os.stat
+    others: list[Pack] = []
+
+    def stat_and_be_overtaken(name: str) -> os.stat_result:
+        if not others:  # this thread saw the old pack; another one replaces it now
+            monkeypatch.setattr(os, "stat", stat)
+            others.append(cache.get(path))
+        return stat(name)
+
+    monkeypatch.setattr(os, "stat", stat_and_be_overtaken)
+    assert cache.get(path) is others[0]
+    assert others[0]["f"].read() == b"new"
+    assert cache.statistics == (0, 3, 0, 1, 1)
 
 
 def test_what_is_no_pack_is_not_kept(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ import sourcepack
 from bundle_builder import build_bundle
 from sourcepack.errors import FormatError, LimitExceeded
 from sourcepack.facts import is_utf8
-from sourcepack.source_bundle import Limits
+from sourcepack.layout import Tail
+from sourcepack.source_bundle import Limits, SourceBundle
 from sourcepack_convert.contents import Compression, Content
 from sourcepack_convert.conversion import convert
+from sourcepack_convert.dictionary import choose_dictionary
 from sourcepack_convert.output import written_aside
 from sourcepack_convert.presets import PRESETS
 from sourcepack_convert.writer import PackWriter
@@ -210,6 +212,26 @@ def test_a_dictionary_has_the_bytes_asked_for_at_most(tmp_path: Path) -> None:
     assert 0 < convert(BUNDLES / "many.zip", tmp_path / "a.srcpack", dictionary=5000).dictionary_size <= 5000
 
 
+def test_of_several_dictionaries_the_one_that_makes_the_pack_smallest_is_chosen(tmp_path: Path) -> None:
+    files = {f"files/{number:03}": words(number, 1500) for number in range(300)}
+    with SourceBundle(build_bundle(files, {"files": {name: {} for name in files}})) as bundle:
+
+        def chosen(*sizes: int) -> bytes:
+            dictionary = choose_dictionary(bundle, list(files), sizes, level=3, frame_size=1 << 16)
+            assert dictionary is not None
+            return dictionary.as_bytes()
+
+        small, large = chosen(4 << 10), chosen(40 << 10)
+        both = chosen(4 << 10, 40 << 10)
+    assert len(small) < len(large)
+
+    def size_with(dictionary: bytes) -> int:
+        data = build_bundle(files, {"files": {name: {} for name in files}})
+        return convert(data, tmp_path / "a.srcpack", level=3, dictionary=dictionary).output_size
+
+    assert both == min(small, large, key=size_with)
+
+
 def test_a_dictionary_that_is_given_is_shared_by_packs(tmp_path: Path) -> None:
     convert(BUNDLES / "many.zip", tmp_path / "first.srcpack")
     dictionary = sourcepack.open(tmp_path / "first.srcpack").dictionary()
@@ -301,6 +323,42 @@ def test_a_pack_that_was_not_written_right_is_never_renamed(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_pack_whose_tail_was_not_written_right_is_never_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file says of itself, all its checksums right, something else than what was to be written."""
+    finish = PackWriter.finish
+
+    def lie(self: PackWriter, *args: Any, **values: Any) -> Tail:
+        tail = finish(self, *args, **values)
+        return tail._replace(total_size=tail.total_size + 1)
+
+    monkeypatch.setattr(PackWriter, "finish", lie)
+    with pytest.raises(FormatError, match=r"a\.srcpack: tail read back: found Tail"):
+        convert(BUNDLES / "many.zip", tmp_path / "a.srcpack")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_dictionary_without_an_id_is_misuse(tmp_path: Path) -> None:
+    trained = zstandard.train_dictionary(600, [words(number, 300) for number in range(60)])
+    dictionary = bytearray(trained.as_bytes())
+    dictionary[4:8] = bytes(4)
+    with pytest.raises(ValueError, match="a dictionary must have an id that is not 0"):
+        convert(BUNDLES / "app.zip", tmp_path / "a.srcpack", dictionary=bytes(dictionary))
+
+
+def test_large_files_wait_for_each_other_and_come_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more to compress than may be in memory, what is done is written before more is read."""
+    files = {f"{number}": words(number, 30_000) for number in range(12)}
+    bundle = build_bundle(files, {"files": {name: {} for name in files}})
+    convert(bundle, tmp_path / "one.srcpack", jobs=1)
+    monkeypatch.setattr("sourcepack_convert.conversion._IN_FLIGHT", 100_000)
+    convert(bundle, tmp_path / "two.srcpack", jobs=2)
+    assert (tmp_path / "one.srcpack").read_bytes() == (tmp_path / "two.srcpack").read_bytes()
+
+
 def test_without_verification_nothing_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(sys.modules[convert.__module__], "_read_back")
     assert not convert(BUNDLES / "app.zip", tmp_path / "a.srcpack", verify=False).verified
@@ -318,6 +376,13 @@ def test_written_aside_replaces_at_the_end_only(tmp_path: Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_written_aside_names_in_errors_what_its_caller_knows(tmp_path: Path) -> None:
+    target = tmp_path / "absent" / "out"
+    with pytest.raises(FileNotFoundError) as caught, written_aside(target):
+        pass
+    assert (caught.value.filename, caught.value.filename2) == (str(target), None)
 
 
 def test_progress_counts_to_the_whole(tmp_path: Path) -> None:
@@ -455,6 +520,13 @@ def test_no_seed_for_keys_that_fill_a_bucket(monkeypatch: pytest.MonkeyPatch) ->
     assert writer.write_content(Content(b"", 0, keep_raw=False)) == ()
     with pytest.raises(LimitExceeded, match="seeds tried for the index is 65, over the limit of 64"):
         writer.finish([], attributes={}, source_links=None, has_files=True, source={}, created_by={})
+
+
+def test_a_block_of_entries_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sourcepack_convert.writer.MAX_BLOCK", 1000)
+    with pytest.raises(LimitExceeded, match=r"size of a manifest block is [\d,]+, over the limit of 1,000"):
+        convert(BUNDLES / "many.zip", tmp_path / "a.srcpack")
+    assert os.listdir(tmp_path) == []
 
 
 def test_presets_go_from_fast_to_small() -> None:

@@ -185,6 +185,11 @@ def test_a_source_map_that_is_not_accepted_has_no_id(text: str) -> None:
     assert discover_source_map_debug_id(text.replace("@1", ONE).encode()) is None
 
 
+def test_a_key_that_is_not_utf8_is_an_error() -> None:
+    assert discover_source_map_debug_id(b'{"debug_id":"%s","v\xff":1}' % ONE.encode()) is None
+    assert discover_source_map_debug_id(b'{"v\xff":1,"debug_id":"%s"}' % ONE.encode()) is None
+
+
 SKIPPED_SCALARS = ["0", "-0", "12", "1.5", "-1e5", "1E+5", "1e-400", "1e999", "true", "false", "null", '""']
 SKIPPED_NESTS = ["[]", "[ ]", "{}", "{ }", "[1 ,2]", '[[],{"":[]}]', '{"a":{"b":[{"c":1}]}, "":null }']
 SKIPPED_TEXTS = [

@@ -3,6 +3,7 @@
 import json
 import struct
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import sourcepack
 import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import DamagedMember, FormatError, LimitExceeded
-from sourcepack.source_bundle import SourceBundle
+from sourcepack.manifest import EntryRecord
+from sourcepack.source_bundle import Limits, SourceBundle
+from sourcepack_convert.contents import Content
 from sourcepack_convert.conversion import convert
 from sourcepack_convert.exporting import export
+from sourcepack_convert.writer import PackWriter
 
 SHARED = Path(__file__).parents[2] / "shared" / "corpus"
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "bundles"
@@ -168,6 +172,64 @@ def test_a_manifest_that_lists_itself_comes_back_byte_for_byte(tmp_path: Path) -
         assert after.read("manifest.json") == text.encode()
     with zipfile.ZipFile(output) as members:
         assert members.namelist() == ["a", "manifest.json"]
+
+
+def test_a_manifest_that_lists_itself_and_is_too_large_a_file_is_written_anew(tmp_path: Path) -> None:
+    bundle = build_bundle(
+        {"a": b"a"}, {"files": {"manifest.json": {"type": "source"}, "a": {}}, "x": "y" * 200}
+    )
+    report = convert(bundle, tmp_path / "a.srcpack", limits=Limits(max_file_size=100))
+    assert [damaged.member for damaged in report.damaged] == ["manifest.json"]
+    assert not export(tmp_path / "a.srcpack", tmp_path / "out.zip").left_out
+    with SourceBundle(tmp_path / "out.zip") as after, SourceBundle(bundle) as before:
+        assert after.manifest == before.manifest
+        assert after.read("a") == b"a"
+
+
+def forged(path: Path, name: str, content: bytes, claimed: bytes, *, listed: bool) -> Path:
+    """Write a pack, all its checksums right, with one file whose SHA-256 is that of another content."""
+    with path.open("wb") as out:
+        writer = PackWriter(out, file=str(path), frame_size=4096)
+        frames = writer.write_content(Content(content, 1, keep_raw=True))
+        record = EntryRecord(
+            name=name,
+            position=0 if listed else None,
+            listed=listed,
+            size=len(content),
+            lines=1,
+            sha256=sha256(claimed).digest(),
+            frames=frames,
+            raw=True,
+        )
+        writer.finish(
+            [record],
+            attributes={},
+            source_links=None,
+            has_files=True,
+            source={"sha256": bytes(32), "size": 0},
+            created_by={"tool": "t", "libzstd": "z", "options": {}},
+        )
+    return path
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_manifest_of_another_bundle_among_the_files_is_refused(tmp_path: Path, listed: bool) -> None:
+    pack = forged(tmp_path / "a.srcpack", "manifest.json", b"{}", b"{}", listed=listed)
+    message = (
+        "it lists itself, and is not the manifest of this pack"
+        if listed
+        else "the manifest's name, on a file that it does not list"
+    )
+    with pytest.raises(FormatError, match=f"'manifest.json': {message}"):
+        export(pack, tmp_path / "out.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.srcpack"]
+
+
+def test_a_content_that_is_not_what_its_entry_says_is_refused(tmp_path: Path) -> None:
+    pack = forged(tmp_path / "a.srcpack", "a", b"one", b"two", listed=True)
+    with pytest.raises(FormatError, match=f"'a': SHA-256: found {sha256(b'one').hexdigest()}, expected"):
+        export(pack, tmp_path / "out.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.srcpack"]
 
 
 def test_damaged_members_stay_listed_and_are_left_out(tmp_path: Path) -> None:

@@ -144,6 +144,17 @@ def test_names_that_differ_in_case_or_accent_encoding_are_told_apart_where_the_s
     }
 
 
+def test_a_number_does_not_make_a_name_too_long() -> None:
+    # Two unsafe names of the greatest length that become the same.
+    names = ["x" * 252 + "\\", "x" * 252 + "%5C"]
+    paths = safe_paths(names)
+    assert paths[names[1]] == (names[1],)
+    (other,) = paths[names[0]]
+    assert other.startswith("x" * 100)
+    assert other.endswith("~2")
+    assert len(other) <= 255
+
+
 def test_many_names_that_map_to_one_place_take_no_square_time() -> None:
     names = {format(n, "014b").replace("0", "\\").replace("1", "%5C") for n in range(1 << 14)}
     assert len(set(safe_paths(names).values())) == 1 << 14

@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,17 @@ from range_server import RangeServer
 from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack, remote
 from sourcepack.byte_source import ByteSource, BytesSource
 from sourcepack.context import get_context
-from sourcepack.layout import HEAD_SIZE, TAIL_SIZE
+from sourcepack.index import MAX_BUCKET, SLOT, find_entries, sort_into_buckets
+from sourcepack.keys import Kind
+from sourcepack.layout import (
+    FRAME_HEADER,
+    HEAD_SIZE,
+    TAIL_SIZE,
+    Section,
+    pack_frame_header,
+    pack_tail,
+    parse_frame_header,
+)
 from sourcepack.pack import SourceKind
 from sourcepack_convert import convert
 
@@ -171,6 +183,60 @@ def test_the_reader_imports_neither_typer_nor_the_converter() -> None:
     assert done.stdout.strip() == b"[]"
 
 
+def test_a_pack_may_have_as_many_sections_as_the_table_has_room_for() -> None:
+    """A newer minor version may add sections; readers of this one know where they are, and no more."""
+    data = (PACKS / "many.srcpack").read_bytes()
+    body, pack = data[:-TAIL_SIZE], sourcepack.open(data)
+    sections = dict(pack.tail.sections)
+    for number in range(5, 5 + 6 - len(sections)):
+        sections[number] = Section(len(body), FRAME_HEADER.size + number)
+        body += pack_frame_header(number) + bytes(number)
+    tail = pack.tail._replace(
+        file_length=len(body) + TAIL_SIZE, sections=sections, sha256=hashlib.sha256(body).digest()
+    )
+    newer = sourcepack.open(body + pack_tail(tail))
+    assert (len(newer.tail.sections), newer.tail.sections) == (6, sections)
+    assert list(newer) == list(pack)
+    assert list(sourcepack.verify(newer)) == []
+
+
+def test_a_frame_of_ours_is_never_longer_than_its_length_can_say() -> None:
+    with pytest.raises(FormatError, match="a: length of the manifest at offset 24: found 4294967296"):
+        parse_frame_header(bytes(8), 1 << 32, file="a", offset=24, what="manifest")
+
+
+def test_a_version_is_known_without_an_installation_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    spec = find_spec("sourcepack")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.__version__ == "0+unknown"
+
+
+# ---- the index's arithmetic
+
+
+def test_a_fingerprint_is_found_in_slots_and_not_across_them() -> None:
+    wanted = 0x01020304
+    # Once as an entry's number, once from the middle of a slot to the middle of the next one.
+    slots = [(wanted, 7), (5, wanted), (6, 0x03040000), (0x0102, 1), (wanted, 8)]
+    assert find_entries(b"".join(SLOT.pack(*slot) for slot in slots), wanted) == [7, 8]
+
+
+def test_keys_are_in_no_buckets_where_one_would_be_too_long() -> None:
+    keys = [(Kind.URL, f"~/{number}", number) for number in range(MAX_BUCKET + 1)]
+    assert sort_into_buckets(keys, b"the seed", 1) is None
+    (bucket,) = sort_into_buckets(keys[1:], b"the seed", 1) or []
+    assert bucket == sorted(bucket)
+    assert {number for _, number in bucket} == set(range(1, MAX_BUCKET + 1))
+
+
+# ---- the mapping
 # ---- the mapping
 
 
@@ -398,6 +464,34 @@ def test_reads_of_a_closed_pack_are_misuse(opened: Callable[[str], Pack]) -> Non
             call()
     pack.close()
     assert pack.sha256
+
+
+def test_a_file_cut_while_it_is_open_gives_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a.srcpack"
+    path.write_bytes((PACKS / "many.srcpack").read_bytes())
+    with sourcepack.open(path, source="pread") as pack:
+        os.truncate(path, pack.index.block_table)
+        with pytest.raises(FormatError, match=r"a\.srcpack: cut while it was open at offset \d+: found 0,"):
+            pack.by_url("~/static/0.js")
+
+
+def test_an_entry_is_equal_to_that_of_an_equal_pack_and_to_nothing_else(
+    opened: Callable[[str], Pack],
+) -> None:
+    entry = opened("app")[APP]
+    assert entry == opened("app")[APP]
+    assert entry != opened("app")["files/_/_/static/main.js"]
+    assert entry != APP
+    assert hash(entry) == hash(opened("app")[APP])
+
+
+def test_a_file_of_an_entry_can_be_closed(opened: Callable[[str], Pack]) -> None:
+    file = opened("app")[APP].open()
+    assert file.read(3)
+    file.close()
+    for call in (file.read, lambda: file.readinto(bytearray(1))):
+        with pytest.raises(ValueError, match="closed file"):
+            call()
 
 
 def test_a_dropped_pack_leaves_no_descriptor(tmp_path: Path) -> None:

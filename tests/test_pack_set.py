@@ -178,6 +178,12 @@ def test_an_unknown_type_is_misuse() -> None:
         PackSet([]).resolve("a.js", file_type="script")
 
 
+def test_a_set_says_how_many_packs_it_has(make: Make) -> None:
+    packs = [make({"a": script("~/a.js")}), make({"a": script("~/b.js")})]
+    assert repr(PackSet(packs)) == "<PackSet of 2 packs>"
+    assert repr(PackSet([])) == "<PackSet of 0 packs>"
+
+
 def test_resolve_all_gives_what_comes_after_in_the_order_of_the_search(make: Make) -> None:
     first = make({"a": script("~/a.js", ID_A), "b": script("https://x/a.js")})
     second = make({"c": script("https://x/a.js", ID_A)})

@@ -172,6 +172,18 @@ def test_the_unicode_path_field_has_the_last_word() -> None:
             a_bundle(a(extra=bad))
 
 
+def test_a_unicode_comment_stands_for_the_comment_as_long_as_it_belongs_to_it() -> None:
+    def field(crc: int, comment: bytes) -> bytes:
+        return struct.pack("<2HBL", 0x6375, 5 + len(comment), 1, crc) + comment
+
+    good, better = field(zlib.crc32(b""), b"one"), field(zlib.crc32(b"one"), b"two")
+    with a_bundle(a(extra=good + better)) as bundle:
+        assert bundle.read("files/a.c") == CODE
+    for extra in (better, good + good, field(zlib.crc32(b""), b"\xff")):
+        with pytest.raises(FormatError, match="the extra field 0x6375 of a member is wrong at offset"):
+            a_bundle(a(extra=extra))
+
+
 def test_of_two_members_with_one_name_the_last_counts() -> None:
     with a_bundle(a(content=b"first"), a(content=b"last")) as bundle:
         assert bundle.read("files/a.c") == b"last"
@@ -246,6 +258,13 @@ def test_an_offset_that_lies_harms_no_other_member() -> None:
     """Only where there really is a header does the member before it have to end."""
     within_a = 8 + 39 + 5
     assert a_bundle(a(), ZipMember(name="c", offset=within_a)).read("files/a.c") == CODE
+
+
+def test_each_member_that_claims_more_bytes_than_it_has_is_read_up_to_the_next_header() -> None:
+    members = [a(name=f"files/{number}.c", compressed_size=1000) for number in range(3)]
+    with a_bundle(*members) as bundle:
+        assert [bundle.read(member.name) for member in members if isinstance(member.name, str)] == [CODE] * 3
+        assert bundle.read("files/b.c") == B.content
 
 
 def test_members_that_share_their_bytes_can_be_read_and_are_all_counted() -> None:

@@ -556,8 +556,7 @@ class SourceBundle:
             block = self._pread(start, min(_CHUNK, end - start) + len(signature) - 1)
             found = block.find(signature)
             while found >= 0:
-                if start + found < end:
-                    yield start + found
+                yield start + found
                 found = block.find(signature, found + 1)
             start += _CHUNK
 

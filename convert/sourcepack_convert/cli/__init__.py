@@ -65,21 +65,15 @@ def run(args: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever it raises becomes a line on stderr."""
     try:
         return _run(args)
-    except BaseException as error:
-        # Cleaning up after a signal can raise something else on top of it.
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, Signalled):
-            cause = cause.__context__
-        if cause is None:
-            raise
-        if cause.number == signal.SIGINT:
+    except Signalled as signalled:
+        if signalled.number == signal.SIGINT:
             complain("interrupted")
-        return 128 + cause.number
+        return 128 + signalled.number
 
 
 def _run(args: Sequence[str]) -> int:
     try:
-        code = app(list(args) or ["--help"], prog_name="sourcepack", standalone_mode=False)
+        code = _call(args)
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "sourcepack"
@@ -100,6 +94,19 @@ def _run(args: Sequence[str]) -> int:
     else:
         return code if isinstance(code, int) else 0
     return FAILED
+
+
+def _call(args: Sequence[str]) -> object:
+    try:
+        return app(list(args) or ["--help"], prog_name="sourcepack", standalone_mode=False)
+    except BaseException as error:
+        # Cleaning up after a signal can raise something else on top of it; the signal ended the command.
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, Signalled):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> NoReturn:

@@ -292,11 +292,11 @@ def _look_up(
 ) -> Iterator[Entry | SourceLink]:
     found: list[Entry | SourceLink | None] = []
     if url is not None:
-        found = [pack.by_url(url)]
-    elif path is not None:
-        found = [pack.by_path(path)]
-    elif debug_id is not None:
-        found = [pack.by_debug_id(debug_id, file_type) for file_type in types]
+        found.append(pack.by_url(url))
+    if path is not None:
+        found.append(pack.by_path(path))
+    if debug_id is not None:
+        found += (pack.by_debug_id(debug_id, file_type) for file_type in types)
     return (hit for hit in found if hit is not None)
 
 
