@@ -26,13 +26,13 @@ class ClusterError(BrokenExecutor):
 class Cluster(Executor):
     """Calls functions on the workers of a Dask scheduler.
 
-    Dask would run a call again that its worker did not survive, as often as the scheduler's configuration
-    says, whoever else is hit. Here such a call fails with `WorkerDied`, as do those that were waiting on that
-    worker, and whoever submitted them decides.
+    Dask runs a call again that its worker did not survive, as often as the scheduler's configuration says.
+    Here such a call fails with `WorkerDied`, and whoever submitted it decides; calls that had not begun on
+    that worker are run by another one.
 
     Args:
         address: Of the scheduler, as `tcp://host:8786`.
-        timeout: Seconds to wait for the scheduler, and for a first worker.
+        timeout: Seconds to wait for the scheduler, and then for a first worker.
 
     Raises:
         ModuleNotFoundError: dask.distributed is not installed.
@@ -40,7 +40,7 @@ class Cluster(Executor):
             version that is here.
     """
 
-    def __init__(self, address: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, address: str, *, timeout: float = 10.0) -> None:
         try:
             from distributed import Client  # noqa: PLC0415  optional, and slow to import
         except ModuleNotFoundError:
@@ -60,7 +60,6 @@ class Cluster(Executor):
             raise ClusterError(f"{address}: the scheduler does not answer: {_first_line(error)}") from error
         try:
             self._check_workers(timeout)
-            self._client.subscribe_topic("all", self._on_event)
         except BaseException:
             self._client.close(timeout=5)
             raise
@@ -98,7 +97,7 @@ class Cluster(Executor):
         """
         key = f"sourcepack-{uuid4().hex}"
         future: Future[_T] = Future()
-        call: Any = self._client.submit(fn, *args, **kwargs, key=key, pure=False)
+        call: Any = self._client.submit(_call_once, key, fn, args, kwargs, key=key, pure=False)
         with self._lock:
             self._calls[key] = (future, call)
         future.add_done_callback(lambda _: self._take(key))
@@ -124,15 +123,6 @@ class Cluster(Executor):
             call.release()  # Dask then forgets it, wherever it is
         return future if future is not None and future.set_running_or_notify_cancel() else None
 
-    def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        message = event[1]
-        if message.get("action") != "remove-worker" or message.get("expected"):
-            return
-        for key in message.get("processing-tasks", ()):
-            future = self._take(key)
-            if future is not None:
-                future.set_exception(WorkerDied(f"worker {message.get('worker')} is gone"))
-
     def _on_done(self, call: Any) -> None:
         outcome, error = None, None
         try:
@@ -152,12 +142,30 @@ class Cluster(Executor):
 
         if isinstance(error, KilledWorker):
             return WorkerDied(f"worker {error.last_worker.address} is gone")
+        if isinstance(error, WorkerDied):
+            return error
         if status == "error":
             return error if isinstance(error, BrokenExecutor) else ClusterError(_first_line(error))
         return self._lost()
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"{self._address}: the connection to the scheduler is lost")
+
+
+def _call_once(key: str, fn: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:
+    """Make a call on a worker, unless one has begun it before: that worker is gone, perhaps by this call."""
+    import distributed  # noqa: PLC0415  only workers need it
+
+    event: Any = distributed.Event
+    begun = event(key)
+    if begun.is_set():
+        begun.clear()
+        raise WorkerDied("its worker is gone")
+    begun.set()
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        begun.clear()
 
 
 def _version() -> str:

@@ -313,12 +313,12 @@ def _check_apart(files_from: str, *written: str | None) -> None:
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     """Yield the workers of a scheduler."""
-    # Dask logs tracebacks of what is told here in a line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         cluster = Cluster(address)
     except (ModuleNotFoundError, ClusterError) as error:
         raise Failure(str(error)) from error
+    for name in ("distributed", "distributed.client"):  # what they log is told here in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield cluster
     finally:
