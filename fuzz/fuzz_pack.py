@@ -1,23 +1,28 @@
 """A fuzz target: any bytes as a pack. All that a pack can be asked is answered rightly, or is refused.
 
 What is right, if an author may write anything? That all ways to a content give the same bytes, of the size
-that the entry states; and that a pack which `verify` finds whole keeps all that SPEC.md says.
+and with the checksums that the entry states; that all fields have the types that they must have; and that a
+pack which `verify` finds whole keeps all that SPEC.md says.
 
 `python fuzz/run.py pack` fuzzes it; `check` and `mutate` need no fuzzer.
 """
 
 import hashlib
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
+
+import zstandard
 
 import sourcepack
 from damage import forget_dictionaries
 from pack_lies import lie, scribble
 from sourcepack import DamagedMember, Entry, NotFound, Pack, SourcepackError
 from sourcepack.context import get_context
+from sourcepack.entry import raw_checksum
 from sourcepack.keys import Kind, debug_id_key, keys_of
 from sourcepack.pack import open_pack
 
@@ -102,8 +107,8 @@ def _ask_the_pack(pack: Pack) -> list[str]:
     questions: dict[str, Callable[[], object]] = {
         "len": lambda: len(pack),
         "bundle": lambda: pack.bundle,
-        "attributes": lambda: dict(pack.attributes),
-        "source_links": lambda: dict(pack.source_links),
+        "attributes": lambda: _check_types(pack.attributes),
+        "source_links": lambda: _check_types(pack.source_links),
         "manifest": pack.bundle_manifest,
         "names": lambda: list(islice(pack, _MOST_ENTRIES)),
         "prefix": lambda: list(islice(pack.find_prefix("l"), _MOST_ENTRIES)),
@@ -137,6 +142,10 @@ def _ask_an_entry(entry: Entry) -> None:
     _ = (entry.type, entry.path, entry.url, dict(entry.headers), entry.stored_size, entry.raw, entry.damage)
     _ = entry.source_mapping_url
     _ask(lambda: entry.debug_id)
+    record = entry.record
+    _check_types(record.headers or {})
+    assert type(record.name) is str
+    assert all(value is None or type(value) is str for value in (record.path, record.url, record.extra))
     content = _ask(entry.read)
     text = _ask(entry.text)
     view = _ask(lambda: bytes(entry.view()))
@@ -148,6 +157,9 @@ def _ask_an_entry(entry: Entry) -> None:
     if content is None:
         return
     assert len(content) == entry.size <= _MAX_READ
+    for number, frame in enumerate(record.frames):
+        start = number * entry.pack.frame_size
+        assert raw_checksum(content[start : start + entry.pack.frame_size]) == frame.checksum
     assert text is None or text.encode() == content
     assert view is None or view == content  # not of a raw content without a frame of its own
     assert opened == content
@@ -156,6 +168,10 @@ def _ask_an_entry(entry: Entry) -> None:
         for line, context in contexts:
             expected = get_context(text, max(line, 1), 0, 2)
             assert context == expected or (context is None and not _newlines_are_right(entry, content))
+
+
+def _check_types(texts: Mapping[str, str]) -> None:
+    assert all(type(name) is type(text) is str for name, text in texts.items())
 
 
 def _newlines_are_right(entry: Entry, content: bytes) -> bool:
@@ -187,6 +203,11 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
     """Check what SPEC.md says of a pack that `verify` finds nothing wrong with."""
     names = [entry.name for entry in entries]
     assert names == sorted(set(names))
+    for number in range(pack.tail.block_count):
+        block = zstandard.ZstdDecompressor().decompress(pack.source.read(*pack.block_place(number)))
+        first = 64 * number
+        prefix = struct.pack("<8sII", pack.tail.seed, first, min(64, len(pack) - first))
+        assert block.startswith(prefix)
     winners: dict[tuple[Kind, str], str] = {}
     for entry in entries:
         for kind_and_key in keys_of(entry.record):

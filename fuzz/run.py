@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -48,8 +49,8 @@ class _Run(NamedTuple):
     findings: int
 
 
-def _fuzz(target: str, arguments: Sequence[str]) -> None:
-    """Be the process that fuzzes: never returns."""
+def _fuzz(target: str, command: str, arguments: Sequence[str]) -> None:
+    """Be the process that fuzzes, which libFuzzer knows by a command: never returns."""
     import atheris  # noqa: PLC0415  only this process needs it
 
     sys.path[:0] = map(str, _PATH)
@@ -59,12 +60,8 @@ def _fuzz(target: str, arguments: Sequence[str]) -> None:
     def one_input(data: bytes) -> None:
         module.check(data)
 
-    atheris.Setup([sys.argv[0], *arguments], one_input, custom_mutator=module.mutate)
+    atheris.Setup([command, *arguments], one_input, custom_mutator=module.mutate)
     atheris.Fuzz()
-
-
-def _command(target: str, *arguments: str) -> list[str]:
-    return [sys.executable, __file__, "--process", target, *arguments]
 
 
 @contextmanager
@@ -86,16 +83,14 @@ def _run(target: str, minutes: float, *, save: bool) -> _Run:
     findings.mkdir(parents=True, exist_ok=True)
     before = len(list(findings.iterdir()))
     with _seeded(target) as (folder, module):
-        command = _command(
-            target,
-            str(folder),
+        command = [
+            *(sys.executable, __file__, "--process", target, __file__, str(folder)),
             f"-max_total_time={round(60 * minutes)}",
             f"-max_len={module.MAX_LENGTH}",
             f"-rss_limit_mb={_MEMORY_MB}",
             f"-timeout={_SECONDS}",
             f"-artifact_prefix={findings}{os.sep}",
-            "-print_final_stats=1",
-        )
+        ]
         last = (0, 0, 0, 0)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:  # noqa: S603
             assert process.stderr is not None
@@ -112,14 +107,20 @@ def _run(target: str, minutes: float, *, save: bool) -> _Run:
 
 
 def _save(target: str, folder: Path, max_length: int) -> None:
-    """Keep the smallest inputs that reach all that a run reached, named by their hash."""
+    """Keep few and small inputs that reach all the edges that a run reached, named by their hash."""
     with tempfile.TemporaryDirectory() as name:
-        arguments = ("-merge=1", f"-max_len={max_length}", "-use_value_profile=0", name, str(folder))
-        subprocess.run(_command(target, *arguments), check=True)  # noqa: S603
+        kept, command = Path(name, "kept"), Path(name, "command")
+        kept.mkdir()
+        # libFuzzer calls the command anew for each input that ends the process.
+        call = shlex.join([sys.executable, __file__, "--process", target, str(command)])
+        command.write_text(f'#!/bin/sh\nexec {call} "$@"\n')
+        command.chmod(0o700)
+        options = ["-set_cover_merge=1", "-use_counters=0", f"-max_len={max_length}", str(kept), str(folder)]
+        subprocess.run([command, *options], check=True)  # noqa: S603
         corpus = _CORPUS / target
         shutil.rmtree(corpus, ignore_errors=True)
         corpus.mkdir(parents=True)
-        for path in sorted(Path(name).iterdir()):
+        for path in sorted(kept.iterdir()):
             data = path.read_bytes()
             (corpus / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz, and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--process"]:
-        _fuzz(arguments[1], arguments[2:])
+        _fuzz(arguments[1], arguments[2], arguments[3:])
     parser = argparse.ArgumentParser(description="Fuzz packs and bundles.")
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all by default"

@@ -1,5 +1,7 @@
 """Every bit, window and cut of a small pack of each kind: refused, or answered rightly; never wrong."""
 
+import hashlib
+import io
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -7,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import damage
+import damage_tables
 import sourcepack
-from damage import CUTS, FLIPS, KINDS, REFUSED, WRONG
+import zip_damage
+from damage import CUTS, FLIPS, HARMLESS, KINDS, MISSED, REFUSED, SAMPLED, WRONG
 from sourcepack import FormatError, Pack, SourcepackError
 from sourcepack.byte_source import BytesSource
 from sourcepack.layout import DICTIONARY, TAIL_SIZE
@@ -211,18 +215,91 @@ def test_verify_tells_of_zeroed_windows_and_swapped_pieces(name: str) -> None:
         assert any(sourcepack.verify(pack)), damaged.what
 
 
-# ---- the table, and all of it
+def test_sampled_bits_of_a_large_pack_are_refused_or_harmless() -> None:
+    pack = open_bytes(damage.large_oracle().data)
+    assert len(pack) > 400
+    assert max(len(entry.record.frames) for entry in pack.entries()) > 10
+    assert DICTIONARY in pack.tail.sections
+    counts, wrong = damage.tally("large", SAMPLED, step=10)
+    assert not wrong, "\n".join(wrong[:10])
+    assert counts[REFUSED] > 300
+    assert counts.total() == counts[REFUSED] + counts[HARMLESS]
 
 
-def test_the_table_has_a_line_for_each_pack_and_kind(
+# ---- zips, for comparison
+
+
+def test_the_zips_are_those_of_the_packs(name: str) -> None:
+    pack = open_bytes(damage.sample_packs()[name])
+    data = damage.bundle_of(name)
+    assert pack.bundle.source == {"sha256": hashlib.sha256(data).digest(), "size": len(data)}
+    reader = zip_damage.ZipReader(io.BytesIO(data))
+    for entry in pack.entries():
+        if entry.damage is None:
+            assert reader.read(entry.name) == entry.read()
+    assert reader.find("url", "~/twice.js") == reader.find("path", "/src/twice.js") == "files/b/twice.js"
+    other = damage.other_bundle(name)
+    assert len(other) == len(data)
+    assert other != data
+
+
+def test_a_whole_zip_is_judged_harmless_and_another_is_not(name: str) -> None:
+    oracle = zip_damage.zip_oracle_of(damage.bundle_of(name))
+    assert damage.judge(oracle.data, oracle) == (HARMLESS, ())
+    verdict = damage.judge(damage.other_bundle(name), oracle)
+    assert verdict.outcome == WRONG
+    assert [wrong.split(":")[0] for wrong in verdict.wrong] == ["attributes", "read 'manifest.json'"]
+    missing = damage.bundle_of("frames" if name == "plain" else "plain")
+    assert damage.judge(missing, oracle).outcome == WRONG
+
+
+def test_what_zips_give_for_damage_is_counted() -> None:
+    """A name in the directory has no checksum: a flip in it lets a member be another, or none."""
+    counts, wrong = zip_damage.tally_zip("frames", FLIPS, step=7)
+    assert {answer.split(": ")[2] for answer in wrong} == {"names"}
+    assert min(counts[outcome] for outcome in (REFUSED, HARMLESS, WRONG, MISSED)) > 0
+    assert counts.total() == -(-8 * len(damage.bundle_of("frames")) // 7)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (FLIPS, CUTS)])
+def test_zips_are_damaged_in_every_way(kind: str) -> None:
+    counts, _ = zip_damage.tally_zip("frames", kind, step=64, most=4)
+    assert counts[REFUSED] > 20
+
+
+def test_nothing_where_there_is_something_is_a_silent_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle = damage.oracle_of(damage.sample_packs()["raw"])
+    monkeypatch.setattr(sourcepack.Pack, "by_url", lambda *_: None)
+    verdict = damage.judge(oracle.data, oracle)
+    assert verdict.outcome == MISSED
+    assert all(wrong.startswith("by_url ") for wrong in verdict.wrong)
+    monkeypatch.setattr(sourcepack.Entry, "text", lambda _: "")
+    assert damage.judge(oracle.data, oracle).outcome == WRONG
+
+
+# ---- the tables, and all of it
+
+
+def test_the_tables_have_a_line_for_each_kind_and_tell_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(damage, "tally", lambda *_, **__: (Counter({REFUSED: 1000}), []))
-    damage.main(["--quick"])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| pack | bytes | damage | cases | refused | harmless | WRONG |"
-    assert len(lines) == 2 + len(PACKS) * len(KINDS)
-    assert lines[2].endswith("| each bit flipped | 1,000 | 1,000 | 0 | 0 |")
+    monkeypatch.setattr(damage_tables, "tally", lambda *_, **__: (Counter({REFUSED: 1000}), []))
+    monkeypatch.setattr(damage_tables, "tally_zip", lambda *_, **__: (Counter({MISSED: 1}), ["gone"]))
+    assert damage_tables.main(["--quick"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].startswith("| packs of 3,0")
+    assert lines[0].endswith(" bytes | cases | refused | harmless | WRONG | silent miss |")
+    assert lines[2] == "| each bit flipped | 4,000 | 4,000 | 0 | 0 | 0 |"
+    assert lines[9:11] == [
+        "| bits of a large one flipped, sampled | 1,000 | 1,000 | 0 | 0 | 0 |",
+        "| all | 29,000 | 29,000 | 0 | 0 | 0 |",
+    ]
+    assert lines[12].startswith("| their zips of ")
+    assert lines[-1] == "| all | 29 | 0 | 0 | 0 | 29 |"
+    assert err == "gone\n" * 29
+    monkeypatch.setattr(damage_tables, "tally", lambda *_, **__: (Counter({MISSED: 1}), []))
+    assert damage_tables.main(["packs", "--quick"]) == 1
 
 
 @pytest.mark.slow
