@@ -52,6 +52,9 @@ BEFORE, WRITING, WRITTEN, RENAMED, ENDED = PHASES = (
 """What a kill found the command at, by what it left."""
 
 
+_TICK = 0.0005
+
+
 @dataclass(slots=True)
 class CrashReport:
     """What became of the kills.
@@ -92,21 +95,22 @@ def crash(
     """
     report = CrashReport()
     output.mkdir(exist_ok=True)
-    started = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    duration = time.monotonic() - started
+    pace = _Pace()
+    code, said = pace.run(command, output)
+    if code:
+        raise RuntimeError(f"the command fails: {said!r}")
     new = _packs(output)
     while report.kills.total() < kills:
         _lay(output, new, old)
         for _ in range(min(random.randint(1, 3), kills - report.kills.total())):
             before = _packs(output)
-            phase = _kill(command, output, new, duration, random)
+            phase = _kill(command, output, new, pace, random)
             report.kills[phase] += 1
             _check(output, before, new, at_a_time, report)
-        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        code, said = pace.run(command, output)
         report.completed += 1
-        if done.returncode or _packs(output) != new:
-            report.failures.append(f"running again: exit code {done.returncode}, {done.stderr!r}")
+        if code or _packs(output) != new:
+            report.failures.append(f"running again: exit code {code}, {said!r}")
         if left := _asides(output):
             report.failures.append(f"running again left {sorted(left)}")
         if report.failures:
@@ -114,11 +118,36 @@ def crash(
     return report
 
 
+class _Pace:
+    """How long the command takes at least, as far as is known.
+
+    Attributes:
+        before: Seconds until it writes.
+        after: Seconds from then on.
+    """
+
+    def __init__(self) -> None:
+        self.before = self.after = 60.0
+
+    def run(self, command: Sequence[str | os.PathLike[str]], output: Path) -> tuple[int, bytes]:
+        """Run the command to its end; return its exit code and what it said on stderr."""
+        known = _asides(output)
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and not _asides(output).items() - known.items():
+            time.sleep(_TICK)
+        begun = time.monotonic()
+        _, said = process.communicate()
+        self.before = min(self.before, begun - started)
+        self.after = min(self.after, time.monotonic() - begun)
+        return process.returncode, said
+
+
 def _kill(
     command: Sequence[str | os.PathLike[str]],
     output: Path,
     new: dict[str, bytes],
-    duration: float,
+    pace: "_Pace",
     random: Random,
 ) -> str:
     """Run the command, kill it, and say at what."""
@@ -135,10 +164,17 @@ def _kill(
         return phase == BEFORE or bool(asides)
 
     # Python takes long to start, with nothing at stake; the last steps are short. So not simply at any time.
-    phase, share = random.choice(((BEFORE, 1.0), (WRITING, 0.6), (WRITING, 0.6), (WRITTEN, 0.1)))
+    phase, most = random.choice(
+        (
+            (BEFORE, pace.before + pace.after),
+            (WRITING, pace.after),
+            (WRITING, pace.after),
+            (WRITTEN, pace.after * 0.1),
+        )
+    )
     while process.poll() is None and not has_come(phase):
-        time.sleep(0.0005)
-    time.sleep(random.random() * duration * share)
+        time.sleep(_TICK)
+    time.sleep(random.random() * most)
     ended = process.poll() is not None
     _kill_all(process)
     if ended:

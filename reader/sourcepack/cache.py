@@ -1,13 +1,22 @@
 """Bounded caches that a hit reads without a lock (SPEC.md does not know of them)."""
 
-import threading
+import os
 from collections.abc import Hashable
+from threading import Lock
 from typing import Generic, TypeVar
 
 __all__ = ["Generations", "Shelf", "Shelves"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+_TURNING = Lock()
+"""Held for a moment when shelves are emptied, by all alike: so one hook does for a fork."""
+
+# See content_cache.py: a child would never empty a shelf again, and grow without limit.
+os.register_at_fork(
+    before=_TURNING.acquire, after_in_parent=_TURNING.release, after_in_child=_TURNING.release
+)
 
 
 class Generations(Generic[K, V]):
@@ -82,16 +91,15 @@ class Shelves(Generic[K, V]):
         self._generation = 0
         self._young: list[Shelf[K, V]] = []
         self._old: list[Shelf[K, V]] = []
-        self._turning = threading.Lock()
 
     def put(self, shelf: Shelf[K, V], key: K, value: V, cost: int = 1) -> None:
         """Keep a value on a shelf; `cost` is in the unit of the limit."""
         # Who finds another thread at it goes on: nobody waits.
-        if self._cost + cost > self._limit and self._turning.acquire(blocking=False):
+        if self._cost + cost > self._limit and _TURNING.acquire(blocking=False):
             try:
                 self._turn()
             finally:
-                self._turning.release()
+                _TURNING.release()
         if shelf.generation != self._generation:
             shelf.generation = self._generation
             self._young.append(shelf)
@@ -100,7 +108,7 @@ class Shelves(Generic[K, V]):
 
     def clear(self) -> None:
         """Empty all shelves."""
-        with self._turning:
+        with _TURNING:
             self._turn()
             self._turn()
 
