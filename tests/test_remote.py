@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -26,7 +27,7 @@ from sourcepack.cache import Generations
 from sourcepack.layout import HEAD_SIZE
 from sourcepack.object_store import Patience, locate
 from sourcepack.remote import RemoteSource
-from sourcepack_convert import convert
+from sourcepack_convert import cli, convert
 
 pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
 
@@ -715,3 +716,26 @@ def test_a_pack_in_a_bucket_is_read_where_it_lies(s3: S3Server, monkeypatch: pyt
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         with pytest.raises(PermissionError):
             sourcepack.open(f"s3://{BUCKET}/packs/many.srcpack")
+
+
+@pytest.mark.usefixtures("small")
+def test_commands_that_read_all_of_a_pack_copy_it_and_do_not_ask_for_each_file(
+    server: RangeServer, tmp_path: Path
+) -> None:
+    url = f"{server.url}/many.srcpack"
+    assert cli.run(["extract", url, "-o", str(tmp_path / "all")]) == 0
+    assert cli.run(["export", url, "-o", str(tmp_path / "many.zip")]) == 0
+    assert len(server.answers) == 4
+    pack = sourcepack.open(MANY)
+    extracted = {file.read_bytes() for file in (tmp_path / "all").rglob("*") if file.is_file()}
+    assert extracted == {entry.read() for entry in pack.entries()}
+    with zipfile.ZipFile(tmp_path / "many.zip") as bundle:
+        assert {name: bundle.read(name) for name in pack} == {name: pack[name].read() for name in pack}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_command_for_few_files_does_not_copy_the_pack(server: RangeServer, tmp_path: Path) -> None:
+    url = f"{server.url}/many.srcpack"
+    name = next(iter(sourcepack.open(MANY)))
+    assert cli.run(["extract", url, name, "-o", str(tmp_path / "one")]) == 0
+    assert sum(answer.sent for answer in server.answers) < len(MANY) * 3 / 4

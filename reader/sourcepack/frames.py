@@ -24,8 +24,8 @@ _SMALLEST_FRAME = 4 + 2 + 3 + 4
 _DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(12 << 20)
 """By SHA-256, shared by all packs and threads; the limit is in bytes.
 
-One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 100 to 200
-used last are kept; but not 1,000 for 1,000 open packs.
+One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 100 to
+200 used last are kept; but not 1,000 for 1,000 open packs.
 """
 
 _DECOMPRESSORS_PER_THREAD = 32

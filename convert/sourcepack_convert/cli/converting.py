@@ -40,7 +40,7 @@ from .arguments import (
 )
 from .batching import BatchOutput, run_batch
 from .facts import damage_text
-from .reading import open_one
+from .reading import open_whole
 from .terminal import PARTLY, Failure, about, files_text, print_json, print_line, shown, size_text, warn
 
 _MANY = "Many bundles"
@@ -366,7 +366,7 @@ def export(
       sourcepack export app.srcpack -o app.zip --stored --force
     """
     check_output(output, force=force)
-    with about(output), open_one(pack) as opened:
+    with about(output), open_whole(pack) as opened:
         report = export_pack(opened, output, stored=stored)
     if as_json:
         print_json(report.as_json())

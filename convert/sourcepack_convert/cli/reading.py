@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 import sourcepack
 from sourcepack import DebugId, Entry, FileType, Pack, SourceLink, SourcepackError
 from sourcepack.pack import open_pack
+from sourcepack.remote import local_copy
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 from sourcepack_convert.compare import compare
 from sourcepack_convert.extract import extract as extract_pack
@@ -216,7 +217,7 @@ def extract(
       sourcepack extract app.srcpack -o sources
       sourcepack extract app.srcpack -o sources files/_/_/static/ files/_/_/main.js
     """
-    with about(output), open_one(pack) as opened:
+    with about(output), (open_one if names else open_whole)(pack) as opened:
         report = extract_pack(opened, output, names or (), force=force)
     if as_json:
         print_json(report.as_json())
@@ -285,6 +286,17 @@ def open_one(path: str) -> Pack:
     """Open a pack for a command."""
     # By `pread`: a map would end the process if someone cut the file.
     return open_pack(path, source="pread")
+
+
+@contextmanager
+def open_whole(path: str) -> Iterator[Pack]:
+    """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
+    with open_one(path) as pack:
+        if not pack.source.distant:
+            yield pack
+            return
+        with local_copy(pack) as copy:
+            yield copy
 
 
 def _look_up(
