@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from sourcepack import object_store
 from sourcepack.object_store import (
     PATIENCE,
     Patience,
+    check_process,
     errors_of,
     is_url,
     local_path,
@@ -235,6 +237,81 @@ def test_a_refused_connection_is_an_error_of_connections(obstore: Any, scheme: s
     assert caught.value.__suppress_context__
 
 
+_FAILED = "Generic S3 error: Error performing GET https://host/bucket/a?X-Amz-Signature=SIGNED in 3.2s"
+_NO_UPLOAD = "<Error><Code>NoSuchUpload</Code><Message>hunter2</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "number", "reason"),
+    [
+        (
+            "GenericError",
+            f"{_FAILED}, after 10 retries - status code: 503 Service Unavailable: <Code>SlowDown</Code>",
+            errno.EIO,
+            "the store failed (503 Service Unavailable, SlowDown, after 10 retries)",
+        ),
+        (
+            "NotFoundError",
+            f"Object at location a not found: status code: 404 Not Found: {_NO_UPLOAD}",
+            errno.EIO,
+            "the upload failed, or was completed without an answer (404 Not Found, NoSuchUpload)",
+        ),
+        (
+            "GenericError",
+            f"{_FAILED} - status code: 404 Not Found: <Code>NoSuchBucket</Code>",
+            errno.ENOENT,
+            "no such object or bucket (404 Not Found, NoSuchBucket)",
+        ),
+        (
+            "GenericError",
+            "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 5s",
+            errno.EACCES,
+            "no credentials: the environment names none, and this is no machine of the cloud's",
+        ),
+        (
+            "PermissionDeniedError",
+            f"{_FAILED} - status code: 403 Forbidden: <Code>AccessDenied</Code>",
+            errno.EACCES,
+            "the store refused the credentials (403 Forbidden, AccessDenied)",
+        ),
+        ("UnauthenticatedError", f"{_FAILED}", errno.EACCES, "the store refused the credentials"),
+        ("PreconditionError", f"{_FAILED}", errno.ESTALE, "the object was replaced meanwhile"),
+        (
+            "GenericError",
+            f"{_FAILED} - Received redirect without LOCATION, this normally indicates another region",
+            errno.EIO,
+            "the bucket is in another region (AWS_REGION)",
+        ),
+        (
+            "GenericError",
+            f"{_FAILED} - HTTP error: dns error: no address for hunter2",
+            errno.EHOSTUNREACH,
+            "the host's name is not known",
+        ),
+        (
+            "GenericError",
+            f"{_FAILED}, after 2 retries - HttpError {{ kind: Timeout }}",
+            errno.ETIMEDOUT,
+            "no answer in time (after 2 retries)",
+        ),
+        ("NotSupportedError", f"{_FAILED}", errno.ENOTSUP, "the store does not support this"),
+        (
+            "UnknownConfigurationKeyError",
+            "Unable to take https://host/?SIGNED for \x1b[31ma key\nhunter2",
+            errno.EIO,
+            "Unable to take a URL for ?[31ma key",
+        ),
+    ],
+)
+def test_of_a_failure_only_what_is_harmless_is_told(
+    obstore: Any, kind: str, text: str, number: int, reason: str
+) -> None:
+    with pytest.raises(OSError) as caught, errors_of("s3://bucket/a"):  # noqa: PT011  compared whole
+        raise getattr(obstore.exceptions, kind)(text)
+    assert (caught.value.errno, caught.value.strerror) == (number, reason)
+    assert caught.value.filename == "s3://bucket/a"
+
+
 @needs_obstore
 def test_an_account_that_nobody_named_is_asked_for() -> None:
     with pytest.raises(OSError, match="AZURE_STORAGE_ACCOUNT_NAME"):
@@ -278,6 +355,22 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_fork_of_a_process_that_used_obstore_is_told_so_and_does_not_hang(before: str, code: int) -> None:
     done = subprocess.run([sys.executable, "-c", FORK, before], check=False, timeout=60)
     assert done.returncode == code
+
+
+@needs_obstore
+def test_a_process_that_was_forked_asks_no_store_that_was_used_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the fork's hook does in the child; that it runs there is tested above."""
+    monkeypatch.setattr(object_store, "_forked", False)
+    object_store._store.cache_clear()
+    object_store._after_fork()
+    check_process()
+    locate("s3://bucket/a")
+    object_store._after_fork()
+    for use in (check_process, lambda: locate("s3://bucket/a")):
+        with pytest.raises(RuntimeError, match="forked after obstore was used"):
+            use()
 
 
 @pytest.fixture

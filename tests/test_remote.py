@@ -24,7 +24,7 @@ from remote_requests import measure
 from s3_server import BUCKET, S3Server, s3_server
 from sourcepack import ContentCache, FormatError, NotFound, Pack, PackCache, PackSet, remote
 from sourcepack.cache import Generations
-from sourcepack.layout import HEAD_SIZE
+from sourcepack.layout import HEAD_SIZE, pack_tail
 from sourcepack.object_store import Patience, locate
 from sourcepack.remote import RemoteSource
 from sourcepack_convert import cli, convert
@@ -188,6 +188,17 @@ def test_a_listing_fetches_ever_more_blocks_at_once(server: RangeServer) -> None
 
 
 @pytest.mark.usefixtures("small")
+def test_a_listing_fetches_no_more_at_once_than_may_be_held(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = many(server)
+    places = [pack.block_place(number) for number in range(pack.tail.block_count)]
+    monkeypatch.setattr(remote, "_MAX_BLOCKS", 1)  # one is always fetched, however large it is
+    assert list(pack) == list(sourcepack.open(MANY))
+    assert [answer.sent for answer in server.answers] == [place.length for place in places]
+
+
+@pytest.mark.usefixtures("small")
 def test_a_listing_holds_few_blocks_and_gives_those_before_a_damaged_one(
     server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +348,21 @@ def test_a_local_copy_is_the_pack_in_a_file(server: RangeServer) -> None:
         assert list(copy) == list(pack)
     with pytest.raises(ValueError, match="closed"):
         copy.source.read(0, 1)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_local_copy_is_of_the_pack_that_was_opened(server: RangeServer) -> None:
+    server.etag = "none"
+    pack = many(server)
+    # A tail that says another SHA-256 than the one that was read when the pack was opened.
+    other = pack_tail(pack.tail._replace(sha256=bytes(32)))
+    server.objects["/many.srcpack"] = MANY[: -len(other)] + other
+    remote._KEPT.clear()
+    with (
+        pytest.raises(FormatError, match=r"many\.srcpack: another pack: found 0000"),
+        remote.local_copy(pack),
+    ):
+        pass
 
 
 # ---- what is no pack
@@ -498,6 +524,20 @@ def test_a_server_without_ranges_is_told_from_others(server: RangeServer) -> Non
         sourcepack.open(f"{server.url}/many.srcpack")
     assert error.value.errno == errno.ENOTSUP
     assert not any(answer.range is None and answer.method == "GET" for answer in server.answers)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_object_that_goes_between_two_requests_is_a_file_that_is_not_there(server: RangeServer) -> None:
+    server.suffixes = "never"
+
+    def remove(_range: str | None) -> None:
+        if len(server.answers) == 2:
+            del server.objects["/many.srcpack"]
+
+    server.before = remove
+    with pytest.raises(FileNotFoundError, match="no such object"):
+        sourcepack.open(f"{server.url}/many.srcpack")
+    assert [answer.method for answer in server.answers] == ["GET", "HEAD", "GET"]
 
 
 def test_of_a_server_without_ranges_a_small_pack_is_read(server: RangeServer) -> None:

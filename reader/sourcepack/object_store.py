@@ -298,19 +298,18 @@ def _store(
             "base": 2,
         },
     }
+    made: ObjectStore
     with errors_of(f"{scheme}://{authority}"):
         if scheme in {"http", "https"}:
             client["allow_http"] = scheme == "http"
             address = f"{scheme}://{authority}" + (f"?{query}" if query else "")
-            return stores.HTTPStore.from_url(address, client_options=client, retry_config=retry)
-        kind = _BUCKETS[scheme]
-        client |= _client_options(kind, dict(environment))  # type: ignore[typeddict-item]
-        maker: Any = getattr(stores, kind)
-        made: ObjectStore = maker.from_url(
-            f"{scheme}://{authority}", client_options=client, retry_config=retry
-        )
-        return made
-    raise AssertionError
+            made = stores.HTTPStore.from_url(address, client_options=client, retry_config=retry)
+        else:
+            kind = _BUCKETS[scheme]
+            client |= _client_options(kind, dict(environment))  # type: ignore[typeddict-item]
+            maker: Any = getattr(stores, kind)
+            made = maker.from_url(f"{scheme}://{authority}", client_options=client, retry_config=retry)
+    return made
 
 
 def _client_options(kind: str, environment: dict[str, str]) -> dict[str, Any]:

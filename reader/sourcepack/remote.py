@@ -312,10 +312,10 @@ def blocks_ahead(pack: "Pack", numbers: range, read: Callable[[int], _Block]) ->
         place = pack.block_place(numbers[at])
         end, length = at + 1, place.length
         while end < min(at + step, len(numbers)):
-            length += pack.block_place(numbers[end]).length
-            if length > _MAX_BLOCKS:
+            more = length + pack.block_place(numbers[end]).length
+            if more > _MAX_BLOCKS:
                 break
-            end += 1
+            end, length = end + 1, more
         blocks: list[_Block] = []
         with pack.source.ahead(place.offset, length):
             # What a few bytes unpack to may be very much.
