@@ -666,7 +666,9 @@ def test_whatever_a_conversion_raises_is_a_report(
         raise error
 
     monkeypatch.setattr(tasks_module, "convert", fail)
-    assert failure_of(run_task(task_for(bundles / "a.zip", out))).reason == reason
+    report = run_task(task_for(bundles / "a.zip", out)).report
+    assert report is not None
+    assert failure_of(report).reason == reason
 
 
 def test_a_worker_of_another_version_is_an_error(bundles: Path, out: Path) -> None:

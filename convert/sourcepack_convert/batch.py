@@ -7,11 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from heapq import nlargest
 from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
+from sourcepack.object_store import is_url, local_path, without_secrets
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
 
 from .cluster import Cluster
@@ -19,9 +21,9 @@ from .conversion import DictionaryChoice, Options
 from .inputs import Input, Inputs
 from .outputs import Outputs
 from .presets import DEFAULT_PRESET
-from .report import BatchReport, ConversionReport, FailureReport, PlanReport, SkipReport
+from .report import BatchReport, FailureReport, PlanReport
 from .state import STATE_NAME, State
-from .tasks import Known, Task, facts_at, failure, run_task
+from .tasks import Known, Outcome, Task, asked, facts_at, failure, identity_of, run_task
 from .workers import WorkerDied, WorkerProcesses
 
 __all__ = ["BatchProgress", "convert_many", "cores", "memory_bound", "memory_of"]
@@ -93,9 +95,9 @@ def convert_many(
     the iterator ends what is under way; finished packs stay.
 
     Args:
-        sources: Files, folders, patterns; see `Inputs`, which has more choices.
-        destination: The folder to write to, made if it is not there. Packs are put as their zips are in the
-            folders named.
+        sources: Files, folders, patterns, URLs; see `Inputs`, which has more choices.
+        destination: The folder to write to, made if it is not there, or its URL. Packs are put as their zips
+            are in the folders named.
         executor: Runs the tasks, one bundle each; it is not shut down. A `Cluster`, say, or any other of
             `concurrent.futures`, which may break with its first worker that dies. Without one, a bundle is
             converted in one of `jobs` processes, and a process that does not survive it is replaced; programs
@@ -106,8 +108,8 @@ def convert_many(
         flat: Put all packs into the destination itself.
         force: Convert also what is up to date, and replace files that are no packs.
         checksum: Read each source to find whether its pack is up to date, whatever size and time say.
-        state: File that remembers digests of sources by their sizes and times; by default
-            `.sourcepack-state.db` in the destination.
+        state: File that remembers digests of sources by their sizes and times, or ETags; by default
+            `.sourcepack-state.db` in the destination, or in `~/.cache/sourcepack` if that is a URL.
         dry_run: Write nothing, and yield a `PlanReport` for each bundle that would be converted.
         max_memory: Bytes that what is converted at once may take by `memory_of`; a bundle that would take
             more by itself is converted alone. By default three quarters of the machine's memory, or of what
@@ -134,6 +136,13 @@ def convert_many(
     if max_memory is not None and max_memory < 1:
         raise ValueError(f"max_memory is at least 1, not {max_memory}")
     destination = os.fspath(destination)
+    if is_url(destination):
+        path = local_path(destination)
+        destination = destination.rstrip("/") if path is None else path
+        if destination[:4].lower() == "http":
+            raise ValueError(
+                f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"
+            )
     if executor is None and max_memory is None:
         max_memory = memory_bound()
     batch = _Batch(
@@ -144,7 +153,7 @@ def convert_many(
         flat=flat,
         force=force,
         checksum=checksum,
-        state_path=os.path.join(destination, STATE_NAME) if state is None else os.fspath(state),
+        state_path=default_state(destination) if state is None else os.fspath(state),
         dry_run=dry_run,
         max_memory=max_memory,
         look_ahead=look_ahead,
@@ -161,6 +170,14 @@ def convert_many(
         progress=progress,
     )
     return batch.run()
+
+
+def default_state(destination: str) -> str:
+    """Return where a batch remembers its sources: in the destination, or for a URL in the user's cache."""
+    if not is_url(destination):
+        return os.path.join(destination, STATE_NAME)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "sourcepack", f"{sha256(os.fsencode(destination)).hexdigest()[:32]}.db")
 
 
 def cores() -> int:
@@ -211,6 +228,7 @@ class _Batch:
     progress: ProgressOfBatch | None
 
     def __post_init__(self) -> None:
+        self._is_url = is_url(self.destination)
         self._found = iter(self.inputs)
         self._is_all = False
         self._ahead: deque[Input] = deque()
@@ -222,7 +240,7 @@ class _Batch:
 
     def run(self) -> Generator[BatchReport, None, None]:
         """Yield the reports."""
-        if not self.dry_run:
+        if not self.dry_run and not self._is_url:
             os.makedirs(self.destination, exist_ok=True)
         with ExitStack() as stack:
             self._outputs = stack.enter_context(Outputs(self.destination, flat=self.flat))
@@ -307,8 +325,9 @@ class _Batch:
         task = Task(
             source=found.source,
             output=output,
-            size=found.size or 0,
+            size=found.size,
             stamp=found.stamp,
+            is_candidate=found.is_candidate,
             options=self.options,
             recorded=self.recorded,
             trust=not self.checksum,
@@ -317,30 +336,36 @@ class _Batch:
             return self._failed(found, None, found.problem)
         try:
             owner = self._outputs.take(name, found.source)
-            if owner is not None and os.path.abspath(owner) == os.path.abspath(found.source):
+            if owner is not None and identity_of(owner) == identity_of(found.source):
                 self._found_count -= 1
                 self._found_size -= found.size or 0
                 return None
             if owner is not None:
+                owner, output = without_secrets(owner), without_secrets(output)
                 return self._failed(found, output, f"its output {output} is already that of {owner}")
-            if not self.force:
-                facts = facts_at(output)
-                task = replace(task, known=self._state.find(name))
-                if facts is not None and task.fits(facts):
-                    if task.knows(facts):
-                        return task.skipped(facts, started)
-                    task = replace(task, check=True)
-            if not self.dry_run:
-                return task
-            if task.check and facts is not None and task.is_of(facts):
+            if self.force:
+                return self._planned(task) if self.dry_run else task
+            task = replace(task, known=self._state.find(name))
+            if self._is_url and not self.dry_run:
+                return replace(task, check=True)  # workers wait for stores side by side
+            facts = facts_at(output)
+            if facts is None or not task.fits(facts):
+                return self._planned(task) if self.dry_run else task
+            if task.knows(facts) or (self.dry_run and asked(task).is_of(facts)):
                 return task.skipped(facts, started)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return failure(task, error, started)
-        return PlanReport(source=found.source, output=output, source_size=found.size)
+        return self._planned(task) if self.dry_run else replace(task, check=True)
+
+    @staticmethod
+    def _planned(task: Task) -> PlanReport:
+        source, output = without_secrets(task.source), without_secrets(task.output)
+        return PlanReport(source=source, output=output, source_size=task.size)
 
     @staticmethod
     def _failed(found: Input, output: str | None, reason: str) -> FailureReport:
-        return FailureReport(source=found.source, output=output, reason=reason, source_size=found.size)
+        source = without_secrets(found.source)
+        return FailureReport(source=source, output=output, reason=reason, source_size=found.size)
 
     # ---- running
 
@@ -361,7 +386,7 @@ class _Batch:
             return False
         if self.max_memory is None:
             return True
-        needs = (memory_of(each.size, self.options["limits"]) for each in chain(running, [task]))
+        needs = (memory_of(each.size or 0, self.options["limits"]) for each in chain(running, [task]))
         return sum(nlargest(self._slots, needs)) <= self.max_memory
 
     def _start(self, executor: Executor, task: Task) -> None:
@@ -381,18 +406,22 @@ class _Batch:
             return None
         task = self._running.pop(future)
         try:
-            report: ConversionReport | SkipReport | FailureReport = future.result()
+            outcome: Outcome = future.result()
         except WorkerDied as error:
             task = replace(task, deaths=task.deaths + 1)
             if task.deaths < _MOST_DEATHS:
                 self._suspects.append(task)
                 return None
-            reason = f"{task.deaths} workers did not survive it: {error}"
-            return FailureReport(source=task.source, output=task.output, reason=reason, source_size=task.size)
-        if not isinstance(report, FailureReport):
-            sha256 = bytes.fromhex(report.source_sha256)
-            known = Known(os.path.abspath(task.source), task.size, task.stamp, sha256, task.limits)
-            self._state.add(os.path.relpath(task.output, self.destination), known)
+            return failure(task, WorkerDied(f"{task.deaths} workers did not survive it: {error}"))
+        report = outcome.report
+        if report is None:
+            self.inputs.ignored += 1
+            self._found_count -= 1
+            self._found_size -= task.size or 0
+        elif not isinstance(report, FailureReport) and outcome.size is not None:
+            digest = bytes.fromhex(report.source_sha256)
+            known = Known(identity_of(task.source), outcome.size, outcome.stamp, digest, task.limits)
+            self._state.add(task.output.removeprefix(self.destination).lstrip("/"), known)
         return report
 
     def _let_go(self) -> None:

@@ -5,13 +5,17 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import takewhile
+from urllib.parse import unquote
 
+from sourcepack.object_store import is_url, local_path, without_secrets
 from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
-__all__ = ["Input", "Inputs", "is_pattern"]
+from .storage import list_objects
+
+__all__ = ["Input", "Inputs", "is_folder_url", "is_pattern"]
 
 _MAGIC = re.compile(r"[*?[]")
 _LONGEST_NAME = 64 << 10
@@ -20,13 +24,14 @@ _LONGEST_NAME = 64 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A file that may be a SourceBundle.
+    """A file or an object that may be a SourceBundle.
 
     Attributes:
-        source: Its path.
+        source: Its path or URL.
         relative: Where its pack goes, relative to the destination, still with the zip's name; with `/`.
-        size: Its bytes, None if not known.
-        stamp: When it was changed last, as text: another stamp, perhaps another content.
+        size: Its bytes, None if not known yet.
+        stamp: When it was changed last, as text, or its ETag: another stamp, perhaps another content.
+        is_candidate: Whether its first bytes, which were not read, tell if it is an input at all.
         problem: Why it cannot be converted, as far as that is known by now.
     """
 
@@ -34,6 +39,7 @@ class Input:
     relative: str
     size: int | None = None
     stamp: str = ""
+    is_candidate: bool = False
     problem: str | None = None
 
 
@@ -45,19 +51,22 @@ class Inputs:
     whatever their names are, and those that are named `.zip` whatever they hold: one that was cut is to be
     reported and not passed over. The others are counted. A file that is named here is an input in any case.
 
+    A URL that ends with a slash, or names a bucket alone, is a folder too; first bytes of objects that are
+    not named `.zip` are read when their turn comes. A `file://` URL is the path that it names.
+
     Args:
-        sources: Files, folders, and patterns (`*`, `?`, `[...]`, `**` for folders at any depth), which stand
-            for the files and folders that match; a name that exists is no pattern.
+        sources: Files, folders, URLs, and patterns (`*`, `?`, `[...]`, `**` for folders at any depth), which
+            stand for the files and folders that match; a name that exists is no pattern.
         listed: A file to read further names from, one a line; those name files only.
         zero: Names in `listed` end with a NUL, not with a line feed.
         include: Patterns of paths; only what matches one of them is taken from folders.
         exclude: Patterns of paths; what matches one of them is not, and such folders are not searched.
             A pattern with a slash is for the path relative to the folder named, one without for the last
             part of it too; `*` stands for slashes too.
-        base: A folder; packs are put by their inputs' paths relative to it. Without it they are put by the
-            path relative to the folder that was named, or to the part of a pattern before its first `*`;
-            a file that was named, by its last part; a file that was listed, by the path as it is listed,
-            without a slash that it begins with.
+        base: A folder or its URL; packs are put by their inputs' paths relative to it. Without it they are
+            put by the path relative to the folder that was named, or to the part of a pattern before its
+            first `*`; a file that was named, by its last part; a file that was listed, by the path as it is
+            listed, without a slash that it begins with, or by what follows the bucket or host.
 
     Attributes:
         ignored: Files passed over so far: no SourceBundles, special files, links to folders or to nothing.
@@ -78,20 +87,28 @@ class Inputs:
         self._zero = zero
         self._include = include
         self._exclude = exclude
-        self._base = None if base is None else os.path.abspath(base)
+        self._base = None if base is None else _absolute(os.fspath(base))
         self.ignored = 0
 
     def __iter__(self) -> Iterator[Input]:
         self.ignored = 0
         for source in self._sources:
-            yield from self._named(os.fspath(source))
+            yield from self._named(_path_of(os.fspath(source)))
         if self._listed is not None:
-            for name in _names(self._listed, b"\0" if self._zero else b"\n"):
-                relative = name if _stays_below(name) else os.path.abspath(name)
-                yield self._file(name, relative.lstrip("/"))
+            for name in map(_path_of, _names(self._listed, b"\0" if self._zero else b"\n")):
+                if is_url(name):
+                    yield self._object(name, _key(name))
+                else:
+                    relative = name if _stays_below(name) else os.path.abspath(name)
+                    yield self._file(name, relative.lstrip("/"))
 
     def _named(self, source: str) -> Iterator[Input]:
-        if os.path.isdir(source):
+        if is_url(source):
+            if is_folder_url(source):
+                yield from self._bucket(source)
+            else:
+                yield self._object(source, _key(source).rpartition("/")[2])
+        elif os.path.isdir(source):
             yield from self._folder(source, None)
         elif is_pattern(source) and not os.path.lexists(source):
             pattern = _Pattern(source)
@@ -119,18 +136,47 @@ class Inputs:
         return Input(source=source, relative=relative, problem=problem)
 
     def _input(self, source: str, relative: str, found: os.stat_result) -> Input:
-        problem = None
-        if self._base is not None:
-            relative = os.path.relpath(source, self._base)
-            if not _stays_below(relative):
-                problem = f"it is not below {self._base}"
-        return Input(
-            source=source,
-            relative=relative,
-            size=found.st_size,
-            stamp=str(found.st_mtime_ns),
-            problem=problem,
+        return self._placed(
+            Input(source=source, relative=relative, size=found.st_size, stamp=str(found.st_mtime_ns))
         )
+
+    def _placed(self, found: Input) -> Input:
+        """Put an input by its path relative to the base, if there is one."""
+        if self._base is None:
+            return found
+        whole, base = _absolute(found.source), self._base.rstrip("/") + "/"
+        if not whole.startswith(base):
+            return replace(found, problem=f"it is not below {self._base}")
+        return replace(found, relative=whole.removeprefix(base))
+
+    def _object(self, url: str, relative: str) -> Input:
+        """Return an object that was named; whether it is there is asked when its turn comes."""
+        return self._placed(Input(source=url, relative=relative))
+
+    def _bucket(self, url: str) -> Iterator[Input]:
+        """Yield the inputs below a folder of a bucket."""
+        prefix = len(url.rstrip("/")) + 1
+        try:
+            for found in list_objects(url):
+                relative = found.url[prefix:]
+                if not self._chosen(relative) or any(map(self._excluded, _heads(relative))):
+                    continue
+                if found.size < HEAD_SIZE and not _is_zip(relative):
+                    self.ignored += 1
+                    continue
+                yield self._placed(
+                    Input(
+                        source=found.url,
+                        relative=relative,
+                        size=found.size,
+                        stamp=found.etag or str(found.modified),
+                        is_candidate=not _is_zip(relative),
+                    )
+                )
+        except (OSError, ValueError) as error:
+            yield Input(
+                source=without_secrets(url), relative="", problem=f"cannot be listed: {_reason(error)}"
+            )
 
     def _folder(self, root: str, pattern: "_Pattern | None") -> Iterator[Input]:
         """Yield the inputs below a folder, one folder's names at a time in memory for each depth."""
@@ -173,7 +219,7 @@ class Inputs:
 
     def _candidate(self, source: str, relative: str, *, named: bool) -> Input | None:
         """Return a file found in a folder as an input; None if it is to be passed over."""
-        if self._excluded(relative) or (self._include and not _matches(relative, self._include)):
+        if not self._chosen(relative):
             return None
         try:
             with open(source, "rb", buffering=0, opener=_open_at_once) as file:
@@ -181,10 +227,13 @@ class Inputs:
                 head = file.read(HEAD_SIZE) if stat.S_ISREG(found.st_mode) else b""
         except OSError as error:
             return Input(source=source, relative=relative, problem=_reason(error))
-        if named or is_source_bundle(head) or relative.lower().endswith(".zip"):
+        if named or is_source_bundle(head) or _is_zip(relative):
             return self._input(source, relative, found)
         self.ignored += 1
         return None
+
+    def _chosen(self, relative: str) -> bool:
+        return not self._excluded(relative) and (not self._include or _matches(relative, self._include))
 
     def _excluded(self, relative: str) -> bool:
         return bool(self._exclude) and _matches(relative, self._exclude)
@@ -192,7 +241,12 @@ class Inputs:
 
 def is_pattern(text: str) -> bool:
     """Return whether a text that is no file's name is a pattern of names."""
-    return _MAGIC.search(text) is not None
+    return _MAGIC.search(text) is not None and not is_url(text)
+
+
+def is_folder_url(url: str) -> bool:
+    """Return whether a URL names a folder: it ends with a slash, or is just a bucket."""
+    return url.endswith("/") or url.count("/") == 2
 
 
 class _Pattern:
@@ -255,6 +309,35 @@ def _matches(relative: str, patterns: Sequence[str]) -> bool:
         fnmatchcase(relative, pattern) or ("/" not in pattern and fnmatchcase(name, pattern))
         for pattern in patterns
     )
+
+
+def _is_zip(path: str) -> bool:
+    return path.lower().endswith(".zip")
+
+
+def _heads(path: str) -> Iterator[str]:
+    """Yield the folders that a path is in, from the first."""
+    at = path.find("/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find("/", at + 1)
+
+
+def _path_of(source: str) -> str:
+    """Return the path that a `file://` URL names; another source as it is."""
+    path = local_path(source)
+    return source if path is None else path
+
+
+def _absolute(source: str) -> str:
+    source = _path_of(source)
+    return without_secrets(source) if is_url(source) else os.path.abspath(source)
+
+
+def _key(url: str) -> str:
+    """Return what follows the bucket or host in a URL."""
+    key = without_secrets(url).split("/", 3)[-1]
+    return unquote(key) if url[:4].lower() == "http" else key
 
 
 def _joined(folder: str, path: str) -> str:

@@ -8,6 +8,7 @@ it, and never one of a process that lives.
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["written_aside"]
+
+_ASKING = threading.Lock()
 
 
 @contextmanager
@@ -119,9 +122,10 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def _umask() -> int:
-    # There is no way to ask without setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
+    # There is no way to ask without setting it; two threads at once would take each other's for it.
+    with _ASKING:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 

@@ -38,6 +38,9 @@ class State:
         self._database: sqlite3.Connection | None = None
         if path is None or (is_read_only and not os.path.exists(path)):
             return
+        if not is_read_only:
+            with suppress(OSError):
+                os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         try:
             self._database = _opened(path, is_read_only=is_read_only)
         except sqlite3.DatabaseError as error:

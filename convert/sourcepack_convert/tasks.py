@@ -6,18 +6,34 @@ import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import sourcepack
 from sourcepack.errors import SourcepackError
 from sourcepack.layout import FRAME_HEADER, MAGIC
+from sourcepack.object_store import errors_of, is_url, locate, without_secrets
 from sourcepack.pack import Pack, open_pack
+from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
 from .conversion import convert
 from .report import ConversionReport, FailureReport, SkipReport
+from .storage import convert_url, fetched, head
+from .workers import WorkerDied
 
-__all__ = ["Known", "PackFacts", "Task", "VersionMismatch", "facts_at", "failure", "run_task"]
+__all__ = [
+    "Known",
+    "Outcome",
+    "PackFacts",
+    "Task",
+    "VersionMismatch",
+    "asked",
+    "facts_at",
+    "failure",
+    "identity_of",
+    "run_task",
+]
 
 
 class VersionMismatch(BrokenExecutor):
@@ -28,9 +44,9 @@ class Known(NamedTuple):
     """What an earlier batch knew of a source when it had its pack.
 
     Attributes:
-        source: Its absolute path.
+        source: Its absolute path or URL.
         size: Its bytes.
-        stamp: When it was changed last, as text.
+        stamp: When it was changed last, or its ETag.
         sha256: Of its bytes.
         limits: The limits that its members were read with, as text.
     """
@@ -69,14 +85,15 @@ class Task:
     """A bundle to convert.
 
     Attributes:
-        source: The SourceBundle.
-        output: The pack.
-        size: Bytes of the zip as it was found.
-        stamp: When it was changed last, as text.
+        source: The SourceBundle, by path or URL.
+        output: The pack, by path or URL.
+        size: Bytes of the zip as it was found; None if that is to be asked.
+        stamp: When it was changed last, or its ETag.
         options: Arguments of `convert`.
         recorded: What a pack records of the options that decide its bytes.
         known: What an earlier batch knew of what the output was made from.
         trust: Believe that where size and stamp are the same, the bytes are.
+        is_candidate: Whether the first bytes tell if it is an input at all.
         check: Convert only if the pack that is there is not of these bytes and options.
         deaths: How many processes did not survive it so far.
         version: Of this project, where the task was made.
@@ -84,12 +101,13 @@ class Task:
 
     source: str
     output: str
-    size: int
+    size: int | None
     stamp: str
     options: Mapping[str, Any]
     recorded: Mapping[str, Any]
     known: Known | None = None
     trust: bool = True
+    is_candidate: bool = False
     check: bool = False
     deaths: int = 0
     version: str = sourcepack.__version__
@@ -107,15 +125,20 @@ class Task:
         """
         known_limits = None if self.known is None else self.known.limits
         return (
-            facts.source_size == self.size
+            self.size in (None, facts.source_size)
             and facts.options == self.recorded
             and (not facts.damaged or known_limits == self.limits)
         )
 
     def knows(self, facts: PackFacts) -> bool:
         """Return whether the pack is of the source's bytes, as far as size and stamp can tell."""
-        seen = (os.path.abspath(self.source), self.size, self.stamp)
-        return self.trust and self.known is not None and self.known[:4] == (*seen, facts.source_sha256)
+        seen = (identity_of(self.source), self.size, self.stamp)
+        return (
+            self.trust
+            and bool(self.stamp)
+            and self.known is not None
+            and self.known[:4] == (*seen, facts.source_sha256)
+        )
 
     def is_of(self, facts: PackFacts) -> bool:
         """Return whether the pack is of the source's bytes, which are read if need be.
@@ -125,14 +148,15 @@ class Task:
         """
         if self.knows(facts):
             return True
-        with open(self.source, "rb") as file:
+        opened = fetched(self.source) if is_url(self.source) else nullcontext(self.source)
+        with opened as path, open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest() == facts.source_sha256
 
     def skipped(self, facts: PackFacts, started: float) -> SkipReport:
         """Return the report that the pack is there; `started` is of `time.perf_counter`."""
         return SkipReport(
-            source=self.source,
-            output=self.output,
+            source=without_secrets(self.source),
+            output=without_secrets(self.output),
             source_size=facts.source_size,
             output_size=facts.size,
             source_sha256=facts.source_sha256.hex(),
@@ -143,11 +167,26 @@ class Task:
         )
 
 
-def run_task(task: Task) -> ConversionReport | SkipReport | FailureReport:
+class Outcome(NamedTuple):
+    """What became of a task.
+
+    Attributes:
+        report: The report; None of a candidate that is no input.
+        size: Bytes of the source, None if not known.
+        stamp: When the source was changed last, or its ETag, before it was read; empty if not known.
+    """
+
+    report: ConversionReport | SkipReport | FailureReport | None
+    size: int | None
+    stamp: str
+
+
+def run_task(task: Task) -> Outcome:
     """Convert a bundle, or find that its pack is there.
 
     Raises:
         VersionMismatch: The task was made by another version.
+        ModuleNotFoundError: There are URLs, and obstore is not installed.
     """
     if task.version != sourcepack.__version__:
         raise VersionMismatch(
@@ -156,38 +195,85 @@ def run_task(task: Task) -> ConversionReport | SkipReport | FailureReport:
         )
     started = time.perf_counter()
     try:
+        task = asked(task)
+        if task.is_candidate and not is_source_bundle(_first_bytes(task.source, HEAD_SIZE)):
+            return Outcome(None, task.size, task.stamp)
         if task.check:
             facts = facts_at(task.output)
             if facts is not None and task.fits(facts) and task.is_of(facts):
-                return task.skipped(facts, started)
-        os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
-        return convert(task.source, task.output, **task.options)
+                return Outcome(task.skipped(facts, started), task.size, task.stamp)
+        if not is_url(task.output):
+            os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
+        if is_url(task.source) or is_url(task.output):
+            report = convert_url(task.source, task.output, **task.options)
+        else:
+            report = convert(task.source, task.output, **task.options)
+        return Outcome(report, task.size, task.stamp)
+    except ModuleNotFoundError:
+        raise  # so it would be with every input
     except Exception as error:  # noqa: BLE001  nothing wrong with an input, or with us, may stop the others
-        return failure(task, error, started)
+        return Outcome(failure(task, error, started), task.size, task.stamp)
 
 
-def facts_at(path: str) -> PackFacts | None:
-    """Return what the pack at a path says of itself; None if nothing is there, or a pack that is damaged.
+def asked(task: Task) -> Task:
+    """Return the task with size and stamp of an object that was not looked at before.
+
+    Raises:
+        OSError: It is not there, or the store cannot be asked.
+    """
+    if task.size is not None or not is_url(task.source):
+        return task
+    found = head(task.source)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "no such object", without_secrets(task.source))
+    return replace(task, size=found.size, stamp=found.etag or (str(found.modified) if found.modified else ""))
+
+
+def identity_of(source: str) -> str:
+    """Return the name of a source that is the same wherever it is named from."""
+    return without_secrets(source) if is_url(source) else os.path.abspath(source)
+
+
+def facts_at(place: str) -> PackFacts | None:
+    """Return what the pack at a path or URL says of itself.
+
+    None if nothing is there, or a pack that is damaged: head and tail are checked.
 
     Raises:
         FileExistsError: Something else is there.
         OSError: It cannot be read.
     """
+    size = FRAME_HEADER.size + len(MAGIC)
     try:
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(FRAME_HEADER.size + len(MAGIC))
+        if is_url(place):
+            with sourcepack.open(place) as pack:
+                return _facts_of(pack)
+        with open(place, "rb", buffering=0) as file:
+            if file.read(size)[FRAME_HEADER.size :] != MAGIC:
+                raise _foreign(place)
+        with open_pack(place, source="pread") as pack:
+            return _facts_of(pack)
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        head = b""
-    if head[FRAME_HEADER.size :] != MAGIC:
-        raise FileExistsError(errno.EEXIST, "what is there is no pack", path)
-    try:
-        # Head and tail are checked: a pack that was cut, or is another version's, is none here.
-        with open_pack(path, source="pread") as pack:
-            return _facts_of(pack)
+        raise _foreign(place) from None
     except SourcepackError:
+        if is_url(place) and _first_bytes(place, size)[FRAME_HEADER.size :] != MAGIC:
+            raise _foreign(place) from None
         return None
+
+
+def _foreign(place: str) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "what is there is no pack", without_secrets(place))
+
+
+def _first_bytes(url: str, size: int) -> bytes:
+    """Return the first bytes of an object, fewer if it has no more."""
+    with errors_of(url):
+        import obstore  # noqa: PLC0415  optional, and slow to import
+
+        store, key = locate(url)
+        return bytes(obstore.get_range(store, key, start=0, length=size))
 
 
 def _facts_of(pack: Pack) -> PackFacts | None:
@@ -202,21 +288,22 @@ def _facts_of(pack: Pack) -> PackFacts | None:
     )
 
 
-def failure(task: Task, error: Exception, started: float) -> FailureReport:
-    """Return the report of an error, which need not name the input."""
+def failure(task: Task, error: Exception, started: float | None = None) -> FailureReport:
+    """Return the report of an error, which need not name the input; see `Task.skipped` for `started`."""
+    source = without_secrets(task.source)
     reason = str(error) or type(error).__name__
     if isinstance(error, OSError):
         reason = error.strerror or reason
-        if error.filename is not None and os.fsdecode(error.filename) != task.source:
+        if error.filename is not None and os.fsdecode(error.filename) not in (task.source, source):
             reason = f"{os.fsdecode(error.filename)}: {reason}"
     elif isinstance(error, MemoryError):
         reason = "out of memory"
-    elif not isinstance(error, SourcepackError | ValueError):
+    elif not isinstance(error, SourcepackError | ValueError | WorkerDied):
         reason = f"{type(error).__name__}: {reason}"
     return FailureReport(
-        source=task.source,
-        output=task.output,
-        reason=reason.removeprefix(f"{task.source}: "),
+        source=source,
+        output=without_secrets(task.output),
+        reason=reason.removeprefix(f"{source}: "),
         source_size=task.size,
-        seconds=time.perf_counter() - started,
+        seconds=0.0 if started is None else time.perf_counter() - started,
     )

@@ -4,6 +4,7 @@
 whose call it was. Here that call alone fails, and the next one has a new process.
 """
 
+import os
 import signal
 import threading
 import time
@@ -106,7 +107,7 @@ class _Worker:
             context = get_context("spawn")
         self.pipe, other = context.Pipe()
         # A daemon, so that it does not outlive this process; it has no processes of its own.
-        self.process = context.Process(target=_serve, args=(other,), daemon=True)
+        self.process = context.Process(target=_serve, args=(other, dict(os.environ)), daemon=True)
         self.process.start()
         other.close()
 
@@ -122,8 +123,11 @@ class _Worker:
         return result
 
 
-def _serve(pipe: "Connection[Any, Any]") -> None:
+def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
     """Be such a process: make calls until nobody asks for more."""
+    # The server that forked this one has the environment of its own start.
+    os.environ.clear()
+    os.environ.update(environment)
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

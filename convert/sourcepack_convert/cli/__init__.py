@@ -80,7 +80,7 @@ def _run(args: Sequence[str]) -> int:
         complain(cast("Any", error).format_message())
         say(f"Try '{command} --help'.")
         return USAGE
-    except (SourcepackError, Failure) as error:
+    except (SourcepackError, Failure, ModuleNotFoundError) as error:
         complain(str(error))
     except OSError as error:
         complain(described(error))

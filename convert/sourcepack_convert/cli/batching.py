@@ -79,7 +79,7 @@ def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: 
             display.close()
             if summary.total:
                 say(f"so far {summary.text()}; the same command goes on from here")
-            if isinstance(error, BrokenExecutor):
+            if isinstance(error, BrokenExecutor | ModuleNotFoundError):
                 raise Failure(str(error)) from error
             raise
     summary.ignored = inputs.ignored

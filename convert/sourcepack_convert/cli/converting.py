@@ -14,16 +14,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from sourcepack.object_store import is_url, local_path, without_secrets
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
 from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
-from sourcepack_convert.inputs import Inputs, is_pattern
+from sourcepack_convert.inputs import Inputs, is_folder_url, is_pattern
 from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
 from sourcepack_convert.state import STATE_NAME
+from sourcepack_convert.storage import convert_url, head
+from sourcepack_convert.tasks import identity_of
 
 from .arguments import (
     ForceOption,
@@ -51,7 +54,7 @@ def convert(
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="SourceBundles; folders, searched with all below; patterns in quotes ('**': any folders).",
+            help="SourceBundles, by path or URL; folders, searched with all below; patterns in quotes.",
         ),
     ] = None,
     *,
@@ -230,8 +233,8 @@ def convert(
                 f"{', '.join(given)}: for many bundles; give a folder as --output (one to be made ends in /)"
             )
         return _convert_one(
-            Path(sources[0]),
-            None if output is None else Path(output),
+            sources[0],
+            output,
             force=force,
             as_json=as_json,
             is_watched=progress,
@@ -246,7 +249,7 @@ def convert(
         )
     if output is None:
         raise typer.BadParameter("many bundles need --output, a folder for their packs")
-    if os.path.lexists(output) and not os.path.isdir(output):
+    if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
     with ExitStack() as stack:
         listed = None
@@ -256,7 +259,7 @@ def convert(
         executor = None
         if scheduler is not None:
             executor = stack.enter_context(_cluster(scheduler))
-            sources, output = [os.path.abspath(source) for source in sources], os.path.abspath(output)
+            sources, output = [*map(identity_of, sources)], identity_of(output)
         return run_batch(
             Inputs(
                 sources,
@@ -296,11 +299,15 @@ def convert(
 
 def _are_many(sources: Sequence[str], output: str | None, files_from: str | None) -> bool:
     """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
-    if files_from is not None or len(sources) != 1 or os.path.isdir(sources[0]):
+    if files_from is not None or len(sources) != 1 or os.path.isdir(local_path(sources[0]) or sources[0]):
         return True
-    if is_pattern(sources[0]) and not os.path.lexists(sources[0]):
+    if (
+        is_folder_url(sources[0])
+        if is_url(sources[0])
+        else (is_pattern(sources[0]) and not os.path.lexists(sources[0]))
+    ):
         return True
-    return output is not None and (output.endswith("/") or os.path.isdir(output))
+    return output is not None and (output.endswith("/") or os.path.isdir(local_path(output) or output))
 
 
 def _check_apart(files_from: str, *written: str | None) -> None:
@@ -326,13 +333,16 @@ def _cluster(address: str) -> Iterator[Executor]:
 
 
 def _convert_one(
-    source: Path, output: Path | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
+    source: str, output: str | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
 ) -> int:
-    if output is None:
-        output = Path(pack_name(os.fspath(source)))
-    check_output(output, force=force)
+    output = pack_name(without_secrets(source)) if output is None else output
+    if not is_url(output):
+        check_output(Path(output), force=force)
+    elif not force and head(output) is not None:
+        raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
+    run = convert_url if is_url(source) or is_url(output) else convert_bundle
     with about(output), _progress(is_shown=is_watched) as progress:
-        report = convert_bundle(source, output, progress=progress, **options)
+        report = run(source, output, progress=progress, **options)
     if as_json:
         print_json(report.as_json())
     else:
