@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from reliability.known import KnownBundle, KnownFile  # noqa: E402
 
 THREADS = 32
-READS = 40
+READS = 80
 SEED = 11
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
