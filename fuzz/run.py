@@ -51,8 +51,7 @@ class _Run(NamedTuple):
 
 def _fuzz(target: str, command: str, arguments: Sequence[str]) -> None:
     """Be the process that fuzzes, which libFuzzer knows by a command: never returns."""
-    import atheris  # noqa: PLC0415  only this process needs it
-
+    atheris: Any = import_module("atheris")  # only this process needs it
     sys.path[:0] = map(str, _PATH)
     with atheris.instrument_imports(include=["sourcepack", "sourcepack_convert"]):
         module = import_module(TARGETS[target])
