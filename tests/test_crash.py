@@ -14,7 +14,7 @@ import pytest
 import sourcepack
 from bundle_builder import build_bundle
 from sourcepack import FormatError
-from sourcepack_convert import convert, export
+from sourcepack_convert import convert, export, output
 from sourcepack_convert.output import written_aside
 
 ROOT = Path(__file__).parents[1]
@@ -178,9 +178,50 @@ def test_a_file_that_was_taken_for_abandoned_before_it_was_locked_is_not_used(
     monkeypatch.setattr(fcntl, "flock", late)
     with written_aside(tmp_path / "a") as (out, path):
         out.write(b"third")
-        assert ".2." in path.name or ".1." in path.name
+        assert path.name.endswith(".2.tmp")
     os.close(others[0])
     assert (tmp_path / "a").read_bytes() == b"third"
+
+
+def test_one_that_another_process_removes_and_makes_anew_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, flock = leave_one(tmp_path / "a"), fcntl.flock
+
+    def late(number: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        left.rename(tmp_path / "gone")
+        left.write_bytes(b"of a process that lives")
+        flock(number, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with written_aside(tmp_path / "a") as (_, path):
+        assert path != left
+        assert left.read_bytes() == b"of a process that lives"
+
+
+def test_a_folder_that_is_not_there_is_told_by_the_name_of_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error, written_aside(tmp_path / "none" / "a"):
+        pass
+    assert error.value.filename == str(tmp_path / "none" / "a")
+
+
+@pytest.mark.parametrize("name", ["_open_private", "_lock"])
+def test_a_signal_when_the_file_was_just_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = getattr(output, name)
+
+    def interrupted(*args: object) -> None:
+        done = real(*args)
+        if name == "_open_private":
+            os.close(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), written_aside(tmp_path / "a"):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def test_where_files_cannot_be_locked_none_is_taken_for_abandoned(

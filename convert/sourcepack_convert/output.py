@@ -70,7 +70,9 @@ def _names(prefix: str) -> Iterator[str]:
 
 def _create(prefix: str) -> tuple[BinaryIO, str]:
     """Create a file under the first name that is free, and lock it."""
-    for aside in _names(prefix):
+    names = _names(prefix)
+    while True:
+        aside = next(names)
         try:
             out = open(aside, "x+b", opener=_open_private)  # noqa: SIM115  the caller closes it
         except FileExistsError:
@@ -83,7 +85,6 @@ def _create(prefix: str) -> tuple[BinaryIO, str]:
             out.close()
             raise
         out.close()
-    raise AssertionError
 
 
 def _remove_abandoned(prefix: str) -> None:

@@ -1,0 +1,31 @@
+"""The limits that SECURITY.md promises are those of the code."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import sourcepack
+from sourcepack import index, layout
+from sourcepack.source_bundle import DEFAULT_LIMITS
+
+UNITS = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
+
+
+def test_the_table_of_limits_is_what_the_code_has() -> None:
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
+    promised = {
+        name: int(number.replace(",", "")) * UNITS[unit]
+        for number, unit, name in re.findall(
+            r"^\|[^|]+\| ([0-9,]+)( [MG]iB)? \| `([^`]+)` \|$", text, re.MULTILINE
+        )
+    }
+    assert promised == {
+        **{f"Limits.{name}": value for name, value in dataclasses.asdict(DEFAULT_LIMITS).items()},
+        "open(max_read)": inspect.signature(sourcepack.open).parameters["max_read"].default,
+        "layout.MAX_FRAME_SIZE": layout.MAX_FRAME_SIZE,
+        "layout.MAX_BLOCK": layout.MAX_BLOCK,
+        "layout.MAX_DICTIONARY": layout.MAX_DICTIONARY,
+        "index.MAX_BUCKET": index.MAX_BUCKET,
+    }
+    assert text.count("\n| ") == len(promised) + 1
