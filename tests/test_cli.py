@@ -30,6 +30,7 @@ from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import Pack
 from sourcepack.layout import DICTIONARY
 from sourcepack_convert import cli
+from sourcepack_convert.batch import cores
 from sourcepack_convert.conversion import convert
 
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
@@ -1011,12 +1012,12 @@ def test_full_disk_names_the_pack_and_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli.arguments.cores() >= 1
+    assert cores() >= 1
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert cli.arguments.cores() == 7
+    assert cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cli.arguments.cores() == 1
+    assert cores() == 1
 
 
 def test_progress_is_drawn_on_a_terminal_only(bundle: Path) -> None:
