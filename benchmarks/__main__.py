@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import (
+    batch,
     contention,
     convert,
     generated,
@@ -37,6 +38,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "size": size.run,
     "presets": presets.run,
     "convert": convert.run,
+    "batch": batch.run,
     "processes": processes.run,
     "generated": generated.run,
 }
