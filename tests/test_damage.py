@@ -284,7 +284,9 @@ def test_the_tables_have_a_line_for_each_kind_and_tell_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(damage_tables, "tally", lambda *_, **__: (Counter({REFUSED: 1000}), []))
-    monkeypatch.setattr(damage_tables, "tally_zip", lambda *_, **__: (Counter({MISSED: 1}), ["gone"]))
+    monkeypatch.setattr(
+        damage_tables, "tally_zip", lambda *_, **__: (Counter({MISSED: 1}), ["raw: cut: find x: None"])
+    )
     assert damage_tables.main(["--quick"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
@@ -296,8 +298,9 @@ def test_the_tables_have_a_line_for_each_kind_and_tell_what_is_wrong(
         "| all | 29,000 | 29,000 | 0 | 0 | 0 |",
     ]
     assert lines[12].startswith("| their zips of ")
-    assert lines[-1] == "| all | 29 | 0 | 0 | 0 | 29 |"
-    assert err == "gone\n" * 29
+    assert lines[-3] == "| all | 29 | 0 | 0 | 0 | 29 |"
+    assert lines[-1] == "The answers that were wrong or missing, by question: `find` 29."
+    assert err == "raw: cut: find x: None\n" * 29
     monkeypatch.setattr(damage_tables, "tally", lambda *_, **__: (Counter({MISSED: 1}), []))
     assert damage_tables.main(["packs", "--quick"]) == 1
 
