@@ -7,6 +7,7 @@ import os
 import pty
 import random
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -1070,6 +1071,48 @@ def test_no_name_steers_the_terminal(run: Run, tmp_path: Path, out: Path) -> Non
     assert run(*listed, "--base", tmp_path / "in", "-o", out)[0] == 0
 
 
+# ---- the document
+
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "batch.md"
+
+
+def test_the_document_shows_what_is_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first session: what each command prints, but for times."""
+    (tmp_path / "fixtures").symlink_to(DOCUMENT.parents[1] / "fixtures")
+    monkeypatch.chdir(tmp_path)
+    session = re.findall(r"```console\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[0]
+    for block in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        command, *expected = block.splitlines()
+        program, name, *args = shlex.split(command)
+        assert (program, name) == ("sourcepack", "convert")
+        code, printed, _ = run(*args)
+        assert code == 0
+        for line, shown in zip(printed.splitlines(), expected, strict="..." not in expected):
+            if shown == "...":
+                break
+            assert re.sub(r"; [\d.]+ s$", "", line) == re.sub(r"; [\d.]+ s$", "", shown)
+
+
+@pytest.mark.slow
+def test_python_in_the_document_runs(tmp_path: Path) -> None:
+    (tmp_path / "fixtures").symlink_to(DOCUMENT.parents[1] / "fixtures")
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for expected in (" 0", "is up to date"):
+        done = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert sum(line.endswith(expected) for line in done.stdout.splitlines()) >= 9
+
+
 # ---- as a process
 
 
@@ -1161,7 +1204,6 @@ def test_a_batch_that_is_interrupted_anywhere_comes_to_the_same_bytes(tmp_path: 
     batch([source], tmp_path / "undisturbed")
     expected = packs(tmp_path / "undisturbed")
     instants = random.Random(6)
-    attempt, code = 0, None
     for attempt in range(40):
         process = start(source, "-o", out, "-j", 2, preexec_fn=default_signals, start_new_session=True)
         there, more = len(list(out.glob("*.srcpack"))), instants.randrange(1, 9)
@@ -1173,13 +1215,12 @@ def test_a_batch_that_is_interrupted_anywhere_comes_to_the_same_bytes(tmp_path: 
         process.communicate(timeout=60)
         for path in out.glob("*.srcpack"):
             assert path.read_bytes() == expected[path.name]
-        code = process.returncode
-        if code == 0:
+        if process.returncode == 0:
             break
-        assert code in (130, -signal.SIGKILL)
+        assert process.returncode in (130, -signal.SIGKILL)
     assert attempt >= 4
-    assert code == 0
-    assert {name: data for name, data in packs(out).items() if not name.endswith(".tmp")} == expected
+    assert process.returncode == 0
+    assert packs(out) == expected
 
 
 def hostile_bundles() -> dict[str, bytes]:
