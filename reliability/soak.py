@@ -337,7 +337,7 @@ def _equal(found: object, expected: object) -> None:
         raise AssertionError(f"found {found!r:.300}, expected {expected!r:.300}")
 
 
-# No context manager: since Python 3.12 contextlib's leaves a cycle where an error comes through, and so a pack
+# No context manager: since Python 3.12 contextlib's leaves a cycle where an error comes through: a pack
 # that only the collector closes.
 def _check(file: KnownFile, read: Callable[[], bytes]) -> None:
     """Compare what is read of a file with what it must be; one that is damaged has to be refused."""
