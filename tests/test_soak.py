@@ -1,8 +1,10 @@
 """The soak, for a few seconds; and that it would find what it is there to find."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +52,7 @@ def gives_wrong_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def by_url(*_: object) -> None:
-        raise OSError("disk")
+        raise RuntimeError("a mistake")
 
     monkeypatch.setattr(sourcepack.Pack, "by_url", by_url)
 
@@ -61,7 +63,7 @@ def raises(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (leaks, "descriptors: expected"),
         (gives_wrong_bytes, "AssertionError: found"),
-        (raises, "OSError: disk"),
+        (raises, "RuntimeError: a mistake"),
     ],
 )
 def test_what_is_wrong_ends_it(
@@ -74,6 +76,24 @@ def test_what_is_wrong_ends_it(
     damage(monkeypatch)
     run.run(lambda _row: None)
     assert failure in run.failures[0]
+
+
+def test_errors_of_verify_keep_no_pack_open(tmp_path: Path) -> None:
+    """Nor do they make a cycle with a caller that keeps them, so that only the collector could close it."""
+    data = bytearray((ROOT / "fixtures" / "packs" / "lines.srcpack").read_bytes())
+    with sourcepack.open(bytes(data)) as whole:
+        data[whole.tail.sections[1].offset + 100] ^= 1
+    (tmp_path / "a.srcpack").write_bytes(data)
+    pack = sourcepack.open(tmp_path / "a.srcpack")
+    gone = weakref.ref(pack)
+    gc.disable()
+    try:
+        errors = list(sourcepack.verify(pack))
+        del pack
+        assert errors
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_rise_after_the_warm_up_is_told() -> None:

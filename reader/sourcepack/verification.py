@@ -53,13 +53,19 @@ def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterato
         _check_index(pack, records)
         contents = _check_content_section(pack, records)
     except (FormatError, LimitExceeded) as error:
-        yield error
+        yield _alone(error)
         return
     for record in contents:
         try:
             _check_content(pack, record)
         except (FormatError, LimitExceeded) as error:
-            yield error
+            yield _alone(error)
+
+
+def _alone(error: SourcepackError) -> SourcepackError:
+    """Return an error without the calls that it came through: who keeps it would keep the pack open."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _verify_copy(pack: Pack, expected: Sequence[EntryRecord] | None) -> Iterator[SourcepackError]:
@@ -67,7 +73,7 @@ def _verify_copy(pack: Pack, expected: Sequence[EntryRecord] | None) -> Iterator
         with local_copy(pack) as copy:
             yield from verify(copy, expected)
     except (FormatError, LimitExceeded) as error:
-        yield error
+        yield _alone(error)
 
 
 def _check_identity(pack: Pack) -> None:
