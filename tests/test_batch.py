@@ -187,12 +187,13 @@ def test_links_to_files_are_followed_and_those_to_folders_are_not(tree: Path) ->
 
 def test_a_file_that_is_named_is_an_input_or_a_problem(tree: Path) -> None:
     os.mkfifo(tree / "pipe")
-    assert found("in/a/notes.txt", "in/none", "in/pipe", "in/\0") == [
+    assert found("in/a/notes.txt", "in/none", "in/pipe") == [
         ("in/a/notes.txt", "notes.txt"),
         ("in/none", "No such file or directory"),
         ("in/pipe", "it is no regular file"),
-        ("in/\0", "embedded null byte"),
     ]
+    ((_, problem),) = found("in/\0")
+    assert "embedded null" in problem
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
