@@ -26,6 +26,7 @@ import pytest
 import sourcepack
 from bundle_builder import ZipMember, build_bundle, build_zip
 from dying_worker import Deadly, deaths_of
+from many import make_many
 from sourcepack_convert import (
     BatchProgress,
     BatchReport,
@@ -1078,6 +1079,22 @@ def test_no_name_steers_the_terminal(run: Run, tmp_path: Path, out: Path) -> Non
     assert errors.read_bytes() == os.fsencode(f"{tmp_path}/in/bad{name}") + b"\0"
     (tmp_path / "in" / f"bad{name}").write_bytes(bundle_of())
     assert run(*listed, "--base", tmp_path / "in", "-o", out)[0] == 0
+
+
+# ---- many bundles to try it with
+
+
+def test_variations_of_bundles_are_bundles_and_the_same_each_time(tmp_path: Path, out: Path) -> None:
+    folder = Path(__file__).parents[1] / "fixtures" / "bundles"
+    sources = [path for path in sorted(folder.glob("*.zip")) if path.stem != "empty"]
+    for name in ("in", "again"):
+        size = make_many(tmp_path / name, 2 * len(sources), sources, size=20_000)
+    made = packs(tmp_path / "in")
+    assert made == packs(tmp_path / "again")
+    assert len(set(made.values())) == 2 * len(sources)
+    assert sum(map(len, made.values())) == size
+    reports = batch([tmp_path / "in"], out)
+    assert set(statuses(reports).values()) == {"converted"}
 
 
 # ---- the document
