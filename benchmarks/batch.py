@@ -4,11 +4,11 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,8 +71,9 @@ def run(work: Workspace) -> Result:
             "rate": timings.rate(f"jobs {jobs}", 60 * number),
             "bytes": timings.rate(f"jobs {jobs}", size / 1e6),
             "gain": timings.speed(f"jobs {jobs}", "jobs 1"),
-            "early": Spread.of(each.early for each in memory[jobs]),
+            "middle": Spread.of(each.middle for each in memory[jobs]),
             "late": Spread.of(each.late for each in memory[jobs]),
+            "most": Spread.of(each.most for each in memory[jobs]),
         }
         for jobs in _JOBS
     ]
@@ -100,8 +101,9 @@ def run(work: Workspace) -> Result:
                     Column("rate", "Bundles a minute", 0),
                     Column("bytes", "MB of zips a second", 2),
                     Column("gain", "Times jobs=1", 2),
-                    Column("early", "Most memory in the first half, MB", 0),
-                    Column("late", "In the second half, MB", 0),
+                    Column("middle", "Memory in the middle third, MB", 0),
+                    Column("late", "In the last third, MB", 0),
+                    Column("most", "At most, MB", 0),
                 ],
                 rows=rows,
             ),
@@ -115,8 +117,8 @@ def run(work: Workspace) -> Result:
                 bound=_LEAST_SKIPPED,
             ),
             Target(
-                claim="memory with jobs=2, second half of the run to the first",
-                value=Spread.of(each.late / each.early for each in memory[2]),
+                claim="memory with jobs=2, last third of the run to the middle one",
+                value=Spread.of(each.late / each.middle for each in memory[2]),
                 kind="at most",
                 bound=_MOST_GROWTH,
             ),
@@ -159,15 +161,16 @@ def _write_one(content: bytes, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Most megabytes in the first half of a run, and in the second."""
+    """Megabytes that a run took: medians of its middle and its last third, and the most."""
 
-    early: float
+    middle: float
     late: float
+    most: float
 
 
 def _convert(bundles: Path, out: Path, options: Sequence[str], **counts: int) -> _Memory:
     """Run the command, check what it says it did, and return the memory that it took."""
-    samples: list[tuple[float, float]] = []
+    samples: list[float] = []
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             [
@@ -181,7 +184,7 @@ def _convert(bundles: Path, out: Path, options: Sequence[str], **counts: int) ->
 
         def watch() -> None:
             while not ended.wait(_SAMPLE_EVERY):
-                samples.append((time.monotonic(), _memory_of_session(process.pid)))
+                samples.append(_memory_of_session(process.pid))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -192,10 +195,10 @@ def _convert(bundles: Path, out: Path, options: Sequence[str], **counts: int) ->
         summary = json.loads(printed.read())
     if code or any(summary[name] != count for name, count in counts.items()):
         raise RuntimeError(f"exit code {code}: {summary}")
-    middle = (samples[0][0] + samples[-1][0]) / 2 if samples else 0.0
-    early = [size for at, size in samples if at <= middle]
-    late = [size for at, size in samples if at > middle]
-    return _Memory(max(early, default=1.0), max(late, default=max(early, default=1.0)))
+    samples = samples or [1.0]  # it was over at once
+    third = -(-len(samples) // 3)
+    middle = samples[third : 2 * third] or samples
+    return _Memory(statistics.median(middle), statistics.median(samples[-third:]), max(samples))
 
 
 def _memory_of_session(session: int) -> float:
