@@ -787,6 +787,8 @@ def test_the_module_is_the_program_where_it_is_run_and_only_there(
 def test_a_signal_ends_a_command_after_it_cleaned_up(
     main: Run, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
+    for number in cli._SIGNALS:  # who runs the tests may ignore some, and then they stay ignored
+        signal.signal(number, signal.SIG_DFL)
     cleaned: list[str] = []
 
     def command(*_: object, **__: object) -> None:
