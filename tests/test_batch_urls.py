@@ -238,6 +238,7 @@ def test_the_command_converts_a_bucket(
     assert out.startswith("nothing to convert: 3 bundles, up to date; other files: 2; ")
     code, out, err = run(f"{URL}/in/", "-o", f"{URL}/new/", "--dry-run")
     assert (code, out.splitlines()[0]) == (0, f"convert {URL}/in/a.zip -> {URL}/new/a.srcpack")
+    assert err.startswith("3 bundles: 3 to convert; other files: 2; ")
     assert bucket.keys("new") == []
 
     assert run(f"{URL}/in/a.zip")[1].startswith(f"{URL}/in/a.srcpack: 1 file of ")

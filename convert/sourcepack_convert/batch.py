@@ -23,7 +23,7 @@ from .outputs import Outputs
 from .presets import DEFAULT_PRESET
 from .report import BatchReport, FailureReport, PlanReport
 from .state import STATE_NAME, State
-from .tasks import Known, Outcome, Task, asked, facts_at, failure, identity_of, run_task
+from .tasks import Known, Outcome, Task, asked, facts_at, failure, identity_of, is_input, run_task
 from .workers import WorkerDied, WorkerProcesses
 
 __all__ = ["BatchProgress", "convert_many", "cores", "memory_bound", "memory_of"]
@@ -318,7 +318,7 @@ class _Batch:
         return self._suspects.popleft() if self._suspects else None
 
     def _decide(self, found: Input) -> Task | BatchReport | None:
-        """Return what is to be done with an input; None if it was named before."""
+        """Return what is to be done with an input; None if it was named before, or is none."""
         started = time.perf_counter()
         name = self._outputs.of(found.relative)
         output = os.path.join(self.destination, name)
@@ -337,12 +337,15 @@ class _Batch:
         try:
             owner = self._outputs.take(name, found.source)
             if owner is not None and identity_of(owner) == identity_of(found.source):
-                self._found_count -= 1
-                self._found_size -= found.size or 0
+                self._forget(task)
                 return None
             if owner is not None:
                 owner, output = without_secrets(owner), without_secrets(output)
                 return self._failed(found, output, f"its output {output} is already that of {owner}")
+            if self.dry_run and not is_input(task):
+                self.inputs.ignored += 1
+                self._forget(task)
+                return None
             if self.force:
                 return self._planned(task) if self.dry_run else task
             task = replace(task, known=self._state.find(name))
@@ -356,6 +359,11 @@ class _Batch:
         except (OSError, ValueError) as error:
             return failure(task, error, started)
         return self._planned(task) if self.dry_run else replace(task, check=True)
+
+    def _forget(self, task: Task) -> None:
+        """Take what is no input out of the counts."""
+        self._found_count -= 1
+        self._found_size -= task.size or 0
 
     @staticmethod
     def _planned(task: Task) -> PlanReport:
@@ -416,8 +424,7 @@ class _Batch:
         report = outcome.report
         if report is None:
             self.inputs.ignored += 1
-            self._found_count -= 1
-            self._found_size -= task.size or 0
+            self._forget(task)
         elif not isinstance(report, FailureReport) and outcome.size is not None:
             digest = bytes.fromhex(report.source_sha256)
             known = Known(identity_of(task.source), outcome.size, outcome.stamp, digest, task.limits)

@@ -94,7 +94,12 @@ class Cluster(Executor):
         """Schedule a call.
 
         The future raises `WorkerDied` if the call's worker is gone, `ClusterError` if the scheduler is.
+
+        Raises:
+            ClusterError: The scheduler was gone before.
         """
+        if self._client.status in ("closing", "closed"):
+            raise self._lost()
         key = f"sourcepack-{uuid4().hex}"
         future: Future[_T] = Future()
         call: Any = self._client.submit(_call_once, key, fn, args, kwargs, key=key, pure=False)

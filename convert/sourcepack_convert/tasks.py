@@ -32,6 +32,7 @@ __all__ = [
     "facts_at",
     "failure",
     "identity_of",
+    "is_input",
     "run_task",
 ]
 
@@ -196,7 +197,7 @@ def run_task(task: Task) -> Outcome:
     started = time.perf_counter()
     try:
         task = asked(task)
-        if task.is_candidate and not is_source_bundle(_first_bytes(task.source, HEAD_SIZE)):
+        if not is_input(task):
             return Outcome(None, task.size, task.stamp)
         if task.check:
             facts = facts_at(task.output)
@@ -227,6 +228,15 @@ def asked(task: Task) -> Task:
     if found is None:
         raise FileNotFoundError(errno.ENOENT, "no such object", without_secrets(task.source))
     return replace(task, size=found.size, stamp=found.etag or (str(found.modified) if found.modified else ""))
+
+
+def is_input(task: Task) -> bool:
+    """Return whether a candidate is an input, by its first bytes; what is no candidate is one.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    return not task.is_candidate or is_source_bundle(_first_bytes(task.source, HEAD_SIZE))
 
 
 def identity_of(source: str) -> str:
