@@ -779,3 +779,9 @@ def test_a_command_for_few_files_does_not_copy_the_pack(server: RangeServer, tmp
     name = next(iter(sourcepack.open(MANY)))
     assert cli.run(["extract", url, name, "-o", str(tmp_path / "one")]) == 0
     assert sum(answer.sent for answer in server.answers) < len(MANY) * 3 / 4
+
+
+def test_commands_take_the_url_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    path = FIXTURES / "packs" / "many.srcpack"
+    assert cli.run(["ls", path.as_uri()]) == 0
+    assert capsys.readouterr().out.splitlines() == list(sourcepack.open(path))
