@@ -18,7 +18,7 @@ from .contenders import (
     ZipForEachThread,
 )
 from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure, progress
-from .read import fastest_other
+from .read import ahead
 from .workspace import (
     Crew,
     Workspace,
@@ -169,18 +169,10 @@ def _with_work(read: Callable[[str], object], steps: int) -> Callable[[str], obj
 
 
 def _targets(label: str, timings: Timings, counts: Sequence[int]) -> list[Target]:
-    targets = []
     contenders: Sequence[type[Contender]] = able(_CONTENDERS)
-    for ours in (Pack, PackWithCache):
-        for threads in counts[1:]:
-            best = fastest_other(contenders, ours, timings, f"{threads}")
-            if best is not None:
-                targets.append(
-                    Target(
-                        claim=f"{label}, {threads} threads: {ours.name}, times as fast as {best.name}",
-                        value=timings.speed(f"{ours.name}/{threads}", f"{best.name}/{threads}"),
-                        kind="at least",
-                        bound=1,
-                    )
-                )
-    return targets
+    return [
+        target
+        for ours in (Pack, PackWithCache)
+        for threads in counts[1:]
+        for target in ahead(f"{label}, {threads} threads", ours, contenders, timings, f"{threads}")
+    ]

@@ -38,7 +38,7 @@ from .contenders import (
 )
 from .formats import load
 from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure, progress
-from .read import fastest_other
+from .read import ahead
 from .workloads import File, write_bundle
 from .workspace import Crew, Workspace, able, percentiles, skipped_rows, together
 
@@ -192,19 +192,11 @@ def _name(number: int) -> str:
 def _targets(
     contenders: Sequence[type[Contender]], timings: Timings, state: str, threads: int
 ) -> list[Target]:
-    targets = []
-    for ours in (Pack, PackWithCache):
-        best = fastest_other(contenders, ours, timings, f"{state}/{threads}")
-        if best is not None:
-            targets.append(
-                Target(
-                    claim=f"{state}, {threads} at once: {ours.name}, times as fast as {best.name}",
-                    value=timings.speed(f"{ours.name}/{state}/{threads}", f"{best.name}/{state}/{threads}"),
-                    kind="at least",
-                    bound=1,
-                )
-            )
-    return targets
+    return [
+        target
+        for ours in (Pack, PackWithCache)
+        for target in ahead(f"{state}, {threads} at once", ours, contenders, timings, f"{state}/{threads}")
+    ]
 
 
 # ---- bundles and events

@@ -285,13 +285,6 @@ class BareLoop:
             else:
                 decompress(mapped[start:end])
 
-    def run_and_keep(self) -> list[bytes]:
-        """Decode all frames and keep what they hold, as `read_many` must."""
-        mapped, decompress = self._map, self._decompressor.decompress
-        return [
-            mapped[start:end] if raw else decompress(mapped[start:end]) for start, end, raw in self._frames
-        ]
-
 
 class Copies:
     """The floor below that: the decoded bytes, already in memory, copied."""
