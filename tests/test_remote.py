@@ -774,6 +774,13 @@ def test_commands_that_read_all_of_a_pack_copy_it_and_do_not_ask_for_each_file(
 
 
 @pytest.mark.usefixtures("small")
+def test_a_pack_at_a_url_is_copied_once_to_be_verified_and_compared(server: RangeServer) -> None:
+    bundle = FIXTURES / "bundles" / "many.zip"
+    assert cli.run(["verify", f"{server.url}/many.srcpack", "--against", str(bundle)]) == 0
+    assert len(server.answers) == 2
+
+
+@pytest.mark.usefixtures("small")
 def test_a_command_for_few_files_does_not_copy_the_pack(server: RangeServer, tmp_path: Path) -> None:
     url = f"{server.url}/many.srcpack"
     name = next(iter(sourcepack.open(MANY)))

@@ -267,7 +267,7 @@ def verify(
             problems: list[str] = []
             facts: dict[str, Any] = {}
             try:
-                with about(each), open_one(each) as pack:
+                with about(each), open_whole(each) as pack:
                     facts = counts(pack)
                     problems += map(str, sourcepack.verify(pack))
                     if bundle is not None and not problems:
