@@ -20,6 +20,7 @@ from sourcepack.object_store import (
     local_path,
     locate,
     locate_folder,
+    path_or_url,
     without_secrets,
 )
 
@@ -81,6 +82,9 @@ def test_file_urls_name_paths() -> None:
     assert local_path("file://localhost/a") == "/a"
     assert local_path("file:///%FF") == "/\udcff"
     assert local_path("s3://bucket/key") is None
+    assert path_or_url("file:///folder/a%20b.zip") == "/folder/a b.zip"
+    assert path_or_url("s3://bucket/a%20b") == "s3://bucket/a%20b"
+    assert path_or_url("a%20b://c") == "a%20b://c"
     with pytest.raises(ValueError, match="another host"):
         local_path("file://server/share")
 

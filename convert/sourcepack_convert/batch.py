@@ -13,17 +13,17 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from sourcepack.object_store import is_url, local_path, without_secrets
+from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
 
 from .cluster import Cluster
 from .conversion import DictionaryChoice, Options
-from .inputs import Input, Inputs
+from .inputs import Input, Inputs, identity_of
 from .outputs import Outputs
 from .presets import DEFAULT_PRESET
 from .report import BatchReport, FailureReport, PlanReport
 from .state import STATE_NAME, State
-from .tasks import Known, Outcome, Task, asked, facts_at, failure, identity_of, is_input, run_task
+from .tasks import Known, Outcome, Task, asked, facts_at, failure, is_input, run_task
 from .workers import WorkerDied, WorkerProcesses
 
 __all__ = ["BatchProgress", "convert_many", "cores", "memory_bound", "memory_of"]
@@ -135,10 +135,9 @@ def convert_many(
         raise ValueError(f"jobs is at least 1, not {jobs}")
     if max_memory is not None and max_memory < 1:
         raise ValueError(f"max_memory is at least 1, not {max_memory}")
-    destination = os.fspath(destination)
+    destination = path_or_url(os.fspath(destination))
     if is_url(destination):
-        path = local_path(destination)
-        destination = destination.rstrip("/") if path is None else path
+        destination = destination.rstrip("/")
         if destination[:4].lower() == "http":
             raise ValueError(
                 f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"

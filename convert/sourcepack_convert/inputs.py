@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from urllib.parse import unquote
 
-from sourcepack.object_store import is_url, local_path, without_secrets
+from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
 from .storage import list_objects
 
-__all__ = ["Input", "Inputs", "is_folder_url", "is_pattern"]
+__all__ = ["Input", "Inputs", "identity_of", "is_folder_url", "is_pattern"]
 
 _MAGIC = re.compile(r"[*?[]")
 _LONGEST_NAME = 64 << 10
@@ -87,15 +87,15 @@ class Inputs:
         self._zero = zero
         self._include = include
         self._exclude = exclude
-        self._base = None if base is None else _absolute(os.fspath(base))
+        self._base = None if base is None else identity_of(os.fspath(base))
         self.ignored = 0
 
     def __iter__(self) -> Iterator[Input]:
         self.ignored = 0
         for source in self._sources:
-            yield from self._named(_path_of(os.fspath(source)))
+            yield from self._named(path_or_url(os.fspath(source)))
         if self._listed is not None:
-            for name in map(_path_of, _names(self._listed, b"\0" if self._zero else b"\n")):
+            for name in map(path_or_url, _names(self._listed, b"\0" if self._zero else b"\n")):
                 if is_url(name):
                     yield self._object(name, _key(name))
                 else:
@@ -144,7 +144,7 @@ class Inputs:
         """Put an input by its path relative to the base, if there is one."""
         if self._base is None:
             return found
-        whole, base = _absolute(found.source), self._base.rstrip("/") + "/"
+        whole, base = identity_of(found.source), self._base.rstrip("/") + "/"
         if not whole.startswith(base):
             return replace(found, problem=f"it is not below {self._base}")
         return replace(found, relative=whole.removeprefix(base))
@@ -323,14 +323,9 @@ def _heads(path: str) -> Iterator[str]:
         at = path.find("/", at + 1)
 
 
-def _path_of(source: str) -> str:
-    """Return the path that a `file://` URL names; another source as it is."""
-    path = local_path(source)
-    return source if path is None else path
-
-
-def _absolute(source: str) -> str:
-    source = _path_of(source)
+def identity_of(source: str) -> str:
+    """Return the name of a source that is the same wherever it is named from."""
+    source = path_or_url(source)
     return without_secrets(source) if is_url(source) else os.path.abspath(source)
 
 

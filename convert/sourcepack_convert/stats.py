@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from sourcepack import Entry, FormatError, Pack, SourcepackError
 from sourcepack.byte_source import PreadSource
 from sourcepack.layout import FRAME_HEADER, MAGIC
-from sourcepack.object_store import is_url, local_path, without_secrets
+from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.pack import open_pack
 
 from .storage import head, list_objects
@@ -283,8 +283,8 @@ def _packs_of(name: str, fail: Failed) -> Iterator[str]:
         fail(error)
 
     try:
-        path = local_path(name) if is_url(name) else name
-        for pack in _packs_at(name) if path is None else _packs_in(path, fail_here):
+        place = path_or_url(name)
+        for pack in _packs_at(place) if is_url(place) else _packs_in(place, fail_here):
             found = True
             yield pack
     except (OSError, ValueError) as error:

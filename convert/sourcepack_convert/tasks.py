@@ -18,6 +18,7 @@ from sourcepack.pack import Pack, open_pack
 from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
 from .conversion import convert
+from .inputs import identity_of
 from .report import ConversionReport, FailureReport, SkipReport
 from .storage import convert_url, fetched, head
 from .workers import WorkerDied
@@ -31,7 +32,6 @@ __all__ = [
     "asked",
     "facts_at",
     "failure",
-    "identity_of",
     "is_input",
     "run_task",
 ]
@@ -237,11 +237,6 @@ def is_input(task: Task) -> bool:
         OSError: They cannot be read.
     """
     return not task.is_candidate or is_source_bundle(_first_bytes(task.source, HEAD_SIZE))
-
-
-def identity_of(source: str) -> str:
-    """Return the name of a source that is the same wherever it is named from."""
-    return without_secrets(source) if is_url(source) else os.path.abspath(source)
 
 
 def facts_at(place: str) -> PackFacts | None:

@@ -42,6 +42,7 @@ __all__ = [
     "local_path",
     "locate",
     "locate_folder",
+    "path_or_url",
     "without_secrets",
 ]
 
@@ -86,6 +87,7 @@ _BUCKETS = {
     "abfss": "AzureStore",
     "adl": "AzureStore",
 }
+_SCHEMES = {*_BUCKETS, "http", "https", "file"}
 _ENVIRONMENT = {"S3Store": "AWS_", "GCSStore": "GOOGLE_", "AzureStore": "AZURE_"}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _CLIENT_OPTIONS = (
@@ -118,8 +120,9 @@ class _Parts:
 
 def is_url(text: str) -> bool:
     """Return whether the text is a URL of a kind that is known here; plain paths are none."""
-    match = _URL.match(text)
-    return match is not None and match[1].lower() in {*_BUCKETS, "http", "https", "file"}
+    # Most are paths, and a cache of open packs asks for each hit.
+    match = _URL.match(text) if "://" in text else None
+    return match is not None and match[1].lower() in _SCHEMES
 
 
 def without_secrets(url: str) -> str:
@@ -150,6 +153,16 @@ def local_path(url: str) -> str | None:
     if match[2] not in {"", "localhost"}:
         raise ValueError(f"{url}: a file of another host; file:///path names one of this host")
     return unquote(match[3], errors="surrogateescape")
+
+
+def path_or_url(place: str) -> str:
+    """Return the path that a `file://` URL names; a path, or another URL, as it is.
+
+    Raises:
+        ValueError: The URL names another host.
+    """
+    path = local_path(place)
+    return place if path is None else path
 
 
 def locate(url: str, *, patience: Patience = PATIENCE) -> tuple["ObjectStore", str]:

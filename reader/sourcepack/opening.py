@@ -6,7 +6,7 @@ from contextlib import suppress
 from .bundle_pack import BundlePack
 from .byte_source import PreadSource
 from .errors import FormatError
-from .object_store import is_url, local_path, without_secrets
+from .object_store import is_url, path_or_url, without_secrets
 from .pack import Pack, SourceKind, open_pack
 from .remote import RemoteSource
 from .source_bundle import HEAD_SIZE, is_source_bundle
@@ -41,18 +41,17 @@ def open_any(
             that symbolic refuses, or a zip at a URL.
         LimitExceeded: A size in the tail is over what the version allows, or the zip is over a limit.
     """
-    remote = isinstance(pack, str) and is_url(pack)
-    if remote and (path := local_path(str(pack))) is not None:
-        pack, remote = path, False
+    if isinstance(pack, str):
+        pack = path_or_url(pack)
     try:
         return open_pack(pack, source=source, max_read=max_read)
     except FormatError as error:
         # Only what is no pack is looked at again: a pack is opened with the reads that it takes.
         if not is_source_bundle(_head_of(pack)):
             raise
-        if remote:
+        if isinstance(pack, str) and is_url(pack):
             raise FormatError(
-                without_secrets(str(pack)),
+                without_secrets(pack),
                 "a SourceBundle zip, which is not read by URL: download it, or convert it to a pack",
             ) from error
     return BundlePack(pack, max_read=max_read)

@@ -54,7 +54,7 @@ from .manifest import (
     parse_attributes,
     parse_entry,
 )
-from .object_store import is_url, local_path
+from .object_store import is_url, path_or_url
 from .remote import RemoteSource, blocks_ahead, read_many
 from .source_links import SourceLink, SourceLinks
 
@@ -552,12 +552,9 @@ def open_pack(
         return Pack(BytesSource(pack), file="<bytes>", max_read=max_read)
     if source not in ("mmap", "pread"):
         raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
-    if isinstance(pack, str) and is_url(pack):
-        path = local_path(pack)
-        if path is None:
-            remote = RemoteSource(pack)
-            return Pack(remote, file=remote.name, max_read=max_read)
-        pack = path
+    if isinstance(pack, str) and is_url(pack := path_or_url(pack)):
+        remote = RemoteSource(pack)
+        return Pack(remote, file=remote.name, max_read=max_read)
     opened = MmapSource(pack) if source == "mmap" else PreadSource(pack)
     return Pack(opened, file=os.fspath(pack), max_read=max_read)
 

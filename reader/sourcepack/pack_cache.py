@@ -6,7 +6,7 @@ from itertools import count
 from threading import Lock
 from typing import NamedTuple, Self, TypeAlias
 
-from .object_store import is_url, local_path
+from .object_store import is_url, path_or_url
 from .opening import open_any
 from .pack import Pack
 
@@ -192,10 +192,8 @@ _REMOTE: _FileId = (-1, -1, -1, -1)
 
 
 def _file_id(path: str) -> _FileId:
+    path = path_or_url(path)
     if is_url(path):
-        local = local_path(path)
-        if local is None:
-            return _REMOTE
-        path = local
+        return _REMOTE
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -14,19 +14,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from sourcepack.object_store import is_url, local_path, without_secrets
+from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
 from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
-from sourcepack_convert.inputs import Inputs, is_folder_url, is_pattern
+from sourcepack_convert.inputs import Inputs, identity_of, is_folder_url, is_pattern
 from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
 from sourcepack_convert.state import STATE_NAME
 from sourcepack_convert.storage import convert_url, head
-from sourcepack_convert.tasks import identity_of
 
 from .arguments import (
     ForceOption,
@@ -299,7 +298,7 @@ def convert(
 
 def _are_many(sources: Sequence[str], output: str | None, files_from: str | None) -> bool:
     """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
-    if files_from is not None or len(sources) != 1 or os.path.isdir(local_path(sources[0]) or sources[0]):
+    if files_from is not None or len(sources) != 1 or os.path.isdir(path_or_url(sources[0])):
         return True
     if (
         is_folder_url(sources[0])
@@ -307,7 +306,7 @@ def _are_many(sources: Sequence[str], output: str | None, files_from: str | None
         else (is_pattern(sources[0]) and not os.path.lexists(sources[0]))
     ):
         return True
-    return output is not None and (output.endswith("/") or os.path.isdir(local_path(output) or output))
+    return output is not None and (output.endswith("/") or os.path.isdir(path_or_url(output)))
 
 
 def _check_apart(files_from: str, *written: str | None) -> None:
