@@ -18,6 +18,7 @@ import pytest
 import sourcepack
 from bundle_builder import build_bundle
 from dying_worker import Deadly, deaths_of
+from range_server import RangeServer
 from sourcepack_convert import BatchReport, Cluster, ClusterError, cli, convert, convert_many
 from sourcepack_convert.workers import WorkerDied
 
@@ -191,6 +192,18 @@ def test_the_command_converts_on_a_cluster(
     assert {line["output"] for line in lines} == {f"{tmp_path}/out/{n}.srcpack" for n in ("a", "b", "bad")}
     assert list(packs(tmp_path / "out")) == ["a.srcpack", "b.srcpack"]
     assert lasting[0].slots == 2
+
+
+def test_a_signed_url_reaches_the_workers_with_its_signature(
+    lasting: tuple[Cluster, str], tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore", reason="URLs need obstore")
+    with RangeServer({"/app.zip?signature=1": build_bundle({"files/a.js": b"1"}, {})}) as server:
+        source = f"{server.url}/app.zip?signature=1"
+        args = ["convert", source, "-o", f"{tmp_path / 'out'}/", "--scheduler", lasting[1], "--no-progress"]
+        assert cli.run(args) == 0
+    with sourcepack.open(tmp_path / "out" / "app.srcpack") as pack:
+        assert pack["files/a.js"].read() == b"1"
 
 
 def test_a_scheduler_that_goes_away_is_an_error(

@@ -20,7 +20,7 @@ from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
-from sourcepack_convert.inputs import Inputs, identity_of, is_folder_url, is_pattern
+from sourcepack_convert.inputs import Inputs, is_folder_url, is_pattern
 from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
@@ -258,7 +258,7 @@ def convert(
         executor = None
         if scheduler is not None:
             executor = stack.enter_context(_cluster(scheduler))
-            sources, output = [*map(identity_of, sources)], identity_of(output)
+            sources, output = [*map(_from_anywhere, sources)], _from_anywhere(output)
         return run_batch(
             Inputs(
                 sources,
@@ -307,6 +307,12 @@ def _are_many(sources: Sequence[str], output: str | None, files_from: str | None
     ):
         return True
     return output is not None and (output.endswith("/") or os.path.isdir(path_or_url(output)))
+
+
+def _from_anywhere(place: str) -> str:
+    """Return a path that means the same in every folder; a URL as it is, with the signature it may have."""
+    place = path_or_url(place)
+    return place if is_url(place) else os.path.abspath(place)
 
 
 def _check_apart(files_from: str, *written: str | None) -> None:
