@@ -1,5 +1,6 @@
 """What a worker process does, done in this one; `test_batch.py`, "workers", has others do it."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from sourcepack_convert import workers
-from sourcepack_convert.workers import WorkerProcesses, _ending, _serve
+from sourcepack_convert.workers import WorkerDied, WorkerProcesses, _ending, _serve, _Worker
 
 SIGNALS = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM")
 
@@ -68,6 +69,19 @@ def test_a_worker_whose_answer_nobody_waits_for_ends(
     ours.send((abs, (-3,), {}))
     ours.close()
     _serve(theirs, {})
+
+
+def test_a_worker_that_died_before_its_call_leaves_no_buffer_of_it_behind() -> None:
+    worker = _Worker()
+    with worker.pipe:
+        worker.process.kill()
+        worker.process.join()
+        with pytest.raises(WorkerDied, match="SIGKILL") as raised:
+            worker.call(abs, (-3,), {})
+    # A collector of cycles in Python 3.13 complains about what a failed send leaves.
+    assert raised.value.__context__ is None
+    del raised
+    gc.collect()
 
 
 def test_a_worker_that_is_told_to_end_cleans_up_and_is_not_told_twice(
