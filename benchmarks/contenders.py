@@ -26,7 +26,7 @@ import sourcepack
 from sourcepack import ContentCache, Context
 from sourcepack.context import get_context
 from sourcepack.discover import discover_source_map_reference
-from sourcepack.frames import _DICTIONARIES, DECOMPRESSORS, Decompressors
+from sourcepack.frames import DICTIONARIES
 from sourcepack.pack import _BLOCKS, _RECORDS
 
 from .formats import FORMATS, MANIFEST, Material, lmdb_key, missing, records_of, zstd_zipfile
@@ -487,16 +487,10 @@ class MappedZipStream(MappedZip):
 
 
 def clear_caches() -> None:
-    """Forget what the process and this thread keep of packs: entries, blocks, dictionaries, their decoders.
-
-    The thread's decompressor without a dictionary stays: it is none of a pack's.
-    """
+    """Forget what the process keeps of packs: entries, blocks, dictionaries and their decompressors."""
     _RECORDS.clear()
     _BLOCKS.clear()
-    _DICTIONARIES.clear()
-    plain = DECOMPRESSORS.plain
-    Decompressors.__init__(DECOMPRESSORS)
-    DECOMPRESSORS.plain = DECOMPRESSORS.last = plain
+    DICTIONARIES.clear()
 
 
 class Pack(Contender):

@@ -49,6 +49,8 @@ class _Group:
         stamped: How many passes with each read timed by itself.
         bare: Least share of the bare loop's speed.
         scaling: Least that two threads are to gain.
+        passes: How often a sample reads each file. Once, and the files are dealt out; where they are too
+            few to be dealt out evenly more often, and each thread reads all of them.
     """
 
     title: str
@@ -59,12 +61,20 @@ class _Group:
     stamped: int
     bare: float
     scaling: float | None
+    passes: int = 1
+
+    def share(self, names: Sequence[str], number: int, threads: int) -> Sequence[str]:
+        """Return what one of the threads reads in a sample."""
+        if self.passes == 1:
+            return names[number::threads]
+        start = number * len(names) // threads
+        return [*names[start:], *names[:start]] * (self.passes // threads)
 
 
 _GROUPS: Mapping[str, _Group] = {
     "small": _Group("up to 8 KiB", "js-many", (1, 8 << 10), 3000, 15, 2, 0.8, None),
     "medium": _Group("16 to 512 KiB", "js-web", (16 << 10, 512 << 10), 120, 11, 10, 0.9, 1.9),
-    "large": _Group("1 to 8.4 MB", "js-web", (1_000_000, 9_000_000), 6, 7, 17, 0.9, 1.9),
+    "large": _Group("1 to 8.4 MB", "js-web", (1_000_000, 9_000_000), 6, 7, 3, 0.9, 1.9, 8),
 }
 
 
@@ -84,10 +94,12 @@ def run(work: Workspace) -> Result:
         question="read",
         title="Random reads by name, by 1, 2, 4 and 8 threads",
         method=f"""
-            Files of {_sizes()} are read whole by name, in one random order, the same each time, which is
-            dealt out to the threads; they share one open bundle, or have what the contender gives each
-            thread (opened before). The threads live on from sample to sample; a sample runs until the last
-            one has ended; nothing is done with what is read. All is in the page cache, and was read before
+            Files of {_sizes()} are read whole by name, in one random order, the same each time. Small and
+            medium files are dealt out to the threads; of the few large ones, each of N threads reads all
+            {_GROUPS["large"].passes}/N times, beginning with another. Threads share one open bundle, or
+            have what the contender gives each thread (opened before). They live on from sample to sample; a
+            sample runs until the last one has ended; nothing is done with what is read, save that
+            `read_many` holds all of it to its end. All is in the page cache, and was read before
             by the same contender: decoded files are kept by those that keep them, if they fit. The *bare
             loop* decodes the pack's frames in the same order, with a `ZstdDecompressor` for each thread,
             from slices of one map: where each frame lies is worked out before, nothing but libzstd's own
@@ -111,7 +123,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
     least, most = group.sizes if not work.quick else (group.sizes[0] // 10, group.sizes[1])
     fitting = [name for name, content in material.contents.items() if least <= len(content) <= most]
     names = shuffled(fitting)[: group.most // 5 if work.quick and group.most > 5 else group.most]
-    amount = sum(len(material.contents[name]) for name in names) / 1e6
+    amount = group.passes * sum(len(material.contents[name]) for name in names) / 1e6
     contents = {name: material.contents[name] for name in names}
     del material
     with ExitStack() as stack:
@@ -121,7 +133,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
         stamps: dict[tuple[str, int], list[int]] = {}
         stamping: list[Job] = []
         for threads in work.threads:
-            shares = [names[number::threads] for number in range(threads)]
+            shares = [group.share(names, number, threads) for number in range(threads)]
             shares = [share for share in shares if share]
             jobs += _floors(crew, work.pack(group.bundle), shares, contents, threads)
             for store in stores:
@@ -142,7 +154,8 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
                     )
                 )
                 if type(store) is Pack:
-                    jobs.append(Job(name=f"read_many/{threads}", run=_read_many(store, names, threads)))
+                    run = _read_many(store, names, threads, group.passes)
+                    jobs.append(Job(name=f"read_many/{threads}", run=run))
         timings = measure(jobs, work.rounds(group.rounds))
         for _ in range(work.rounds(group.stamped)):
             for job in stamping:
@@ -152,7 +165,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
             "way": _LABELS.get(way, way),
             "threads": threads,
             "rate": timings.rate(f"{way}/{threads}", amount),
-            "each": timings.each(f"{way}/{threads}", 1e-6 * len(names)),
+            "each": timings.each(f"{way}/{threads}", 1e-6 * len(names) * group.passes),
             "zipfile": timings.speed(f"{way}/{threads}", f"{Zip.name}/{threads}"),
             "bare": timings.speed(f"{way}/{threads}", f"bare/{threads}"),
             "scaling": timings.speed(f"{way}/{threads}", f"{way}/1"),
@@ -162,7 +175,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
         for threads in work.threads
     ]
     table = Table(
-        title=f"{label}: {len(names):,} files, {amount:.1f} MB",
+        title=f"{label}: {len(names):,} files, {amount / group.passes:.1f} MB",
         columns=[
             Column("way", "Way"),
             Column("threads", "Threads"),
@@ -261,5 +274,9 @@ def _floors(
     ]
 
 
-def _read_many(store: Pack, names: Sequence[str], threads: int) -> Callable[[], object]:
-    return lambda: store.pack.read_many(names, threads=threads)
+def _read_many(store: Pack, names: Sequence[str], threads: int, passes: int) -> Callable[[], object]:
+    def run() -> None:
+        for _ in range(passes):
+            store.pack.read_many(names, threads=threads)
+
+    return run

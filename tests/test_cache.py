@@ -48,7 +48,7 @@ def test_a_value_larger_than_the_limit_is_kept_alone() -> None:
     assert cache.get("large") == 2
     cache.put("b", 3)
     cache.put("c", 4)
-    assert cache._young.keys() == {"b", "c"}
+    assert cache.young.keys() == {"b", "c"}
 
 
 def test_threads_may_lose_a_value_but_never_get_another_s() -> None:

@@ -5,9 +5,11 @@ import io
 import multiprocessing
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError
@@ -121,7 +123,7 @@ def test_a_lookup_reads_one_bucket_and_one_block() -> None:
     assert len(source.reads) == 4
     source.reads.clear()
     assert pack.by_url("~/lib/124.js") is not None
-    assert len(source.reads) == 3
+    assert len(source.reads) == 2
 
 
 def test_a_miss_reads_one_bucket() -> None:
@@ -620,3 +622,22 @@ def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
         for line in {1, 2, 256, 257, 258, length, length + 1, entry.lines - 1, entry.lines, entry.lines + 1}:
             if line >= 0:
                 assert entry.context(line, 3) == get_context(text, line, 0, 3)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_content_of_many_frames_takes_its_size_and_a_frame_more(raw: bool, tmp_path: Path) -> None:
+    frame_size = 64 << 10
+    content = random.Random(5).randbytes(20 * frame_size + 1)
+    bundle = build_bundle({"a": content}, {"files": {"a": {}}})
+    convert(bundle, tmp_path / "a.srcpack", frame_size=frame_size, raw=("a",) if raw else ())
+    with sourcepack.open(tmp_path / "a.srcpack") as pack:
+        entry = pack["a"]
+        entry.read_range(0, 1)  # what is loaded once
+        tracemalloc.start()
+        try:
+            assert entry.read() == content
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    # A frame as it is stored, and its content.
+    assert len(content) <= peak < len(content) + 3 * frame_size

@@ -22,7 +22,7 @@ from .entry import Entry, EntryReader
 from .errors import DamagedMember, FormatError, LimitExceeded, NotFound
 from .facts import facts_of, with_facts
 from .file_type import FileType
-from .keys import Kind, keys_of
+from .keys import NAME, Kind, keys_of
 from .manifest import Attributes, EntryRecord, FrameRecord
 from .pack import Pack
 from .source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
@@ -153,7 +153,7 @@ class BundlePack(Pack):
     # ---- lookups
 
     def __getitem__(self, name: str) -> Entry:
-        record = self._find(Kind.NAME, name)
+        record = self._find(NAME, name)
         if record is None:
             raise NotFound(self.file, name)
         return BundleEntry(self, record)
@@ -176,7 +176,7 @@ class BundlePack(Pack):
     def _find(self, kind: Kind, key: str) -> EntryRecord | None:
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
-        if kind is Kind.NAME:
+        if kind is NAME:
             return self._listed.get(key)
         winners = self._winners
         if winners is None:
@@ -186,7 +186,7 @@ class BundlePack(Pack):
                 found: record
                 for record in self._listed.values()
                 for found in keys_of(record)
-                if found[0] is not Kind.NAME
+                if found[0] is not NAME
             }
             self._winners = winners
         return winners.get((kind, key))

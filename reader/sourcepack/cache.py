@@ -28,9 +28,12 @@ class Generations(Generic[K, V]):
 
     It is correct without a lock because each step is one operation on a dict, and since the worst that
     two threads can do to each other is to lose a value, or to count a cost twice.
+
+    Attributes:
+        young: The young generation; who looks into it first saves most hits a call of `get`.
     """
 
-    __slots__ = ("_cost", "_limit", "_old", "_old_mean", "_young")
+    __slots__ = ("_cost", "_limit", "_old", "_old_mean", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -38,28 +41,28 @@ class Generations(Generic[K, V]):
 
     def clear(self) -> None:
         """Drop all values."""
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self._cost = self._old_mean = 0.0
 
     def get(self, key: K) -> V | None:
         """Return the value kept for the key, or None."""
-        value = self._young.get(key)
+        value = self.young.get(key)
         if value is None and (value := self._old.get(key)) is not None:
             self.put(key, value, self._old_mean)
         return value
 
     def put(self, key: K, value: V, cost: float = 1) -> None:
         """Keep a value; `cost` is in the unit of the limit."""
-        if self._cost + cost > self._limit and self._young:
-            self._old, self._old_mean = self._young, self._cost / len(self._young)
-            self._young, self._cost = {}, 0.0
-        self._young[key] = value
+        if self._cost + cost > self._limit and self.young:
+            self._old, self._old_mean = self.young, self._cost / len(self.young)
+            self.young, self._cost = {}, 0.0
+        self.young[key] = value
         self._cost += cost
 
     def __len__(self) -> int:
         """Return how many values are kept."""
-        return len(self._young.keys() | self._old.keys())
+        return len(self.young.keys() | self._old.keys())
 
 
 class Shelf(Generic[K, V]):

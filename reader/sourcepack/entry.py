@@ -290,9 +290,15 @@ class Entry:
         frames = self._record.frames[first:end]
         if not frames:
             return b""
-        start = frames[0].offset
+        start, frame_size = frames[0].offset, self.pack.frame_size
+        size = min(self._record.size, end * frame_size) - first * frame_size
+        # Each part goes to its place as it comes. To hold all and join them would take twice the memory, and
+        # as that much goes back to the system, its pages would be new ones each time: half as fast.
+        content = io.BytesIO(bytes(size))
         with self.pack.source.ahead(start, frames[-1].offset + frames[-1].length - start):
-            return b"".join(map(self._part, range(first, end)))
+            for number in range(first, end):
+                content.write(self._part(number))
+        return content.getvalue()
 
     def _part(self, number: int) -> bytes:
         """Return the content of one frame, or one part of a raw content, checked."""

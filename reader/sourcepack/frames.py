@@ -1,11 +1,10 @@
 """Decoding of zstd frames, checked before memory is taken (SPEC.md, "Content" and "Dictionary").
 
 zstandard's one-shot `decompress` allocates what the frame's header claims, so the header is held
-against what the manifest says first. A decompressor is not thread-safe: each thread has its own.
+against what the manifest says first.
 """
 
-import threading
-from collections.abc import Callable
+from collections import deque
 from hashlib import sha256
 
 import zstandard
@@ -13,7 +12,15 @@ import zstandard
 from .cache import Generations
 from .errors import FormatError, LimitExceeded
 
-__all__ = ["CHECKSUM_FLAG", "DECOMPRESSORS", "Decompressors", "Dictionary", "content_size", "decode_block"]
+__all__ = [
+    "CHECKSUM_FLAG",
+    "DICTIONARIES",
+    "PLAIN",
+    "Decompressors",
+    "Dictionary",
+    "content_size",
+    "decode_block",
+]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CHECKSUM_FLAG = 0x04
@@ -21,76 +28,70 @@ CHECKSUM_FLAG = 0x04
 
 _SMALLEST_FRAME = 4 + 2 + 3 + 4
 
-_DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(12 << 20)
+DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(9 << 20)
 """By SHA-256, shared by all packs and threads; the limit is in bytes.
 
-One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 100 to
-200 used last are kept; but not 1,000 for 1,000 open packs.
+One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 60 to
+120 used last are kept; but not 1,000 for 1,000 open packs.
 """
 
-_DECOMPRESSORS_PER_THREAD = 32
-"""A decompressor takes 15 KiB with its dictionary shared, and 8 microseconds to make."""
+_DICTIONARY_COST = 32 << 10
+"""Bytes that a dictionary takes beside its own: its tables, and what one decompressor touches."""
+
+_IDLE = 4
 
 
-class Dictionary:
-    """A trained dictionary whose SHA-256 was checked.
+class Decompressors:
+    """Decompressors of one dictionary, or of none, that wait to be used by any thread.
+
+    A decompressor is for one thread at a time: it is taken from here and put back. Making one takes as long
+    as decoding a few small files, so some are kept, but not one for each thread that ever came.
+    """
+
+    __slots__ = ("_dictionary", "_idle")
+
+    def __init__(self, dictionary: zstandard.ZstdCompressionDict | None = None) -> None:
+        self._dictionary = dictionary
+        # Digested here, while no other thread has it: building the first decompressor writes to it.
+        self._idle = deque([zstandard.ZstdDecompressor(dict_data=dictionary)], maxlen=_IDLE)
+
+    def decompress(self, frame: bytes) -> bytes:
+        """Return the content of just one frame; the size in its header is allocated, and so was checked.
+
+        Raises:
+            zstandard.ZstdError: It is damaged, has no content size, or has bytes after it.
+        """
+        try:
+            decompressor = self._idle.pop()
+        except IndexError:
+            decompressor = zstandard.ZstdDecompressor(dict_data=self._dictionary)
+        content = decompressor.decompress(frame, 0, False, False)  # no second frame, no bytes after it
+        self._idle.append(decompressor)
+        return content
+
+
+PLAIN = Decompressors()
+"""What decodes frames without a dictionary."""
+
+
+class Dictionary(Decompressors):
+    """A trained dictionary, with what decodes frames by it.
 
     Attributes:
-        sha256: Of its bytes; what decompressors are kept by.
-        data: What zstandard builds a decompressor from. It may be shared between threads once one was.
+        data: The dictionary, as zstandard has it.
+        sha256: Of its bytes.
     """
 
     __slots__ = ("data", "sha256")
 
     def __init__(self, data: bytes) -> None:
-        self.sha256 = sha256(data).digest()
         self.data = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
-        # Digested here, while no other thread has it: building the first decompressor writes to it.
-        zstandard.ZstdDecompressor(dict_data=self.data)
-
-    @staticmethod
-    def kept(digest: bytes) -> "Dictionary | None":
-        """Return the dictionary of that SHA-256 if the process has it."""
-        return _DICTIONARIES.get(digest)
+        self.sha256 = sha256(data).digest()
+        super().__init__(self.data)
 
     def keep(self) -> None:
-        """Let `kept` find it."""
-        _DICTIONARIES.put(self.sha256, self, len(self.data))
-
-
-class Decompressors(threading.local):
-    """A thread's decompressors: one without a dictionary, some by dictionary, and the one used last.
-
-    Attributes:
-        last_sha256: What the last one was asked for by; packs compare it by identity.
-        last: The last one.
-    """
-
-    def __init__(self) -> None:
-        self.plain = zstandard.ZstdDecompressor()
-        self.last_sha256: bytes | None = None
-        self.last = self.plain
-        self._by_dictionary: Generations[bytes, zstandard.ZstdDecompressor] = Generations(
-            _DECOMPRESSORS_PER_THREAD
-        )
-
-    def use(self, sha256: bytes | None, load: Callable[[], Dictionary]) -> zstandard.ZstdDecompressor:
-        """Return the decompressor for the dictionary of a SHA-256, or for none, and make it the last.
-
-        `load` gives the dictionary where this thread has no decompressor for it.
-        """
-        if sha256 is None:
-            decompressor = self.plain
-        elif (kept := self._by_dictionary.get(sha256)) is not None:
-            decompressor = kept
-        else:
-            decompressor = zstandard.ZstdDecompressor(dict_data=load().data)
-            self._by_dictionary.put(sha256, decompressor)
-        self.last, self.last_sha256 = decompressor, sha256
-        return decompressor
-
-
-DECOMPRESSORS = Decompressors()
+        """Let packs find it in `DICTIONARIES`."""
+        DICTIONARIES.put(self.sha256, self, len(self.data) + _DICTIONARY_COST)
 
 
 def content_size(frame: bytes) -> int:
@@ -129,6 +130,6 @@ def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int)
     if size > limit:
         raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
     try:
-        return DECOMPRESSORS.plain.decompress(frame, allow_extra_data=False)
+        return PLAIN.decompress(frame)
     except zstandard.ZstdError as error:
         raise FormatError(file, f"{what}: {error}", offset=offset) from error

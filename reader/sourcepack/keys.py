@@ -15,12 +15,17 @@ from .manifest import EntryRecord
 
 __all__ = [
     "ALL_KINDS",
+    "DEBUG_ID",
+    "NAME",
+    "PATH",
+    "URL",
     "KeyHash",
     "Kind",
     "debug_id_key",
     "hash_key",
     "header_debug_id",
     "header_reference",
+    "key_of",
     "keys_of",
     "lower_headers",
     "normalize_path",
@@ -38,6 +43,9 @@ class Kind(IntEnum):
     URL = 2
     DEBUG_ID = 3
 
+
+NAME, PATH, URL, DEBUG_ID = _KINDS = tuple(Kind)
+"""The kinds by name: to find one in its class takes CPython 3.11 longer than a look-up in a dict."""
 
 ALL_KINDS = sum(1 << kind for kind in Kind)
 
@@ -71,19 +79,28 @@ def debug_id_key(debug_id: DebugId, file_type: FileType) -> str:
     return f"{debug_id} {file_type}"
 
 
-def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:
-    """Yield the keys that an entry can be found by, if no entry with a greater name has them too.
+def key_of(record: EntryRecord, kind: Kind) -> str | None:
+    """Return the key of a kind that an entry can be found by, if no entry with a greater name has it too.
 
     A member that the bundle's manifest does not list has its name alone; an empty path or URL is no
     key; a debug id is a key only where the `debug-id` header gives it and the manifest gives a type.
     """
-    yield Kind.NAME, record.name
-    if record.path:
-        yield Kind.PATH, normalize_path(record.path)
-    if record.url:
-        yield Kind.URL, record.url
-    if record.type is not None and (debug_id := header_debug_id(record.headers)) is not None:
-        yield Kind.DEBUG_ID, debug_id_key(debug_id, record.type)
+    if kind is NAME:
+        return record.name
+    if kind is URL:
+        return record.url or None
+    if kind is PATH:
+        return normalize_path(record.path) if record.path else None
+    if record.type is None or (debug_id := header_debug_id(record.headers)) is None:
+        return None
+    return debug_id_key(debug_id, record.type)
+
+
+def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:
+    """Yield all keys of an entry, as `key_of` gives them."""
+    for kind in _KINDS:
+        if (key := key_of(record, kind)) is not None:
+            yield kind, key
 
 
 _REFERENCE_HEADERS = ("sourcemap", "x-sourcemap")

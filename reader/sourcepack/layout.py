@@ -64,7 +64,7 @@ _HEAD = Struct("<II8sHHI")
 HEAD_SIZE = _HEAD.size
 
 _TAIL_FIELDS = Struct("<IIHHIQIIIIIIQQIIIII4x8s32s32s")
-_SECTION = Struct("<I4xQQ")
+_SECTION = Struct("<IIQQ")
 _SECTION_COUNT = 6
 _TAIL_END = Struct("<Q8s")
 _CHECKED_SIZE = _TAIL_FIELDS.size + _SECTION_COUNT * _SECTION.size
@@ -176,7 +176,7 @@ def pack_tail(tail: Tail) -> bytes:
         sha256,
     )
     for id_, (offset, length) in sections.items():
-        checked += _SECTION.pack(id_, offset, length)
+        checked += _SECTION.pack(id_, 0, offset, length)
     checked = checked.ljust(_CHECKED_SIZE, b"\0")
     return checked + _TAIL_END.pack(xxhash.xxh64_intdigest(checked), MAGIC)
 
@@ -238,12 +238,12 @@ def _parse_sections(data: bytes, *, file: str, start: int) -> dict[int, Section]
     position = HEAD_SIZE
     previous = 0
     for at in range(_TAIL_FIELDS.size, _CHECKED_SIZE, _SECTION.size):
-        id_, offset, length = _SECTION.unpack_from(data, at)
+        id_, zero, offset, length = _SECTION.unpack_from(data, at)
         if not id_:
             if any(data[at:_CHECKED_SIZE]):
                 raise FormatError(file, "section table: bytes after its end", offset=start + at)
             break
-        if id_ <= previous or any(data[at + 4 : at + 8]) or offset != position or length > start - position:
+        if id_ <= previous or zero or offset != position or length > start - position:
             raise FormatError(
                 file,
                 f"section {id_}",

@@ -20,7 +20,7 @@ from .debug_id import DebugId
 from .entry import Entry, check_raw
 from .errors import FormatError, LimitExceeded, NotFound
 from .file_type import FileType
-from .frames import CHECKSUM_FLAG, DECOMPRESSORS, Dictionary, content_size, decode_block
+from .frames import CHECKSUM_FLAG, DICTIONARIES, PLAIN, Dictionary, content_size, decode_block
 from .index import (
     MAX_BUCKET,
     SLOT,
@@ -31,7 +31,7 @@ from .index import (
     parse_block_place,
     parse_fan_out,
 )
-from .keys import Kind, debug_id_key, hash_key, keys_of, normalize_path
+from .keys import DEBUG_ID, NAME, PATH, URL, Kind, debug_id_key, hash_key, key_of, normalize_path
 from .layout import (
     CONTENT,
     DICTIONARY,
@@ -70,7 +70,8 @@ The limit is in bytes of msgpack, so that few large ones are kept; a small one c
 
 _RECORD_COST = 256
 
-_BLOCKS: Generations[tuple[int, int], bytes] = Generations(4 << 20)
+_Block: TypeAlias = tuple[bytes, int, int, int]
+_BLOCKS: Generations[tuple[int, int], _Block] = Generations(4 << 20)
 """Decoded manifest blocks by pack and number; the limit is in bytes."""
 
 _tokens = count()
@@ -182,6 +183,7 @@ class Pack(Mapping[str, Entry]):
     def close(self) -> None:
         """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
         self.source.close()
+        self._token = next(_tokens)  # or blocks that are kept would answer for a while yet
 
     def __enter__(self) -> Self:
         return self
@@ -194,7 +196,7 @@ class Pack(Mapping[str, Entry]):
     # ---- lookups
 
     def __getitem__(self, name: str) -> Entry:
-        record = self._kept.values.get(name) or self._find(Kind.NAME, name)
+        record = self._kept.values.get(name) or self._find(NAME, name)
         if record is None:
             raise NotFound(self.file, name)
         return Entry(self, record)
@@ -209,7 +211,7 @@ class Pack(Mapping[str, Entry]):
             LimitExceeded: The URL would be over 1 MiB.
         """
         key = normalize_path(path)
-        record = self._find(Kind.PATH, key)
+        record = self._find(PATH, key)
         if record is not None:
             return Entry(self, record)
         if self._links is None:
@@ -224,7 +226,7 @@ class Pack(Mapping[str, Entry]):
         Raises:
             FormatError: The pack is damaged here, or has no index of URLs.
         """
-        record = self._find(Kind.URL, url)
+        record = self._find(URL, url)
         return None if record is None else Entry(self, record)
 
     def by_debug_id(self, debug_id: DebugId | str, file_type: FileType | str) -> Entry | None:
@@ -236,12 +238,12 @@ class Pack(Mapping[str, Entry]):
         """
         if isinstance(debug_id, str):
             debug_id = DebugId.parse(debug_id)
-        record = self._find(Kind.DEBUG_ID, debug_id_key(debug_id, FileType(file_type)))
+        record = self._find(DEBUG_ID, debug_id_key(debug_id, FileType(file_type)))
         return None if record is None else Entry(self, record)
 
     def _find(self, kind: Kind, key: str) -> EntryRecord | None:
         """Return the entry that has the key (SPEC.md, "Lookup")."""
-        kept_by = key if kind is Kind.NAME else (kind, key)
+        kept_by = key if kind is NAME else (kind, key)
         if (kept := self._kept.values.get(kept_by)) is not None:
             return kept
         if not isinstance(key, str):
@@ -253,7 +255,7 @@ class Pack(Mapping[str, Entry]):
         for number in find_entries(self.read_bucket(hashed.bucket(tail.bucket_count)), hashed.fingerprint):
             item, offset = self.read_item(number)
             record = self._parse_entry(item, offset)
-            if (kind, key) in keys_of(record):
+            if key_of(record, kind) == key:
                 _RECORDS.put(self._kept, kept_by, record, max(_RECORD_COST, len(item)))
                 return record
         return None
@@ -335,17 +337,13 @@ class Pack(Mapping[str, Entry]):
         size = record.size - number * self.frame_size
         if size > self.frame_size:
             size = self.frame_size
-        mine = DECOMPRESSORS
-        decoder = (
-            mine.last
-            if mine.last_sha256 is self._dictionary_sha256
-            else mine.use(self._dictionary_sha256, self.dictionary)
-        )
+        digest = self._dictionary_sha256
+        decoder = PLAIN if digest is None else DICTIONARIES.young.get(digest) or self.dictionary()
         # What the header claims is allocated, so it is compared first. libzstd holds the content against the
         # frame's checksum; that this is the entry's tells right bytes in the wrong place.
         try:
             if data.endswith(checksum) and frame_content_size(data) == size and data[4] & CHECKSUM_FLAG:
-                return decoder.decompress(data, 0, False, False)  # no second frame, no bytes after it
+                return decoder.decompress(data)
         except ZstdError as error:
             raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error
         raise FormatError(
@@ -364,7 +362,7 @@ class Pack(Mapping[str, Entry]):
             FormatError: It is damaged, or the pack has none.
         """
         digest = self._dictionary_sha256
-        dictionary = None if digest is None else Dictionary.kept(digest)
+        dictionary = None if digest is None else DICTIONARIES.get(digest)
         if dictionary is None:
             dictionary = self.read_dictionary()
             dictionary.keep()
@@ -459,17 +457,18 @@ class Pack(Mapping[str, Entry]):
         block, first, count, offset = self._block(number // tail.block_entries)
         return item_of(block, number - first, count=count, file=self.file, offset=offset), offset
 
-    def _block(self, number: int) -> tuple[bytes, int, int, int]:
+    def _block(self, number: int) -> _Block:
         """Return an entry block's content, number of its first entry, number of entries, frame's offset."""
-        tail = self.tail
-        first = number * tail.block_entries
-        count = min(tail.block_entries, tail.entry_count - first)
-        place = self.block_place(number)
-        block = _BLOCKS.get((self._token, number))
-        if block is None:
+        kept = _BLOCKS.get((self._token, number))
+        if kept is None:
+            tail = self.tail
+            first = number * tail.block_entries
+            count = min(tail.block_entries, tail.entry_count - first)
+            place = self.block_place(number)
             block = self.read_block(place, first, count)
-            _BLOCKS.put((self._token, number), block, len(block))
-        return block, first, count, place.offset
+            kept = block, first, count, place.offset
+            _BLOCKS.put((self._token, number), kept, len(block))
+        return kept
 
     def block_place(self, number: int) -> BlockPlace:
         """Return where the frame of an entry block lies, by the block table."""

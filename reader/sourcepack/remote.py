@@ -18,7 +18,7 @@ from .byte_source import CLOSED, ByteSource, PreadSource
 from .cache import Generations
 from .errors import FormatError, SourcepackError
 from .index import find_entries
-from .keys import Kind, hash_key
+from .keys import NAME, hash_key
 from .object_store import check_process, errors_of, locate, without_secrets
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ def _content_of(entry: "Entry") -> _Place:
 
 def _block_of(pack: "Pack", name: str) -> _Place:
     """Return where the block lies in which a name would be, by the index alone."""
-    hashed = hash_key(pack.tail.seed, Kind.NAME, name)
+    hashed = hash_key(pack.tail.seed, NAME, name)
     bucket = hashed.bucket(pack.tail.bucket_count)
     for number in find_entries(pack.read_bucket(bucket), hashed.fingerprint):
         place = pack.block_place(number // pack.tail.block_entries)

@@ -1,0 +1,95 @@
+"""Decompressors: each used by one thread at a time, and no more kept than are of use."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+from typing import Any
+
+import pytest
+import zstandard
+
+from sourcepack.frames import Decompressors
+
+CONTENTS = [f"function f{number}() {{ return {number} }}\n".encode() * 40 for number in range(300)]
+FRAMES = [zstandard.ZstdCompressor(write_checksum=True).compress(content) for content in CONTENTS]
+
+
+class Watched:
+    """A decompressor that refuses two threads at once.
+
+    Attributes:
+        meanwhile: What is called while it is in use.
+    """
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def __init__(self, decompress: Callable[..., bytes]) -> None:
+        self._decompress = decompress
+        self._is_used = False
+
+    def decompress(self, *arguments: Any) -> bytes:
+        """Decompress, alone."""
+        assert not self._is_used
+        self._is_used = True
+        self.meanwhile()
+        content = self._decompress(*arguments)
+        self._is_used = False
+        return content
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
+    """Return all decompressors that are made from now on."""
+    made: list[Watched] = []
+    real = zstandard.ZstdDecompressor
+
+    def make(**options: Any) -> Watched:
+        made.append(Watched(real(**options).decompress))
+        return made[-1]
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", make)
+    return made
+
+
+def test_one_thread_needs_one_decompressor(made: list[Watched]) -> None:
+    decompressors = Decompressors()
+    assert list(map(decompressors.decompress, FRAMES)) == CONTENTS
+    assert len(made) == 1
+
+
+def test_one_that_is_in_use_is_not_given_to_another_thread(made: list[Watched]) -> None:
+    decompressors = Decompressors()
+    used, end = Event(), Event()
+
+    def wait() -> None:
+        used.set()
+        end.wait()
+
+    made[0].meanwhile = wait
+    with ThreadPoolExecutor(1) as executor:
+        slow = executor.submit(decompressors.decompress, FRAMES[0])
+        used.wait()
+        assert list(map(decompressors.decompress, FRAMES[1:])) == CONTENTS[1:]
+        end.set()
+        assert slow.result() == CONTENTS[0]
+    assert len(made) == 2
+
+
+def test_of_those_that_many_threads_took_a_few_are_kept(
+    made: list[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompressors = Decompressors()
+    all_are_used = Barrier(8)
+    monkeypatch.setattr(Watched, "meanwhile", all_are_used.wait)
+    with ThreadPoolExecutor(8) as executor:
+        for most in (8, 12):
+            assert list(executor.map(decompressors.decompress, FRAMES[:8])) == CONTENTS[:8]
+            assert len(made) == most
+
+
+def test_one_that_failed_is_not_used_again(made: list[Watched]) -> None:
+    decompressors = Decompressors()
+    with pytest.raises(zstandard.ZstdError):
+        decompressors.decompress(FRAMES[0][:-1])
+    assert decompressors.decompress(FRAMES[0]) == CONTENTS[0]
+    assert len(made) == 2
