@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from urllib.parse import unquote
 
 from sourcepack.object_store import is_url, path_or_url, without_secrets
@@ -159,7 +159,8 @@ class Inputs:
         try:
             for found in list_objects(url):
                 relative = found.url[prefix:]
-                if not self._chosen(relative) or any(map(self._excluded, _heads(relative))):
+                folders = accumulate(relative.split("/")[:-1], "{}/{}".format)
+                if not self._chosen(relative) or any(map(self._excluded, folders)):
                     continue
                 if found.size < HEAD_SIZE and not _is_zip(relative):
                     self.ignored += 1
@@ -313,14 +314,6 @@ def _matches(relative: str, patterns: Sequence[str]) -> bool:
 
 def _is_zip(path: str) -> bool:
     return path.lower().endswith(".zip")
-
-
-def _heads(path: str) -> Iterator[str]:
-    """Yield the folders that a path is in, from the first."""
-    at = path.find("/")
-    while at >= 0:
-        yield path[:at]
-        at = path.find("/", at + 1)
 
 
 def identity_of(source: str) -> str:

@@ -12,6 +12,7 @@ which nothing is missing and nothing leads out of it. Every member can be opened
 import os
 from collections.abc import Iterator
 from io import BufferedReader
+from itertools import accumulate
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -242,11 +243,8 @@ def _plain(component: str) -> str:
 
 
 def _folders_of(path: str) -> Iterator[str]:
-    """Yield the folders that a path lies in, the outermost first."""
-    at = path.find("/")
-    while at >= 0:
-        yield path[:at]
-        at = path.find("/", at + 1)
+    """Return the folders that a path lies in, the outermost first."""
+    return accumulate(path.split("/")[:-1], "{}/{}".format)
 
 
 def _parent_of(path: str) -> str:
