@@ -49,8 +49,9 @@ class _Group:
         stamped: How many passes with each read timed by itself.
         bare: Least share of the bare loop's speed.
         scaling: Least that two threads are to gain.
-        passes: How often a sample reads each file. Once, and the files are dealt out; where they are too
-            few to be dealt out evenly more often, and each thread reads all of them.
+        passes: How often a sample reads each file. If once, the files are dealt out to the threads. If more
+            often, each thread reads all of them, as of few and large ones one thread would get most bytes;
+            then it is a multiple of the number of threads.
     """
 
     title: str
@@ -96,10 +97,11 @@ def run(work: Workspace) -> Result:
         method=f"""
             Files of {_sizes()} are read whole by name, in one random order, the same each time. Small and
             medium files are dealt out to the threads; of the few large ones, each of N threads reads all
-            {_GROUPS["large"].passes}/N times, beginning with another. Threads share one open bundle, or
-            have what the contender gives each thread (opened before). They live on from sample to sample; a
-            sample runs until the last one has ended; nothing is done with what is read, save that
-            `read_many` holds all of it to its end. All is in the page cache, and was read before
+            {_GROUPS["large"].passes}/N times, and they begin at places as far apart as there are. Threads
+            share one open bundle, or have what the contender gives each thread (opened before). They live on
+            from sample to sample; a sample runs until the last one has ended; nothing is done with what is
+            read. `read_many` reads the same files as often, each time with threads of its own, and holds all
+            of them until it returns. All is in the page cache, and was read before
             by the same contender: decoded files are kept by those that keep them, if they fit. The *bare
             loop* decodes the pack's frames in the same order, with a `ZstdDecompressor` for each thread,
             from slices of one map: where each frame lies is worked out before, nothing but libzstd's own

@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -624,20 +625,81 @@ def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
                 assert entry.context(line, 3) == get_context(text, line, 0, 3)
 
 
-@pytest.mark.parametrize("raw", [False, True])
-def test_a_content_of_many_frames_takes_its_size_and_a_frame_more(raw: bool, tmp_path: Path) -> None:
-    frame_size = 64 << 10
-    content = random.Random(5).randbytes(20 * frame_size + 1)
-    bundle = build_bundle({"a": content}, {"files": {"a": {}}})
-    convert(bundle, tmp_path / "a.srcpack", frame_size=frame_size, raw=("a",) if raw else ())
-    with sourcepack.open(tmp_path / "a.srcpack") as pack:
-        entry = pack["a"]
-        entry.read_range(0, 1)  # what is loaded once
-        tracemalloc.start()
-        try:
-            assert entry.read() == content
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    # A frame as it is stored, and its content.
-    assert len(content) <= peak < len(content) + 3 * frame_size
+FRAME = 64 << 10
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["zstd", "raw"])
+def many_frames(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, bytes]:
+    """Return a content of 21 frames, and a pack of it."""
+    path = tmp_path_factory.mktemp("frames") / "a.srcpack"
+    content = bytes(random.Random(5).choices(b"0123456789abcdef", k=20 * FRAME + 1))
+    raw = ("a",) if request.param else ()
+    convert(build_bundle({"a": content}, {"files": {"a": {}}}), path, frame_size=FRAME, raw=raw)
+    return content, path.read_bytes()
+
+
+@contextmanager
+def traced() -> Iterator[Callable[[], tuple[int, int]]]:
+    """Yield what tells the bytes that are allocated, and were at most, since it was entered."""
+    tracemalloc.start()
+    try:
+        yield tracemalloc.get_traced_memory
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_content_of_many_frames_takes_its_size_and_a_frame_more(many_frames: tuple[bytes, bytes]) -> None:
+    content, data = many_frames
+    entry = Pack(BytesSource(data), file="a")["a"]
+    entry.read_range(0, 1)  # what is loaded once
+    with traced() as memory:
+        assert entry.read() == content
+        # A frame as it is stored, and its content.
+        assert len(content) <= memory()[1] < len(content) + 3 * FRAME
+
+
+def test_an_error_keeps_nothing_of_the_frames_before_it(many_frames: tuple[bytes, bytes]) -> None:
+    _, data = many_frames
+    frame = Pack(BytesSource(data), file="a")["a"].record.frames[-2]
+    damaged = bytearray(data)
+    damaged[frame.offset + frame.length // 2] ^= 1
+    entry = Pack(BytesSource(bytes(damaged)), file="a")["a"]
+    entry.read_range(0, 1)
+    with traced() as memory:
+        with pytest.raises(FormatError) as kept:
+            entry.read()
+        assert memory()[0] < 4 * FRAME
+        assert kept.value.member == "a"
+
+
+def test_a_claimed_size_takes_no_memory_before_a_frame_is_right(many_frames: tuple[bytes, bytes]) -> None:
+    _, data = many_frames
+    pack = Pack(BytesSource(data), file="a")
+    honest = pack["a"].record
+    count = (1 << 29) // FRAME
+    wrong = honest.frames[0]._replace(checksum=b"none")
+    lying = honest._replace(size=count * FRAME, frames=(wrong,) * count)
+    with traced() as memory:
+        with pytest.raises(FormatError):
+            Entry(pack, lying).read()
+        assert memory()[1] < 10 * FRAME
+
+
+def test_a_pack_that_is_closed_while_a_block_is_read_does_not_keep_it() -> None:
+    pack, source = counted("many")
+    read = source.read
+
+    def read_and_close(offset: int, length: int) -> bytes:
+        data = read(offset, length)
+        if offset >= pack.tail.sections[2].offset and length > 16:
+            pack.close()
+        return data
+
+    source.read = read_and_close  # type: ignore[method-assign]
+    assert next(iter(pack))
+    source.read = read  # type: ignore[method-assign]
+    source.reads.clear()
+    assert next(iter(pack))
+    assert source.reads

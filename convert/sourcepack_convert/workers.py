@@ -117,12 +117,13 @@ class _Worker:
             error, result = self.pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-            # Raised below, without the pipe's error: that one holds a buffer, and where a collector of cycles
-            # finds both it may close what is under the buffer first, which fails (Python 3.13).
-            error, result = WorkerDied(_ending(self.process.exitcode)), None
-        if error is not None:
-            raise error
-        return result
+        else:
+            if error is not None:
+                raise error
+            return result
+        # Without the pipe's error: that one holds a buffer, and where the collector of cycles finds both, it
+        # may close what is under the buffer first, which fails (Python 3.13).
+        raise WorkerDied(_ending(self.process.exitcode))
 
 
 def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:

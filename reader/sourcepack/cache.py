@@ -54,8 +54,9 @@ class Generations(Generic[K, V]):
 
     def put(self, key: K, value: V, cost: float = 1) -> None:
         """Keep a value; `cost` is in the unit of the limit."""
-        if self._cost + cost > self._limit and self.young:
-            self._old, self._old_mean = self.young, self._cost / len(self.young)
+        young = self.young  # another thread may put an empty one there
+        if self._cost + cost > self._limit and young:
+            self._old, self._old_mean = young, self._cost / len(young)
             self.young, self._cost = {}, 0.0
         self.young[key] = value
         self._cost += cost

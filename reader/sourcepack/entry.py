@@ -292,13 +292,15 @@ class Entry:
             return b""
         start, frame_size = frames[0].offset, self.pack.frame_size
         size = min(self._record.size, end * frame_size) - first * frame_size
-        # Each part goes to its place as it comes. To hold all and join them would take twice the memory, and
-        # as that much goes back to the system, its pages would be new ones each time: half as fast.
-        content = io.BytesIO(bytes(size))
         with self.pack.source.ahead(start, frames[-1].offset + frames[-1].length - start):
-            for number in range(first, end):
-                content.write(self._part(number))
-        return content.getvalue()
+            part = self._part(first)  # no memory for all before one is what it must be
+            # Each goes to its place as it comes. To hold all and join them would take twice the memory, which
+            # as it is freed goes back to the system, so that each read would be one of new pages.
+            with io.BytesIO(bytes(size)) as content:
+                content.write(part)
+                for number in range(first + 1, end):
+                    content.write(self._part(number))
+                return content.getvalue()
 
     def _part(self, number: int) -> bytes:
         """Return the content of one frame, or one part of a raw content, checked."""

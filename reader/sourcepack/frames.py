@@ -5,7 +5,9 @@ against what the manifest says first.
 """
 
 from collections import deque
+from contextlib import suppress
 from hashlib import sha256
+from weakref import ref
 
 import zstandard
 
@@ -36,24 +38,29 @@ One of the usual 126 KiB takes longer to read, unpack and hash than 50 small fil
 """
 
 _DICTIONARY_COST = 32 << 10
-"""Bytes that a dictionary takes beside its own: its tables, and what one decompressor touches."""
+"""Bytes that a dictionary takes beside its own: libzstd's tables."""
 
-_IDLE = 4
+_MADE: deque[ref[deque[zstandard.ZstdDecompressor]]] = deque()
+"""Where decompressors wait, once for each that was made; the oldest is let go when there are too many."""
+
+_MOST_MADE = 256
+"""Each takes 24 KiB when it has decoded small contents, and 94 KiB after large ones."""
 
 
 class Decompressors:
     """Decompressors of one dictionary, or of none, that wait to be used by any thread.
 
     A decompressor is for one thread at a time: it is taken from here and put back. Making one takes as long
-    as decoding a few small files, so some are kept, but not one for each thread that ever came.
+    as decoding a few small files, so those that were made last are kept, for all dictionaries together.
     """
 
     __slots__ = ("_dictionary", "_idle")
 
     def __init__(self, dictionary: zstandard.ZstdCompressionDict | None = None) -> None:
         self._dictionary = dictionary
+        self._idle: deque[zstandard.ZstdDecompressor] = deque()
         # Digested here, while no other thread has it: building the first decompressor writes to it.
-        self._idle = deque([zstandard.ZstdDecompressor(dict_data=dictionary)], maxlen=_IDLE)
+        self._idle.append(self._made())
 
     def decompress(self, frame: bytes) -> bytes:
         """Return the content of just one frame; the size in its header is allocated, and so was checked.
@@ -64,10 +71,18 @@ class Decompressors:
         try:
             decompressor = self._idle.pop()
         except IndexError:
-            decompressor = zstandard.ZstdDecompressor(dict_data=self._dictionary)
+            decompressor = self._made()
         content = decompressor.decompress(frame, 0, False, False)  # no second frame, no bytes after it
         self._idle.append(decompressor)
         return content
+
+    def _made(self) -> zstandard.ZstdDecompressor:
+        """Return a new one, and let the oldest go if there are too many."""
+        _MADE.append(ref(self._idle))
+        if len(_MADE) > _MOST_MADE and (idle := _MADE.popleft()()):
+            with suppress(IndexError):  # it is in use
+                idle.popleft()
+        return zstandard.ZstdDecompressor(dict_data=self._dictionary)
 
 
 PLAIN = Decompressors()

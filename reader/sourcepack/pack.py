@@ -459,7 +459,8 @@ class Pack(Mapping[str, Entry]):
 
     def _block(self, number: int) -> _Block:
         """Return an entry block's content, number of its first entry, number of entries, frame's offset."""
-        kept = _BLOCKS.get((self._token, number))
+        key = self._token, number
+        kept = _BLOCKS.get(key)
         if kept is None:
             tail = self.tail
             first = number * tail.block_entries
@@ -467,7 +468,7 @@ class Pack(Mapping[str, Entry]):
             place = self.block_place(number)
             block = self.read_block(place, first, count)
             kept = block, first, count, place.offset
-            _BLOCKS.put((self._token, number), kept, len(block))
+            _BLOCKS.put(key, kept, len(block))
         return kept
 
     def block_place(self, number: int) -> BlockPlace:
