@@ -581,9 +581,10 @@ def test_verify_goes_through_all_packs_and_fails_if_one_is_bad(run: Run, pack: P
     bad.write_bytes(pack.read_bytes())
     flip(bad, "files/main.c")
     result = run("verify", bad, tmp_path / "none", pack)
-    first, second, third = result.out.splitlines()
+    first, where, second, third = result.out.splitlines()
     assert result.code == 1
     assert first.startswith(f"{bad}: SHA-256 of all before the tail")
+    assert where.startswith(f"{bad}: 'files/main.c': checksum of raw content at offset ")
     assert second == f"{tmp_path / 'none'}: No such file or directory"
     assert third == f"{pack}: ok, 6 files of 80 B"
     assert not json.loads(run("verify", bad, "--json").out)["ok"]

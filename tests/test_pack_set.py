@@ -174,7 +174,7 @@ def test_a_url_finds_a_file_of_any_type(make: Make) -> None:
 
 
 def test_an_unknown_type_is_misuse() -> None:
-    with pytest.raises(ValueError, match="'script' is not a valid FileType"):
+    with pytest.raises(ValueError, match="'script' is no type of file: they are source, minified_source, "):
         PackSet([]).resolve("a.js", file_type="script")
 
 
@@ -670,3 +670,11 @@ def test_a_native_frame_finds_its_source_as_symbolicator_does(tmp_path: Path) ->
     assert context is not None
     assert context.context_line == "    memset((char *)invalid_mem, 1, 100);"
     assert context.pre_context == ("#endif", "", "static void", "trigger_crash()", "{")
+
+
+def test_a_set_is_of_open_packs() -> None:
+    path = Path(__file__).parents[1] / "fixtures" / "packs" / "app.srcpack"
+    with sourcepack.open(path) as pack:
+        for packs, wrong in (([str(path)], "str"), (pack, "str"), ([pack, path], "PosixPath")):
+            with pytest.raises(TypeError, match=f"a PackSet is of open packs, not of {wrong}: "):
+                PackSet(packs)  # type: ignore[arg-type]

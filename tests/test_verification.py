@@ -205,16 +205,20 @@ def test_only_a_pack_can_be_verified() -> None:
     assert isinstance(zipped, BundlePack)
     with pytest.raises(TypeError, match=r"a SourceBundle zip; only a \.srcpack can be verified"):
         list(verify(zipped))
+    with pytest.raises(TypeError, match=r"an open pack is verified, not str: 'app\.srcpack'"):
+        list(verify("app.srcpack"))  # type: ignore[arg-type]
 
 
 # ---- the whole file, its sections, its entries
 
 
-def test_a_byte_changed_is_found_by_the_hash_of_all(whole: bytes) -> None:
-    changed = bytearray(whole)
-    changed[-TAIL_SIZE - 1] ^= 1
-    (problem,) = problems(bytes(changed))
-    assert problem.startswith("<bytes>: SHA-256 of all before the tail: found ")
+def test_a_byte_changed_is_found_by_the_hash_of_all_and_then_where_it_is(whole: bytes) -> None:
+    for at, where in ((TAIL_SIZE + 1, "checksum of bucket"), (len(whole) - 60, "frame at offset")):
+        changed = bytearray(whole)
+        changed[-at] ^= 1
+        of_all, of_part = problems(bytes(changed))
+        assert of_all.startswith("<bytes>: SHA-256 of all before the tail: found ")
+        assert where in of_part
 
 
 def test_a_section_must_be_a_frame_that_zstd_skips(whole: bytes) -> None:

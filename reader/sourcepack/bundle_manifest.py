@@ -432,7 +432,9 @@ class _Reader:
         return repr(first.decode()) if first.isascii() else f"0x{first.hex()}"
 
     def wrong_type(self, path: tuple[str, ...], expected: str) -> FormatError:
-        return self.error(f"{_shown_path(path)} has the wrong type", found=self.found(), expected=expected)
+        first = self.data[self.at : self.at + 1]
+        problem = "has the wrong type" if first and first in _KINDS else "is not JSON"
+        return self.error(f"{_shown_path(path)} {problem}", found=self.found(), expected=expected)
 
     def error(self, problem: str, *, found: object = None, expected: object = None) -> FormatError:
         return FormatError(

@@ -12,3 +12,7 @@ class FileType(StrEnum):
     MINIFIED_SOURCE = "minified_source"
     SOURCE_MAP = "source_map"
     INDEXED_RAM_BUNDLE = "indexed_ram_bundle"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "FileType":
+        raise ValueError(f"{value!r} is no type of file: they are {', '.join(cls)}")

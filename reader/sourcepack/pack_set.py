@@ -60,8 +60,14 @@ class PackSet:
             on_error: Called for each error that counts as "not here", in the thread that searches. What it
                 raises ends the search.
             content_cache: What `read` reads through.
+
+        Raises:
+            TypeError: They are no packs, but paths of packs, say, or the names in a single one.
         """
         self.packs = tuple(packs)
+        for pack in self.packs:
+            if not isinstance(pack, Pack):
+                raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
         self.errors = 0
         self._on_error = on_error
         self._read = _read if content_cache is None else content_cache.read

@@ -26,7 +26,8 @@ _FRAME_HEADER_MOST = 18
 def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterator[SourcepackError]:
     """Check all of a pack and yield what is wrong with it; nothing, if it is whole.
 
-    The first error in the structure ends the check; errors in single contents don't.
+    The SHA-256 of all comes first, and what follows tells where it is wrong. The first error in the structure
+    ends the check; errors in single contents don't.
 
     Args:
         pack: The pack.
@@ -36,15 +37,20 @@ def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterato
 
     Raises:
         OSError: It cannot be read, or not be copied.
-        TypeError: It is not a `.srcpack` but a SourceBundle zip.
+        TypeError: It is not an open `.srcpack`, but a path of one, say, or a SourceBundle zip.
     """
     if isinstance(pack, BundlePack):
         raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be verified")
+    if not isinstance(pack, Pack):
+        raise TypeError(f"an open pack is verified, not {type(pack).__name__}: {pack!r}")
     if pack.source.distant:
         yield from _verify_copy(pack, expected)
         return
     try:
         _check_identity(pack)
+    except FormatError as error:
+        yield _alone(error)
+    try:
         _check_sections(pack)
         records = [entry.record for entry in pack.entries()]
         _check_records(pack, records)
