@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work = Workspace(
             Path(folder), quick=chosen.quick, generated=chosen.generated, most_rounds=chosen.rounds
         )
+        begin = time.perf_counter()
         for name in chosen.names or QUESTIONS:
             start = time.perf_counter()
             progress(f"{name} ...")
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 plots.draw(result, out)
             print(render(result), flush=True)
             progress(f"{name}: {time.perf_counter() - start:.0f} s")
+        progress(f"all: {(time.perf_counter() - begin) / 60:.1f} minutes")
     return 0
 
 
