@@ -224,6 +224,12 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
         (["find", "p", "--debug-id", "zz"], "invalid debug id 'zz'"),
         (["verify", "p", "q", "--against", "z"], "--against takes one pack"),
         (["extract", "p"], "--output"),
+        (["extract", "p", "-o", "s3://k:pw@x/y"], "writes to URLs; give a path, not s3://x/y$"),
+        (["extract", "p", "-o", "file://elsewhere/y"], "a file of another host"),
+        (["export", "p", "-o", "s3://x/y.zip"], "only convert writes to URLs; give a path, not a URL"),
+        (["export", "p", "-o", "file:///tmp/y.zip"], "give a path, not a URL"),
+        (["stats", "p", "--index", "s3://x/y.jsonl"], "give a path, not s3://x/y.jsonl$"),
+        (["bench", "z", "--plot", "s3://x/y.svg"], "give a path, not a URL"),
         (["convert", "z", "--jobs", "0"], "--jobs"),
         (["convert", "z", "--frame-size", "1x"], "'1x' is no number of bytes"),
         (["convert", "z", "--preset", "best"], "preset is one of"),
@@ -234,7 +240,7 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
 def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:
     result = run(*args)
     assert (result.code, result.out) == (2, "")
-    assert re.search(message, result.err)
+    assert re.search(message, result.err, re.MULTILINE)
     assert result.err.startswith("error: ")
     assert result.err.count("\n") <= 2
 
@@ -527,6 +533,13 @@ def test_extract_writes_files_and_tells_changed_names(run: Run, tmp_path: Path) 
     assert json.loads(result.out)["problems"] == [{"member": "a", "reason": "a: File exists"}]
     assert run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "out", "a", "--force").code == 0
     assert run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "new", "b").code == 1
+
+
+def test_outputs_may_be_named_by_file_urls(run: Run, pack: Path, tmp_path: Path) -> None:
+    assert run("extract", pack, "loose", "-o", f"file://{tmp_path}/a%20b").code == 0
+    assert (tmp_path / "a b" / "loose").read_bytes() == FILES["loose"]
+    assert run("stats", pack, "--index", f"file://{tmp_path}/a%20b.jsonl").code == 0
+    assert len((tmp_path / "a b.jsonl").read_bytes().splitlines()) == len(FILES)
 
 
 def test_extract_of_a_damaged_member_exits_with_3(run: Run, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from .arguments import (
     PathOption,
     UrlOption,
     check_selectors,
+    parse_output,
 )
 from .facts import content_facts, counts, damage_mark, entry_facts, fact_lines, facts_of_pack, long_line
 from .terminal import (
@@ -203,7 +204,14 @@ def extract(
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it does not exist.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            parser=parse_output,
+            help="The folder; made if it does not exist.",
+        ),
     ],
     force: ForceOption = False,
     as_json: JsonOption = False,
