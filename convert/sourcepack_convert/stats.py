@@ -17,7 +17,7 @@ from sourcepack import Entry, FormatError, Pack, SourcepackError
 from sourcepack.byte_source import PreadSource
 from sourcepack.layout import FRAME_HEADER, MAGIC
 from sourcepack.object_store import is_url, path_or_url, without_secrets
-from sourcepack.pack import open_pack
+from sourcepack.opening import open_packed
 
 from .storage import head, list_objects
 
@@ -268,7 +268,7 @@ def _counted(name: str, statistics: Statistics, fail: Failed) -> Iterator[Entry]
     # Errors of who takes the entries, as that of a full disk, do not come through here: they are no pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
-        with open_pack(name, source="pread") as pack:
+        with open_packed(name, source="pread") as pack:
             yield from statistics.count(pack)
     except (SourcepackError, OSError, ValueError) as error:
         fail(error)

@@ -55,6 +55,12 @@ def parse_output(text: str) -> Path:
 
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
 PacksArgument: TypeAlias = Annotated[list[str], typer.Argument(metavar="PACK...", help=".srcpack files.")]
+PackOrZipArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="PACK", help="A .srcpack file, or a SourceBundle zip.")
+]
+PacksOrZipsArgument: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="PACK...", help=".srcpack files, or SourceBundle zips.")
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonLinesOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON Lines: one object a line.")

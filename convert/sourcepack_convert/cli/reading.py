@@ -1,8 +1,10 @@
 """The commands that read packs."""
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,8 @@ import typer
 
 import sourcepack
 from sourcepack import DebugId, Entry, FileType, Pack, SourceLink, SourcepackError
-from sourcepack.pack import open_pack
+from sourcepack.object_store import path_or_url
+from sourcepack.opening import open_packed
 from sourcepack.remote import local_copy
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 from sourcepack_convert.compare import compare
@@ -27,7 +30,9 @@ from .arguments import (
     MaxTotalRatio,
     MaxTotalSize,
     PackArgument,
+    PackOrZipArgument,
     PacksArgument,
+    PacksOrZipsArgument,
     PathOption,
     UrlOption,
     check_selectors,
@@ -43,6 +48,7 @@ from .terminal import (
     described,
     escaped,
     files_text,
+    json_line,
     members_text,
     print_json,
     print_line,
@@ -61,7 +67,7 @@ def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
       sourcepack info app.srcpack
       sourcepack info app.srcpack --json | jq .attributes.release
     """
-    with open_one(pack) as opened:
+    with _open_packed(pack) as opened:
         facts = facts_of_pack(opened)
     if as_json:
         print_json(facts)
@@ -71,7 +77,7 @@ def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
 
 
 def list_entries(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Beginning of the names to list.")] = "",
     *,
     long: Annotated[
@@ -105,7 +111,7 @@ def list_entries(
 
 
 def cat(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the member.")] = None,
     *,
     url: UrlOption = None,
@@ -151,7 +157,7 @@ def cat(
 
 
 def find(
-    packs: PacksArgument,
+    packs: PacksOrZipsArgument,
     *,
     url: UrlOption = None,
     path: PathOption = None,
@@ -179,7 +185,8 @@ def find(
     for each in packs:
         try:
             with about(each), open_one(each) as pack:
-                found = list(_look_up(pack, url, path, debug_id, [file_type] if file_type else FileType))
+                found = _look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
+                lines = [_hit_line(each, hit, as_json=as_json) for hit in found]
         except SourcepackError as error:
             complain(str(error))
             failures += 1
@@ -188,16 +195,16 @@ def find(
             complain(described(error))
             failures += 1
             continue
-        hits += len(found)
-        for hit in found:
-            _print_hit(each, hit, as_json=as_json)
+        hits += len(lines)
+        for line in lines:
+            print_line(line)
     if not hits:
         return FAILED
     return PARTLY if failures else 0
 
 
 def extract(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="NAME...", help="Names, or prefixes that end with /; all without any."),
@@ -225,8 +232,8 @@ def extract(
       sourcepack extract app.srcpack -o sources
       sourcepack extract app.srcpack -o sources files/_/_/static/ files/_/_/main.js
     """
-    with about(output), (open_one if names else open_whole)(pack) as opened:
-        report = extract_pack(opened, output, names or (), force=force)
+    with about(output), open_one(pack) as opened, nullcontext(opened) if names else _near(opened) as near:
+        report = extract_pack(near, output, names or (), force=force)
     if as_json:
         print_json(report.as_json())
     else:
@@ -291,20 +298,32 @@ def verify(
 
 
 def open_one(path: str) -> Pack:
-    """Open a pack for a command."""
+    """Open a pack for a command, or a SourceBundle zip behind the same interface."""
+    _refuse_folder(path)
     # By `pread`: a map would end the process if someone cut the file.
-    return open_pack(path, source="pread")
+    return sourcepack.open(path, source="pread")
+
+
+def _open_packed(path: str) -> Pack:
+    """Open a pack for a command that tells of what only packs have."""
+    _refuse_folder(path)
+    return open_packed(path, source="pread")
+
+
+def _refuse_folder(path: str) -> None:
+    if os.path.isdir(path_or_url(path)):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; name the packs in it", path)
 
 
 @contextmanager
 def open_whole(path: str) -> Iterator[Pack]:
     """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
-    with open_one(path) as pack:
-        if not pack.source.distant:
-            yield pack
-            return
-        with local_copy(pack) as copy:
-            yield copy
+    with _open_packed(path) as pack, _near(pack) as near:
+        yield near
+
+
+def _near(pack: Pack) -> AbstractContextManager[Pack]:
+    return local_copy(pack) if pack.source.distant else nullcontext(pack)
 
 
 def _look_up(
@@ -320,16 +339,14 @@ def _look_up(
     return (hit for hit in found if hit is not None)
 
 
-def _print_hit(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> None:
+def _hit_line(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> str:
     if isinstance(hit, SourceLink):
         if as_json:
-            print_json({"pack": pack, "source_link": hit.url})
-        else:
-            print_line(escaped(f"{pack}: source link {hit.url}"))
-    elif as_json:
-        print_json({"pack": pack, **entry_facts(hit)})
-    else:
-        print_line(escaped(f"{pack}: {hit.name}{damage_mark(hit)}"))
+            return json_line({"pack": pack, "source_link": hit.url})
+        return escaped(f"{pack}: source link {hit.url}")
+    if as_json:
+        return json_line({"pack": pack, **entry_facts(hit)})
+    return escaped(f"{pack}: {hit.name}{damage_mark(hit)}")
 
 
 def _print_verdict(
