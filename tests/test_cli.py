@@ -720,6 +720,31 @@ def test_verify_against_finds_every_difference(
     assert message in result.out
 
 
+def test_verify_against_another_zip_says_so_first_and_compares(
+    run: Run, pack: Path, bundle: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.zip"
+    names = [f"more{number:03}" for number in range(30)]
+    other.write_bytes(changed(lambda _, files: files.update(dict.fromkeys(names, b""))))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (other, bundle)]
+    another = "made from another zip: SHA-256 found {}, expected {}".format(*digests)
+    first, *lines = run("verify", pack, "--against", other).out.splitlines()
+    assert first == f"{pack}: {another}"
+    assert (len(lines), lines[-1]) == (21, "and 11 more")
+    verdict = json.loads(run("verify", pack, "--against", other, "--json").out)
+    assert [verdict["against_sha256"], verdict["source_sha256"]] == digests
+    assert len(verdict["problems"]) == 31
+
+
+def test_verify_takes_another_zip_of_the_same_content(run: Run, pack: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.zip"
+    run("export", pack, "-o", other)
+    result = run("verify", pack, "--against", other)
+    assert result.code == 0
+    assert f", equal to {other}; made from another zip: SHA-256 found " in result.out
+    assert json.loads(run("verify", pack, "--against", other, "--json").out)["ok"]
+
+
 def test_verify_against_finds_a_member_that_the_pack_calls_damaged(run: Run, bundle: Path) -> None:
     assert run("convert", bundle, "--max-file-size", 20).code == 3
     result = run("verify", bundle.with_suffix(".srcpack"), "--against", bundle)

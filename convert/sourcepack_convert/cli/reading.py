@@ -1,6 +1,7 @@
 """The commands that read packs."""
 
 import errno
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -260,7 +261,8 @@ def verify(
 ) -> int:
     """Check every checksum, every SHA-256 and every rule of the format.
 
-    With --against, also compare every file, every fact of the manifest and every lookup with the zip.
+    With --against, also compare every file, every fact of the manifest and every lookup with the zip. It may
+    be another zip than the pack was made from, which is told, if it gives the same answers.
 
     Examples:
       sourcepack verify *.srcpack
@@ -286,6 +288,7 @@ def verify(
                     facts = counts(pack)
                     problems += map(str, sourcepack.verify(pack))
                     if bundle is not None and not problems:
+                        facts |= _digests(pack, bundle)
                         problems += map(str, compare(pack, bundle))
             except SourcepackError as error:
                 problems.append(str(error))
@@ -349,6 +352,17 @@ def _hit_line(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> str:
     return escaped(f"{pack}: {hit.name}{damage_mark(hit)}")
 
 
+def _digests(pack: Pack, bundle: SourceBundle) -> dict[str, str | None]:
+    """Return the SHA-256 of a zip, and the one that a pack records of what it was made from, in hex."""
+    with open(bundle.file, "rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    recorded = pack.bundle.source.get("sha256")
+    return {
+        "against_sha256": found.hexdigest(),
+        "source_sha256": recorded.hex() if isinstance(recorded, bytes) else None,
+    }
+
+
 def _print_verdict(
     pack: str, facts: Mapping[str, Any], problems: Sequence[str], *, against: Path | None, as_json: bool
 ) -> None:
@@ -358,12 +372,20 @@ def _print_verdict(
             verdict["against"] = str(against)
         print_json(verdict)
         return
+    found, recorded = facts.get("against_sha256"), facts.get("source_sha256")
+    another = ""
+    if recorded not in (None, found):
+        another = f"made from another zip: SHA-256 found {found}, expected {recorded}"
     if problems:
+        if another:
+            print_line(shown(f"{pack}: {another}"))
         some(problems, lambda line: print_line(shown(line)))
         return
     line = f"{pack}: ok, {files_text(facts['files'])} of {size_text(facts['total_size'])}"
     if against is not None:
         line += f", equal to {against}"
+    if another:
+        line += f"; {another}"
     if facts["damaged"]:
         line += f"; {members_text(facts['damaged'])} could not be read when it was made"
     print_line(shown(line))
