@@ -29,8 +29,10 @@ import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import Pack
 from sourcepack.layout import DICTIONARY
+from sourcepack.source_bundle import DEFAULT_LIMITS
 from sourcepack_convert import cli
 from sourcepack_convert.batch import cores
+from sourcepack_convert.cli.arguments import parse_bytes
 from sourcepack_convert.conversion import convert
 
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
@@ -186,6 +188,16 @@ def test_every_command_has_json_and_examples_that_its_options_take(run: Run, nam
     assert "Examples:" in result.out
 
 
+@pytest.mark.parametrize("name", ["convert", "verify"])
+def test_help_shows_the_limits_as_they_are(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = run(name, "--help").out
+    for option in ("max-file-size", "max-total-size", "max-manifest-size"):
+        match = re.search(rf"--{option} .*\[default: \((\w+)\)\]", text)
+        assert match is not None
+        assert parse_bytes(match[1]) == getattr(DEFAULT_LIMITS, option.replace("-", "_"))
+
+
 def test_version() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"sourcepack {sourcepack.__version__}\n")
@@ -216,11 +228,14 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
         (["ls"], "Missing argument"),
         (["cat", "p"], "exactly one of NAME, --url, --path, --debug-id"),
         (["cat", "p", "n", "--url", "u"], "exactly one of"),
-        (["cat", "p", "--debug-id", DEBUG_ID], "--debug-id and --type go together"),
-        (["cat", "p", "n", "--type", "source"], "--debug-id and --type go together"),
-        (["cat", "p", "--debug-id", DEBUG_ID, "--type", "wasm"], "wasm"),
+        (["cat", "p", "--debug-id", DEBUG_ID], "--debug-id needs --type: source, minified_source, "),
+        (["cat", "p", "n", "--type", "source"], "--type is only for --debug-id$"),
+        (
+            ["cat", "p", "--debug-id", DEBUG_ID, "--type", "wasm"],
+            r"'--type': 'wasm' is not one of 'source', ",
+        ),
         (["find", "p"], "exactly one of --url, --path, --debug-id"),
-        (["find", "p", "--url", "u", "--type", "source"], "--type goes with --debug-id"),
+        (["find", "p", "--url", "u", "--type", "source"], "--type is only for --debug-id$"),
         (["find", "p", "--debug-id", "zz"], "invalid debug id 'zz'"),
         (["verify", "p", "q", "--against", "z"], "--against takes one pack"),
         (["extract", "p"], "--output"),

@@ -76,7 +76,10 @@ DebugIdOption: TypeAlias = Annotated[
 MaxFileSize: TypeAlias = Annotated[
     int,
     typer.Option(
-        metavar="BYTES", parser=parse_bytes, help="Members that unpack to more are recorded as damaged."
+        metavar="BYTES",
+        parser=parse_bytes,
+        show_default="1G",
+        help="Members that unpack to more count as damaged.",
     ),
 ]
 MaxTotalSize: TypeAlias = Annotated[

@@ -133,8 +133,9 @@ def cat(
       sourcepack cat app.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47 --type source_map
     """
     check_selectors({"NAME": name, "--url": url, "--path": path, "--debug-id": debug_id})
-    if (debug_id is None) != (file_type is None):
-        raise typer.BadParameter("--debug-id and --type go together")
+    _check_type(file_type, debug_id)
+    if debug_id is not None and file_type is None:
+        raise typer.BadParameter(f"--debug-id needs --type: {', '.join(FileType)}")
     with open_one(pack) as opened:
         if name is not None:
             found: Entry | SourceLink | None = opened[name]
@@ -178,8 +179,7 @@ def find(
       sourcepack find *.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
     """
     check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
-    if file_type is not None and debug_id is None:
-        raise typer.BadParameter("--type goes with --debug-id")
+    _check_type(file_type, debug_id)
     if debug_id is not None:
         DebugId.parse(debug_id)
     hits = failures = 0
@@ -327,6 +327,11 @@ def open_whole(path: str) -> Iterator[Pack]:
 
 def _near(pack: Pack) -> AbstractContextManager[Pack]:
     return local_copy(pack) if pack.source.distant else nullcontext(pack)
+
+
+def _check_type(file_type: FileType | None, debug_id: str | None) -> None:
+    if file_type is not None and debug_id is None:
+        raise typer.BadParameter("--type is only for --debug-id")
 
 
 def _look_up(
