@@ -29,8 +29,10 @@ import sourcepack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
 from sourcepack import Pack
 from sourcepack.layout import DICTIONARY
+from sourcepack.source_bundle import DEFAULT_LIMITS
 from sourcepack_convert import cli
 from sourcepack_convert.batch import cores
+from sourcepack_convert.cli.arguments import parse_bytes
 from sourcepack_convert.conversion import convert
 
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
@@ -186,6 +188,16 @@ def test_every_command_has_json_and_examples_that_its_options_take(run: Run, nam
     assert "Examples:" in result.out
 
 
+@pytest.mark.parametrize("name", ["convert", "verify"])
+def test_help_shows_the_limits_as_they_are(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = run(name, "--help").out
+    for option in ("max-file-size", "max-total-size", "max-manifest-size"):
+        match = re.search(rf"--{option} .*\[default: \((\w+)\)\]", text)
+        assert match is not None
+        assert parse_bytes(match[1]) == getattr(DEFAULT_LIMITS, option.replace("-", "_"))
+
+
 def test_version() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"sourcepack {sourcepack.__version__}\n")
@@ -216,14 +228,23 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
         (["ls"], "Missing argument"),
         (["cat", "p"], "exactly one of NAME, --url, --path, --debug-id"),
         (["cat", "p", "n", "--url", "u"], "exactly one of"),
-        (["cat", "p", "--debug-id", DEBUG_ID], "--debug-id and --type go together"),
-        (["cat", "p", "n", "--type", "source"], "--debug-id and --type go together"),
-        (["cat", "p", "--debug-id", DEBUG_ID, "--type", "wasm"], "wasm"),
+        (["cat", "p", "--debug-id", DEBUG_ID], "--debug-id needs --type: source, minified_source, "),
+        (["cat", "p", "n", "--type", "source"], "--type is only for --debug-id$"),
+        (
+            ["cat", "p", "--debug-id", DEBUG_ID, "--type", "wasm"],
+            r"'--type': 'wasm' is not one of 'source', ",
+        ),
         (["find", "p"], "exactly one of --url, --path, --debug-id"),
-        (["find", "p", "--url", "u", "--type", "source"], "--type goes with --debug-id"),
+        (["find", "p", "--url", "u", "--type", "source"], "--type is only for --debug-id$"),
         (["find", "p", "--debug-id", "zz"], "invalid debug id 'zz'"),
         (["verify", "p", "q", "--against", "z"], "--against takes one pack"),
         (["extract", "p"], "--output"),
+        (["extract", "p", "-o", "s3://k:pw@x/y"], "writes to URLs; give a path, not s3://x/y$"),
+        (["extract", "p", "-o", "file://elsewhere/y"], "a file of another host"),
+        (["export", "p", "-o", "s3://x/y.zip"], "only convert writes to URLs; give a path, not a URL"),
+        (["export", "p", "-o", "file:///tmp/y.zip"], "give a path, not a URL"),
+        (["stats", "p", "--index", "s3://x/y.jsonl"], "give a path, not s3://x/y.jsonl$"),
+        (["bench", "z", "--plot", "s3://x/y.svg"], "give a path, not a URL"),
         (["convert", "z", "--jobs", "0"], "--jobs"),
         (["convert", "z", "--frame-size", "1x"], "'1x' is no number of bytes"),
         (["convert", "z", "--preset", "best"], "preset is one of"),
@@ -234,7 +255,7 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
 def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:
     result = run(*args)
     assert (result.code, result.out) == (2, "")
-    assert re.search(message, result.err)
+    assert re.search(message, result.err, re.MULTILINE)
     assert result.err.startswith("error: ")
     assert result.err.count("\n") <= 2
 
@@ -529,6 +550,13 @@ def test_extract_writes_files_and_tells_changed_names(run: Run, tmp_path: Path) 
     assert run("extract", tmp_path / "p.srcpack", "-o", tmp_path / "new", "b").code == 1
 
 
+def test_outputs_may_be_named_by_file_urls(run: Run, pack: Path, tmp_path: Path) -> None:
+    assert run("extract", pack, "loose", "-o", f"file://{tmp_path}/a%20b").code == 0
+    assert (tmp_path / "a b" / "loose").read_bytes() == FILES["loose"]
+    assert run("stats", pack, "--index", f"file://{tmp_path}/a%20b.jsonl").code == 0
+    assert len((tmp_path / "a b.jsonl").read_bytes().splitlines()) == len(FILES)
+
+
 def test_extract_of_a_damaged_member_exits_with_3(run: Run, tmp_path: Path) -> None:
     convert(damaged_bundle(tmp_path), tmp_path / "d.srcpack")
     result = run("extract", tmp_path / "d.srcpack", "-o", tmp_path / "out")
@@ -598,6 +626,60 @@ def test_verify_says_of_what_is_no_pack_that_it_is_none(run: Run, tmp_path: Path
     assert result.out.startswith(f"{path}: not a pack: magic at offset 8")
 
 
+# ---- zips and folders in the place of packs
+
+
+def test_commands_that_only_read_files_take_zips(run: Run, bundle: Path, pack: Path, tmp_path: Path) -> None:
+    listed = [json.loads(line) for line in run("ls", pack, "--json").out.splitlines()]
+    zipped = [json.loads(line) for line in run("ls", bundle, "--json").out.splitlines()]
+    for facts in (*listed, *zipped):  # how each of the two stores it
+        del facts["stored_size"], facts["raw"]
+    assert zipped == listed
+    for wanted in (["loose"], ["--url", "~/app.js"], ["--debug-id", DEBUG_ID, "--type", "source_map"]):
+        assert run("cat", bundle, *wanted) == run("cat", pack, *wanted)
+    found = run("find", bundle, pack, "--path", "C:/src/main.c")
+    assert found == (0, f"{bundle}: files/main.c\n{pack}: files/main.c\n", "")
+    assert run("extract", bundle, "-o", tmp_path / "out").code == 0
+    for name, content in FILES.items():
+        assert (tmp_path / "out" / name).read_bytes() == content
+
+
+def test_damage_in_a_zip_is_found_when_it_is_read(run: Run, tmp_path: Path) -> None:
+    zipped = damaged_bundle(tmp_path)
+    assert "bad000" in run("ls", zipped).out
+    assert "(damaged: its CRC-32" in run("ls", zipped, "--long").out
+    result = run("extract", zipped, "-o", tmp_path / "out")
+    assert (result.code, len(result.err.splitlines())) == (3, 2)
+
+
+@pytest.mark.parametrize("command", [["info"], ["verify"], ["export", "-o", "out.zip"], ["stats"]])
+def test_commands_on_packs_say_of_a_zip_that_it_is_one(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(bundle.parent)
+    result = run(*command, bundle)
+    assert result.code == 1
+    line = (result.out + result.err).splitlines()[0].removeprefix("error: ")
+    assert line == f"{bundle}: a SourceBundle zip, not a pack: convert it first"
+    assert not Path("out.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["info"], ["ls"], ["cat", "--url", "x"], ["find", "--url", "x"], ["verify"], ["extract", "-o", "out"]],
+)
+def test_commands_on_packs_say_of_a_folder_that_it_is_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*command, tmp_path)
+    line = (result.out + result.err).removeprefix("error: ")
+    assert (result.code, line) == (1, f"{tmp_path}: it is a folder; name the packs in it\n")
+
+
+# ---- verify against the zip
+
+
 def changed(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> bytes:
     manifest, files = json.loads(json.dumps(MANIFEST)), dict(FILES)
     change(manifest, files)
@@ -652,6 +734,31 @@ def test_verify_against_finds_every_difference(
     result = run("verify", pack, "--against", other)
     assert (result.code, result.err) == (1, "")
     assert message in result.out
+
+
+def test_verify_against_another_zip_says_so_first_and_compares(
+    run: Run, pack: Path, bundle: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.zip"
+    names = [f"more{number:03}" for number in range(30)]
+    other.write_bytes(changed(lambda _, files: files.update(dict.fromkeys(names, b""))))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (other, bundle)]
+    another = "made from another zip: SHA-256 found {}, expected {}".format(*digests)
+    first, *lines = run("verify", pack, "--against", other).out.splitlines()
+    assert first == f"{pack}: {another}"
+    assert (len(lines), lines[-1]) == (21, "and 11 more")
+    verdict = json.loads(run("verify", pack, "--against", other, "--json").out)
+    assert [verdict["against_sha256"], verdict["source_sha256"]] == digests
+    assert len(verdict["problems"]) == 31
+
+
+def test_verify_takes_another_zip_of_the_same_content(run: Run, pack: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.zip"
+    run("export", pack, "-o", other)
+    result = run("verify", pack, "--against", other)
+    assert result.code == 0
+    assert f", equal to {other}; made from another zip: SHA-256 found " in result.out
+    assert json.loads(run("verify", pack, "--against", other, "--json").out)["ok"]
 
 
 def test_verify_against_finds_a_member_that_the_pack_calls_damaged(run: Run, bundle: Path) -> None:

@@ -270,7 +270,7 @@ _NO_UPLOAD = "<Error><Code>NoSuchUpload</Code><Message>hunter2</Message></Error>
             "GenericError",
             "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 5s",
             errno.EACCES,
-            "no credentials: the environment names none, and this is no machine of the cloud's",
+            "no credentials: none in the environment, and no cloud's metadata service answered",
         ),
         (
             "PermissionDeniedError",

@@ -25,9 +25,15 @@ def run(arguments: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-def test_python_in_the_readme_runs(block: str, tmp_path: Path) -> None:
-    assert run([sys.executable, "-c", block.replace("/tmp/", f"{tmp_path}/")])
+SNIPPETS = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("block", "output"), SNIPPETS, ids=range(len(SNIPPETS)))
+def test_python_in_the_readme_runs_and_prints_what_is_shown(block: str, output: str, tmp_path: Path) -> None:
+    printed = run([sys.executable, "-c", block.replace("/tmp/", f"{tmp_path}/")])
+    assert printed
+    if output:
+        assert printed == output
 
 
 def test_commands_in_the_readme_run(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from sourcepack import ContentCache, FormatError, NotFound, Pack, PackCache, Pac
 from sourcepack.cache import Generations
 from sourcepack.layout import HEAD_SIZE, pack_tail
 from sourcepack.object_store import Patience, locate
+from sourcepack.opening import open_packed
 from sourcepack.remote import RemoteSource
 from sourcepack_convert import cli, convert
 
@@ -382,6 +383,8 @@ def test_a_zip_is_refused_by_name(server: RangeServer, size: int) -> None:
     with pytest.raises(FormatError, match="zip, which is not read by URL: download it, or convert it"):
         sourcepack.open(f"{server.url}/app.zip")
     assert server.sent < 800_000
+    with pytest.raises(FormatError, match=r": a SourceBundle zip, not a pack: convert it first$"):
+        open_packed(f"{server.url}/app.zip")
 
 
 def test_a_missing_object_is_a_file_that_is_not_there(server: RangeServer) -> None:

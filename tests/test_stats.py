@@ -161,6 +161,31 @@ def test_folders_have_packs_by_content_and_by_name(write: Write, tmp_path: Path)
     assert "short: too short for a pack" in failures[2]
 
 
+def test_a_pack_counts_once_however_often_it_is_named(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("a.srcpack", {"a": b"a"})
+    folder = path.parent
+    (folder / "link.srcpack").symlink_to("a.srcpack")
+    monkeypatch.chdir(tmp_path)
+    names = [path, path, folder, f"{folder}/../packs/a.srcpack", "packs/a.srcpack", f"file://{path}"]
+    found, failures = sum_up(*names)
+    assert (found.packs, found.files, found.duplicates.copies, failures) == (1, 1, 0, [])
+    copy = folder / "copy.srcpack"
+    copy.write_bytes(path.read_bytes())
+    found, failures = sum_up(folder, path)
+    assert (found.packs, found.duplicates.copies, failures) == (2, 1, [])
+    rows: list[Entry] = []
+    gather([str(path), str(path)], failed=failing, row=rows.append)
+    assert len(rows) == 1
+
+
+def test_a_pack_that_cannot_be_read_fails_once_however_often_it_is_named(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.srcpack"
+    bad.write_bytes(b"")
+    assert len(sum_up(bad, bad, tmp_path)[1]) == 1
+
+
 def test_a_folder_without_packs_is_a_failure(tmp_path: Path) -> None:
     _, failures = sum_up(tmp_path)
     assert failures == [f"[Errno 2] no pack in it: '{tmp_path}'"]

@@ -23,7 +23,7 @@ from sourcepack.bundle_manifest import (
     parse_manifest,
 )
 from sourcepack.errors import FormatError, LimitExceeded, NotFound
-from sourcepack.pack import open_pack
+from sourcepack.opening import open_packed
 
 from .output import written_aside
 from .report import DamageReport
@@ -125,7 +125,7 @@ def _opened(
     pack: sourcepack.Pack | str | os.PathLike[str],
 ) -> AbstractContextManager[sourcepack.Pack]:
     """Return a pack that is closed when the block ends, if it was not open before."""
-    return nullcontext(pack) if isinstance(pack, sourcepack.Pack) else open_pack(pack, source="pread")
+    return nullcontext(pack) if isinstance(pack, sourcepack.Pack) else open_packed(pack, source="pread")
 
 
 def _manifest_content(pack: sourcepack.Pack, manifest: BundleManifest) -> bytes:

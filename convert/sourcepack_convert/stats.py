@@ -1,8 +1,8 @@
 """Figures over many packs: sizes, duplicates, the largest files (`sourcepack stats`).
 
 Packs are opened one by one and read block by block. What is kept of all of them is 16 bytes of the SHA-256 of
-each distinct content, as keys of a dict: about 100 bytes of memory for each. All else does not grow with
-the number of packs.
+each distinct content, and of each pack's place: about 100 bytes of memory for each, with the dict or set. All
+else does not grow with the number of packs.
 """
 
 import errno
@@ -10,13 +10,14 @@ import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 from sourcepack import Entry, FormatError, Pack, SourcepackError
 from sourcepack.byte_source import PreadSource
 from sourcepack.layout import FRAME_HEADER, MAGIC
 from sourcepack.object_store import is_url, path_or_url, without_secrets
-from sourcepack.pack import open_pack
+from sourcepack.opening import open_packed
 
 from .storage import head, list_objects
 
@@ -233,7 +234,7 @@ def gather(
     row: Callable[[Entry], None] | None = None,
     progress: Callable[[str, Statistics], None] | None = None,
 ) -> Statistics:
-    """Count packs, one after the other.
+    """Count packs, one after the other, each once: also one that several inputs or links lead to.
 
     Args:
         inputs: Packs, and folders with packs, by path or URL. In a folder, also below it, the packs are what
@@ -247,13 +248,14 @@ def gather(
         ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
     """
     statistics = Statistics()
+    seen: set[bytes] = set()
 
     def fail(error: SourcepackError | OSError | ValueError) -> None:
         statistics.failed += 1
         failed(error)
 
     for each in inputs:
-        for name in _packs_of(each, fail):
+        for name in _packs_of(each, seen, fail):
             if progress is not None:
                 progress(name, statistics)
             for entry in _counted(name, statistics, fail):
@@ -266,14 +268,14 @@ def _counted(name: str, statistics: Statistics, fail: Failed) -> Iterator[Entry]
     # Errors of who takes the entries, as that of a full disk, do not come through here: they are no pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
-        with open_pack(name, source="pread") as pack:
+        with open_packed(name, source="pread") as pack:
             yield from statistics.count(pack)
     except (SourcepackError, OSError, ValueError) as error:
         fail(error)
 
 
-def _packs_of(name: str, fail: Failed) -> Iterator[str]:
-    """Yield the packs that an input stands for."""
+def _packs_of(name: str, seen: set[bytes], fail: Failed) -> Iterator[str]:
+    """Yield the packs that an input stands for and that were not seen yet, by the digests of their places."""
     found = False
     failures = 0
 
@@ -286,11 +288,19 @@ def _packs_of(name: str, fail: Failed) -> Iterator[str]:
         place = path_or_url(name)
         for pack in _packs_at(place) if is_url(place) else _packs_in(place, fail_here):
             found = True
-            yield pack
+            if (digest := _digest_of(pack)) not in seen:
+                seen.add(digest)
+                yield pack
     except (OSError, ValueError) as error:
         fail_here(error)
     if not found and not failures:
         fail(FileNotFoundError(errno.ENOENT, "no pack in it", without_secrets(name)))
+
+
+def _digest_of(pack: str) -> bytes:
+    # A URL as it is: its query, which is left out of messages, may be what names the object.
+    place = pack if is_url(pack) else os.path.realpath(pack)
+    return sha256(place.encode(errors="surrogatepass")).digest()[:_DIGEST]
 
 
 def _packs_in(path: str, fail: Callable[[OSError], None]) -> Iterator[str]:

@@ -379,7 +379,7 @@ def _explained(error: Exception) -> tuple[int, str]:
     if re.search(r"https?://(169\.254\.|metadata\.google)", text):
         return (
             errno.EACCES,
-            "no credentials: the environment names none, and this is no machine of the cloud's",
+            "no credentials: none in the environment, and no cloud's metadata service answered",
         )
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or number in {"401", "403"}:
         return errno.EACCES, f"the store refused the credentials{detail}"

@@ -11,7 +11,7 @@ from .pack import Pack, SourceKind, open_pack
 from .remote import RemoteSource
 from .source_bundle import HEAD_SIZE, is_source_bundle
 
-__all__ = ["open_any"]
+__all__ = ["open_any", "open_packed"]
 
 
 def open_any(
@@ -55,6 +55,20 @@ def open_any(
                 "a SourceBundle zip, which is not read by URL: download it, or convert it to a pack",
             ) from error
     return BundlePack(pack, max_read=max_read)
+
+
+def open_packed(pack: str | os.PathLike[str], *, source: SourceKind = "mmap") -> Pack:
+    """Open a `.srcpack` by path or URL, and say of a SourceBundle zip that it is one.
+
+    Raises:
+        FormatError, LimitExceeded, OSError: As `open_pack`; so are others for a URL.
+    """
+    try:
+        return open_pack(pack, source=source)
+    except FormatError as error:
+        if not is_source_bundle(_head_of(pack)):
+            raise
+        raise FormatError(error.file, "a SourceBundle zip, not a pack: convert it first") from error
 
 
 def _head_of(file: str | os.PathLike[str] | bytes) -> bytes:

@@ -77,7 +77,8 @@ def _run(args: Sequence[str]) -> int:
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "sourcepack"
-        complain(cast("Any", error).format_message())
+        # pydantic, by which typer may check choices, names the kind of error before its text.
+        complain(cast("Any", error).format_message().replace(": Value error, ", ": ", 1))
         say(f"Try '{command} --help'.")
         return USAGE
     except (SourcepackError, Failure, ModuleNotFoundError) as error:

@@ -9,11 +9,13 @@ from typing import Annotated, TypeAlias
 import typer
 
 from sourcepack.layout import MAX_DICTIONARY
+from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack_convert.conversion import DictionaryChoice
 
 from .terminal import Failure
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_ONLY_CONVERT = "only convert writes to URLs; give a path"
 _BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch
 
 
@@ -40,8 +42,25 @@ def parse_dictionary(text: str) -> DictionaryChoice:
         return file.read(MAX_DICTIONARY + 1)
 
 
+def parse_output(text: str) -> Path:
+    """Return the path of an output, given as that or as a `file://` URL; other URLs are refused."""
+    try:
+        place = path_or_url(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if is_url(place):
+        raise typer.BadParameter(f"{_ONLY_CONVERT}, not {without_secrets(place)}")
+    return Path(place)
+
+
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
 PacksArgument: TypeAlias = Annotated[list[str], typer.Argument(metavar="PACK...", help=".srcpack files.")]
+PackOrZipArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="PACK", help="A .srcpack file, or a SourceBundle zip.")
+]
+PacksOrZipsArgument: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="PACK...", help=".srcpack files, or SourceBundle zips.")
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonLinesOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON Lines: one object a line.")
@@ -57,7 +76,10 @@ DebugIdOption: TypeAlias = Annotated[
 MaxFileSize: TypeAlias = Annotated[
     int,
     typer.Option(
-        metavar="BYTES", parser=parse_bytes, help="Members that unpack to more are recorded as damaged."
+        metavar="BYTES",
+        parser=parse_bytes,
+        show_default="1G",
+        help="Members that unpack to more count as damaged.",
     ),
 ]
 MaxTotalSize: TypeAlias = Annotated[
@@ -91,6 +113,9 @@ MaxFiles: TypeAlias = Annotated[
 
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse an output before the work."""
+    # A Path that typer made of a URL has one slash where there were two.
+    if is_url(os.fspath(path).replace(":/", "://", 1)):
+        raise typer.BadParameter(f"{_ONLY_CONVERT}, not a URL")
     if not path.parent.is_dir():
         raise Failure(f"{path}: there is no folder {os.fspath(path.parent)!r}")
     if os.path.lexists(path) and not path.is_file():

@@ -12,7 +12,7 @@ from sourcepack import Entry
 from sourcepack_convert.stats import Statistics, gather
 from sourcepack_convert.stats_index import ENDINGS, ParquetUnavailable, require_pyarrow, written_index
 
-from .arguments import ForceOption, JsonOption, check_output
+from .arguments import ForceOption, JsonOption, check_output, parse_output
 from .terminal import (
     PARTLY,
     Failure,
@@ -43,6 +43,7 @@ def stats(
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=parse_output,
             help="Write a row for each file: .parquet (needs pyarrow) or .jsonl, by the ending.",
         ),
     ] = None,

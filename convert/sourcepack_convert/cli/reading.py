@@ -1,8 +1,11 @@
 """The commands that read packs."""
 
+import errno
+import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +13,8 @@ import typer
 
 import sourcepack
 from sourcepack import DebugId, Entry, FileType, Pack, SourceLink, SourcepackError
-from sourcepack.pack import open_pack
+from sourcepack.object_store import path_or_url
+from sourcepack.opening import open_packed
 from sourcepack.remote import local_copy
 from sourcepack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
 from sourcepack_convert.compare import compare
@@ -27,10 +31,13 @@ from .arguments import (
     MaxTotalRatio,
     MaxTotalSize,
     PackArgument,
+    PackOrZipArgument,
     PacksArgument,
+    PacksOrZipsArgument,
     PathOption,
     UrlOption,
     check_selectors,
+    parse_output,
 )
 from .facts import content_facts, counts, damage_mark, entry_facts, fact_lines, facts_of_pack, long_line
 from .terminal import (
@@ -42,6 +49,7 @@ from .terminal import (
     described,
     escaped,
     files_text,
+    json_line,
     members_text,
     print_json,
     print_line,
@@ -60,7 +68,7 @@ def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
       sourcepack info app.srcpack
       sourcepack info app.srcpack --json | jq .attributes.release
     """
-    with open_one(pack) as opened:
+    with _open_packed(pack) as opened:
         facts = facts_of_pack(opened)
     if as_json:
         print_json(facts)
@@ -70,7 +78,7 @@ def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
 
 
 def list_entries(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Beginning of the names to list.")] = "",
     *,
     long: Annotated[
@@ -104,7 +112,7 @@ def list_entries(
 
 
 def cat(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the member.")] = None,
     *,
     url: UrlOption = None,
@@ -125,8 +133,9 @@ def cat(
       sourcepack cat app.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47 --type source_map
     """
     check_selectors({"NAME": name, "--url": url, "--path": path, "--debug-id": debug_id})
-    if (debug_id is None) != (file_type is None):
-        raise typer.BadParameter("--debug-id and --type go together")
+    _check_type(file_type, debug_id)
+    if debug_id is not None and file_type is None:
+        raise typer.BadParameter(f"--debug-id needs --type: {', '.join(FileType)}")
     with open_one(pack) as opened:
         if name is not None:
             found: Entry | SourceLink | None = opened[name]
@@ -150,7 +159,7 @@ def cat(
 
 
 def find(
-    packs: PacksArgument,
+    packs: PacksOrZipsArgument,
     *,
     url: UrlOption = None,
     path: PathOption = None,
@@ -170,15 +179,15 @@ def find(
       sourcepack find *.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
     """
     check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
-    if file_type is not None and debug_id is None:
-        raise typer.BadParameter("--type goes with --debug-id")
+    _check_type(file_type, debug_id)
     if debug_id is not None:
         DebugId.parse(debug_id)
     hits = failures = 0
     for each in packs:
         try:
             with about(each), open_one(each) as pack:
-                found = list(_look_up(pack, url, path, debug_id, [file_type] if file_type else FileType))
+                found = _look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
+                lines = [_hit_line(each, hit, as_json=as_json) for hit in found]
         except SourcepackError as error:
             complain(str(error))
             failures += 1
@@ -187,23 +196,30 @@ def find(
             complain(described(error))
             failures += 1
             continue
-        hits += len(found)
-        for hit in found:
-            _print_hit(each, hit, as_json=as_json)
+        hits += len(lines)
+        for line in lines:
+            print_line(line)
     if not hits:
         return FAILED
     return PARTLY if failures else 0
 
 
 def extract(
-    pack: PackArgument,
+    pack: PackOrZipArgument,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="NAME...", help="Names, or prefixes that end with /; all without any."),
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it does not exist.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            parser=parse_output,
+            help="The folder; made if it does not exist.",
+        ),
     ],
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -217,8 +233,8 @@ def extract(
       sourcepack extract app.srcpack -o sources
       sourcepack extract app.srcpack -o sources files/_/_/static/ files/_/_/main.js
     """
-    with about(output), (open_one if names else open_whole)(pack) as opened:
-        report = extract_pack(opened, output, names or (), force=force)
+    with about(output), open_one(pack) as opened, nullcontext(opened) if names else _near(opened) as near:
+        report = extract_pack(near, output, names or (), force=force)
     if as_json:
         print_json(report.as_json())
     else:
@@ -245,7 +261,8 @@ def verify(
 ) -> int:
     """Check every checksum, every SHA-256 and every rule of the format.
 
-    With --against, also compare every file, every fact of the manifest and every lookup with the zip.
+    With --against, also compare every file, every fact of the manifest and every lookup with the zip. It may
+    be another zip than the pack was made from, which is told, if it gives the same answers.
 
     Examples:
       sourcepack verify *.srcpack
@@ -271,6 +288,7 @@ def verify(
                     facts = counts(pack)
                     problems += map(str, sourcepack.verify(pack))
                     if bundle is not None and not problems:
+                        facts |= _digests(pack, bundle)
                         problems += map(str, compare(pack, bundle))
             except SourcepackError as error:
                 problems.append(str(error))
@@ -283,20 +301,37 @@ def verify(
 
 
 def open_one(path: str) -> Pack:
-    """Open a pack for a command."""
+    """Open a pack for a command, or a SourceBundle zip behind the same interface."""
+    _refuse_folder(path)
     # By `pread`: a map would end the process if someone cut the file.
-    return open_pack(path, source="pread")
+    return sourcepack.open(path, source="pread")
+
+
+def _open_packed(path: str) -> Pack:
+    """Open a pack for a command that tells of what only packs have."""
+    _refuse_folder(path)
+    return open_packed(path, source="pread")
+
+
+def _refuse_folder(path: str) -> None:
+    if os.path.isdir(path_or_url(path)):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; name the packs in it", path)
 
 
 @contextmanager
 def open_whole(path: str) -> Iterator[Pack]:
     """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
-    with open_one(path) as pack:
-        if not pack.source.distant:
-            yield pack
-            return
-        with local_copy(pack) as copy:
-            yield copy
+    with _open_packed(path) as pack, _near(pack) as near:
+        yield near
+
+
+def _near(pack: Pack) -> AbstractContextManager[Pack]:
+    return local_copy(pack) if pack.source.distant else nullcontext(pack)
+
+
+def _check_type(file_type: FileType | None, debug_id: str | None) -> None:
+    if file_type is not None and debug_id is None:
+        raise typer.BadParameter("--type is only for --debug-id")
 
 
 def _look_up(
@@ -312,16 +347,25 @@ def _look_up(
     return (hit for hit in found if hit is not None)
 
 
-def _print_hit(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> None:
+def _hit_line(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> str:
     if isinstance(hit, SourceLink):
         if as_json:
-            print_json({"pack": pack, "source_link": hit.url})
-        else:
-            print_line(escaped(f"{pack}: source link {hit.url}"))
-    elif as_json:
-        print_json({"pack": pack, **entry_facts(hit)})
-    else:
-        print_line(escaped(f"{pack}: {hit.name}{damage_mark(hit)}"))
+            return json_line({"pack": pack, "source_link": hit.url})
+        return escaped(f"{pack}: source link {hit.url}")
+    if as_json:
+        return json_line({"pack": pack, **entry_facts(hit)})
+    return escaped(f"{pack}: {hit.name}{damage_mark(hit)}")
+
+
+def _digests(pack: Pack, bundle: SourceBundle) -> dict[str, str | None]:
+    """Return the SHA-256 of a zip, and the one that a pack records of what it was made from, in hex."""
+    with open(bundle.file, "rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    recorded = pack.bundle.source.get("sha256")
+    return {
+        "against_sha256": found.hexdigest(),
+        "source_sha256": recorded.hex() if isinstance(recorded, bytes) else None,
+    }
 
 
 def _print_verdict(
@@ -333,12 +377,20 @@ def _print_verdict(
             verdict["against"] = str(against)
         print_json(verdict)
         return
+    found, recorded = facts.get("against_sha256"), facts.get("source_sha256")
+    another = ""
+    if recorded not in (None, found):
+        another = f"made from another zip: SHA-256 found {found}, expected {recorded}"
     if problems:
+        if another:
+            print_line(shown(f"{pack}: {another}"))
         some(problems, lambda line: print_line(shown(line)))
         return
     line = f"{pack}: ok, {files_text(facts['files'])} of {size_text(facts['total_size'])}"
     if against is not None:
         line += f", equal to {against}"
+    if another:
+        line += f"; {another}"
     if facts["damaged"]:
         line += f"; {members_text(facts['damaged'])} could not be read when it was made"
     print_line(shown(line))

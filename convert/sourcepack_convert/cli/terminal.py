@@ -54,8 +54,13 @@ def print_line(line: str) -> None:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print a JSON object on a line of its own; it is ASCII."""
+    print_line(json_line(value))
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """Return a JSON object as a line; it is ASCII."""
     # A DEL is the one control character that json.dumps leaves as it is.
-    print_line(json.dumps(value).replace("\x7f", "\\u007f"))
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def say(line: str) -> None:
