@@ -1049,6 +1049,16 @@ def test_a_dry_run_prints_a_line_each(run: Run, bundles: Path, out: Path) -> Non
     assert list(packs(out)) == ["a.srcpack"]
 
 
+def test_a_dry_run_that_nobody_reads_has_nothing_to_go_on_with(bundles: Path, out: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    process = start(bundles, "-o", out, "--dry-run", env=environment)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as told:
+        assert (told.read(), process.wait(60)) == (b"", 141)
+
+
 def test_a_cluster_needs_dask(run: Run, bundles: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     code, printed, told = run(bundles, "-o", out, "--scheduler", "tcp://127.0.0.1:1")

@@ -77,7 +77,7 @@ def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: 
                         break
         except BaseException as error:
             display.close()
-            if summary.total:
+            if summary.total and not dry_run:
                 say(f"so far {summary.text()}; the same command goes on from here")
             if isinstance(error, BrokenExecutor | ModuleNotFoundError):
                 raise Failure(str(error)) from error
