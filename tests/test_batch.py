@@ -568,17 +568,47 @@ def _of_another_version(path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"no database" * 1000), _of_another_version])
+def _damaged(path: Path) -> None:
+    with State(str(path)) as state:
+        state.add("a", KNOWN)
+    # Magic and page size, and the application id at 68.
+    path.write_bytes(path.read_bytes()[:18] + bytes(50) + path.read_bytes()[68:72] + b"x" * 5000)
+
+
+def _of_an_earlier_version(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute(
+        "CREATE TABLE made (output BLOB PRIMARY KEY, source BLOB, size INTEGER, stamp TEXT,"
+        " sha256 BLOB, limits TEXT) WITHOUT ROWID"
+    )
+    database.close()
+
+
+@pytest.mark.parametrize("spoil", [_damaged, _of_another_version, _of_an_earlier_version, Path.touch])
 def test_a_state_file_that_is_of_no_use_is_written_anew(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     path = tmp_path / "state"
     spoil(path)
+    before = path.read_bytes()
     with State(str(path), is_read_only=True) as state:
         assert state.find("a") is None
+    assert path.read_bytes() == before
     with State(str(path)) as state:
         assert state.find("a") is None
         state.add("a", KNOWN)
+    with State(str(path)) as state:
+        assert state.find("a") == KNOWN
+
+
+def test_a_state_file_without_an_id_is_used(tmp_path: Path) -> None:
+    """Earlier versions wrote none."""
+    path = tmp_path / "state"
+    with State(str(path)) as state:
+        state.add("a", KNOWN)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA application_id = 0")
+    database.close()
     with State(str(path)) as state:
         assert state.find("a") == KNOWN
 
@@ -981,6 +1011,56 @@ def test_wrong_usage_of_a_batch(run: Run, tmp_path: Path, args: list[str], code:
     result = run(*(arg.format(**places) for arg in args))
     assert (result[0], result[1]) == (code, "")
     assert message.format(**places) in result[2]
+
+
+def _database(*statements: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        database = sqlite3.connect(path)
+        for statement in statements:
+            database.execute(statement)
+        database.close()
+
+    return make
+
+
+def _database_with_a_table_more(path: Path) -> None:
+    _of_an_earlier_version(path)
+    _database("CREATE TABLE theirs (a)")(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(bundle_of()),
+        lambda path: path.write_bytes(b"SQLite format 3"),
+        lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(5000)),
+        lambda path: path.write_bytes(b"x" * 68 + b"SPST" + b"x" * 5000),
+        _database("CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)"),
+        _database("PRAGMA application_id = 1", "PRAGMA user_version = 1"),
+        _database("PRAGMA journal_mode = WAL", "CREATE TABLE theirs (a)"),
+        _database_with_a_table_more,
+        Path.mkdir,
+        os.mkfifo,
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_is_no_state_file_is_left_alone(
+    run: Run, bundles: Path, out: Path, make: Callable[[Path], object], dry_run: bool
+) -> None:
+    """Told before anything is made or written over."""
+    path, report = bundles.with_name("theirs"), bundles.with_name("report")
+    make(path)
+    report.write_text("old")
+    before = path.read_bytes() if path.is_file() else None
+    args = ["--state", path, "--report", report, *["--dry-run"] * dry_run]
+    assert run(bundles, "-o", out, *args) == (1, "", f"error: {path}: it exists and is no state file\n")
+    with pytest.raises(FileExistsError):
+        convert_many([bundles], out, state=path, dry_run=dry_run)
+    with pytest.raises(FileExistsError):
+        State(str(path))
+    assert before == (path.read_bytes() if path.is_file() else None)
+    assert sorted(os.listdir(out.parent)) == ["in", "report", "theirs"]
+    assert report.read_text() == "old"
 
 
 def test_a_batch_with_bad_inputs_exits_with_3_and_tells_each(run: Run, bundles: Path, out: Path) -> None:
