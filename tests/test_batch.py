@@ -1063,6 +1063,27 @@ def test_what_is_no_state_file_is_left_alone(
     assert report.read_text() == "old"
 
 
+@pytest.mark.parametrize("option", ["--report", "--errors-to"])
+def test_neither_report_nor_list_is_written_over_an_input_or_a_pack(
+    run: Run, bundles: Path, out: Path, option: str
+) -> None:
+    write(bundles, {"no bundle": b"x", "notes": b"notes"})
+    run(bundles, "-o", out)
+    before = packs(bundles) | packs(out)
+    ends = "; write to another file\n"
+    for path in (bundles / "b/c.zip", out / "a.srcpack"):
+        told = f"error: {path}: it exists and is a bundle or a pack{ends}"
+        assert run(bundles, "-o", out, "--force", option, path) == (1, "", told)
+    for name in ("a.zip", "no bundle"):
+        sources = [f"file://{bundles}/a.zip", bundles / "no bundle"]
+        told = f"error: {bundles}/{name}: it is an input{ends}"
+        assert run(*sources, "-o", out, "--force", option, bundles / name) == (1, "", told)
+    assert packs(bundles) | packs(out) == before
+    assert run(bundles, "-o", out, option, bundles / "notes")[0] == 0
+    assert run(bundles, "-o", out, option, "/dev/null")[0] == 0
+    assert b"notes" not in (bundles / "notes").read_bytes()
+
+
 def test_a_batch_with_bad_inputs_exits_with_3_and_tells_each(run: Run, bundles: Path, out: Path) -> None:
     write(bundles, {"cut.zip": bundle_of()[:-5], "damaged.zip": damaged_bundle()})
     report, errors = out.with_name("report.jsonl"), out.with_name("errors")

@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from sourcepack.layout import FRAME_HEADER, MAGIC
 from sourcepack.object_store import is_url, path_or_url, without_secrets
-from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
+from sourcepack.source_bundle import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
 from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
 from sourcepack_convert.conversion import convert as convert_bundle
@@ -163,13 +164,17 @@ def convert(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the paths of inputs that failed, as --files-from reads them.",
+            help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
             rich_help_panel=_MANY,
         ),
     ] = None,
     report: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write a line of JSON on each input.", rich_help_panel=_MANY),
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON on each input; over what is there.",
+            rich_help_panel=_MANY,
+        ),
     ] = None,
     max_memory: Annotated[
         int | None,
@@ -250,10 +255,11 @@ def convert(
         raise typer.BadParameter("many bundles need --output, a folder for their packs")
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
+    for written in filter(None, (report, errors_to)):
+        _check_written(written, sources, files_from)
     with ExitStack() as stack:
         listed = None
         if files_from is not None:
-            _check_apart(files_from, errors_to, report)
             listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
         executor = None
         if scheduler is not None:
@@ -315,11 +321,18 @@ def _from_anywhere(place: str) -> str:
     return place if is_url(place) else os.path.abspath(place)
 
 
-def _check_apart(files_from: str, *written: str | None) -> None:
-    """Refuse to write over the list that is being read."""
-    for path in filter(None, written):
-        if os.path.exists(path) and os.path.exists(files_from) and os.path.samefile(path, files_from):
-            raise Failure(f"{path}: it is read for --files-from; write to another file")
+def _check_written(path: str, sources: Sequence[str], files_from: str | None) -> None:
+    """Refuse to write over what is read, and over bundles and packs."""
+    if not os.path.isfile(path):
+        return
+    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
+        raise Failure(f"{path}: it is read for --files-from; write to another file")
+    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
+        raise Failure(f"{path}: it is an input; write to another file")
+    with open(path, "rb") as file:
+        head = file.read(FRAME_HEADER.size + len(MAGIC))
+    if is_source_bundle(head[:HEAD_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+        raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
 
 
 @contextmanager
