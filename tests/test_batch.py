@@ -922,6 +922,21 @@ def test_closing_the_iterator_ends_it(tmp_path: Path, out: Path) -> None:
     assert len(packs(out)) == 30
 
 
+def test_a_script_that_processes_cannot_import_is_told_and_no_bundle_is_blamed(
+    bundles: Path, out: Path
+) -> None:
+    script = bundles.with_name("script.py")
+    script.write_text(
+        "from sourcepack_convert import convert_many\n"
+        f"for report in convert_many([{str(bundles)!r}], {str(out)!r}):\n    print(report)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "worker processes do not start" in done.stderr.splitlines()[-1]
+
+
 def test_an_executor_that_breaks_is_an_error(bundles: Path, out: Path) -> None:
     """It is the caller's, and cannot be made again."""
     executor = ThreadPoolExecutor(1)

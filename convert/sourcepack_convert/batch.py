@@ -130,7 +130,8 @@ def convert_many(
         ValueError: An option is out of its range.
         FileExistsError: `state` exists and is no state file.
         OSError: The destination cannot be made.
-        BrokenExecutor: The executor given does not work any more.
+        BrokenExecutor: The executor given does not work any more; or the processes do not start, for lack of
+            that `if __name__ == "__main__"` most often.
     """
     options = Options.of(preset, level, dictionary, frame_size, raw)
     if jobs is not None and jobs < 1:
