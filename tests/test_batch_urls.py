@@ -14,6 +14,7 @@ from bundle_builder import build_bundle
 from s3_server import BUCKET, S3Server, s3_server
 from sourcepack_convert import BatchReport, FailureReport, Inputs, cli, convert_many, storage
 from sourcepack_convert import tasks as tasks_module
+from sourcepack_convert.cli import converting
 from sourcepack_convert.state import STATE_NAME
 from sourcepack_convert.tasks import Outcome, Task, run_task
 
@@ -215,6 +216,16 @@ def test_secrets_are_in_no_report(tmp_path: Path) -> None:
 def test_web_servers_are_no_destination() -> None:
     with pytest.raises(ValueError, match=r"http://x/y: http:// and https:// URLs are for reading only"):
         convert_many([], "http://x/y")
+
+
+def test_a_web_server_is_no_destination_of_one_and_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(converting, "head", None)
+    (tmp_path / "a.zip").write_bytes(bundle_of("a"))
+    assert cli.run(["convert", f"{tmp_path}/a.zip", "-o", "https://u:p@host.invalid/a.srcpack"]) == 1
+    told = "error: https://host.invalid/a.srcpack: http:// and https:// URLs are for reading only\n"
+    assert capfd.readouterr() == ("", told)
 
 
 @pytest.mark.slow

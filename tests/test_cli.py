@@ -229,6 +229,9 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
         (["convert", "z", "--preset", "best"], "preset is one of"),
         (["convert", "z", "--level", "99"], "level is 1 to 22, not 99"),
         (["convert", "z", "--dictionary", "2M"], "a dictionary has 1 to"),
+        (["convert", "z", "-o", "-"], "-o -: a pack is not written to stdout"),
+        (["convert", "z", "y", "-o", "-"], "-o -: a pack is not written to stdout"),
+        (["convert", "http://u:p@host/z?s"], "http://host/z: give --output, nothing is put beside it"),
     ],
 )
 def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:

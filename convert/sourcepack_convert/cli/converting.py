@@ -26,7 +26,7 @@ from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
 from sourcepack_convert.state import STATE_NAME
-from sourcepack_convert.storage import convert_url, head
+from sourcepack_convert.storage import check_destination, convert_url, head, is_web
 
 from .arguments import (
     ForceOption,
@@ -218,6 +218,8 @@ def convert(
     sources = sources or []
     if not sources and files_from is None:
         raise typer.BadParameter("give at least one INPUT, or --files-from")
+    if output == "-":
+        raise typer.BadParameter("-o -: a pack is not written to stdout")
     limits = Limits(
         max_file_size=max_file_size,
         max_total_size=max_total_size,
@@ -353,11 +355,16 @@ def _cluster(address: str) -> Iterator[Executor]:
 def _convert_one(
     source: str, output: str | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
 ) -> int:
-    output = pack_name(without_secrets(source)) if output is None else output
-    if not is_url(output):
+    if output is None:
+        if is_web(source):
+            raise typer.BadParameter(f"{without_secrets(source)}: give --output, nothing is put beside it")
+        output = pack_name(without_secrets(source))
+    if is_url(output):
+        check_destination(output)
+        if not force and head(output) is not None:
+            raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
+    else:
         check_output(Path(output), force=force)
-    elif not force and head(output) is not None:
-        raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
     run = convert_url if is_url(source) or is_url(output) else convert_bundle
     with about(output), _progress(is_shown=is_watched) as progress:
         report = run(source, output, progress=progress, **options)
