@@ -159,6 +159,20 @@ def test_objects_that_are_named(fetches: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bucket")
+def test_a_folder_named_without_its_slash_is_told_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a batch, and where one object is to become one pack."""
+    hint = "; a folder's URL ends with a slash"
+    (failed,) = batch([f"{URL}/in"], tmp_path).values()
+    assert isinstance(failed, FailureReport)
+    assert failed.reason == f"no such object{hint}"
+    assert cli.run(["convert", f"{URL}/in", "-o", f"{tmp_path}/packs"]) == 1
+    told = f"error: {URL}/in: no such object or bucket (404 Not Found){hint}\n"
+    assert capfd.readouterr() == ("", told)
+
+
+@pytest.mark.usefixtures("bucket")
 def test_a_listing_can_be_chosen_from() -> None:
     def chosen(**options: Any) -> list[str]:
         return [each.relative for each in Inputs([f"{URL}/in/"], **options)]

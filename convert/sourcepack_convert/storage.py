@@ -47,6 +47,7 @@ __all__ = [
     "head",
     "is_web",
     "list_objects",
+    "no_bundle",
     "put",
 ]
 
@@ -135,6 +136,13 @@ def head(url: str, *, patience: Patience = PATIENCE) -> StoredObject | None:
         return None
 
 
+def no_bundle(url: str, reason: str = "no such object") -> FileNotFoundError:
+    """Return the error of a bundle that is not there; what is named like a folder may be one."""
+    if not is_web(url) and not url.lower().endswith(".zip"):
+        reason += "; a folder's URL ends with a slash"
+    return FileNotFoundError(errno.ENOENT, reason, without_secrets(url))
+
+
 @contextmanager
 def fetched(
     url: str,
@@ -165,8 +173,11 @@ def fetched(
         _check_size(url, os.stat(path).st_size, max_size)
         yield Path(path)
         return
-    with errors_of(url):
-        known = _head(url, patience)
+    try:
+        with errors_of(url):
+            known = _head(url, patience)
+    except FileNotFoundError as error:
+        raise no_bundle(url, str(error.strerror)) from None
     _check_size(url, known.size, max_size)
     with tempfile.NamedTemporaryFile(dir=spool, prefix="sourcepack-", suffix=".fetched") as file:
         _fetch(known, file, patience)
