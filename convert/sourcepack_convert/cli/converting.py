@@ -19,6 +19,7 @@ from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.source_bundle import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
 from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
+from sourcepack_convert.conversion import Options
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
 from sourcepack_convert.inputs import Inputs, is_folder_url, is_pattern
@@ -39,6 +40,7 @@ from .arguments import (
     PackArgument,
     check_output,
     parse_bytes,
+    parse_count,
     parse_dictionary,
 )
 from .batching import BatchOutput, run_batch
@@ -74,7 +76,10 @@ def convert(
             autocompletion=lambda: list(PRESETS),
         ),
     ] = DEFAULT_PRESET,
-    level: Annotated[int | None, typer.Option(help="Level of zstd, in place of the preset's.")] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=parse_count, help="Level of zstd, in place of the preset's."),
+    ] = None,
     dictionary: Annotated[
         str,
         typer.Option(
@@ -97,7 +102,8 @@ def convert(
         typer.Option(
             "--jobs",
             "-j",
-            min=1,
+            metavar="N",
+            parser=parse_count,
             help="Bundles converted at once, or threads for the only one; by default one for each core.",
         ),
     ] = None,
@@ -220,6 +226,9 @@ def convert(
         raise typer.BadParameter("give at least one INPUT, or --files-from")
     if output == "-":
         raise typer.BadParameter("-o -: a pack is not written to stdout")
+    chosen = parse_dictionary(dictionary)
+    # What is wrong with an option is told before what is wrong with a file.
+    Options.of(preset, level, chosen, frame_size, raw or ())
     limits = Limits(
         max_file_size=max_file_size,
         max_total_size=max_total_size,
@@ -246,7 +255,7 @@ def convert(
             is_watched=progress,
             preset=preset,
             level=level,
-            dictionary=parse_dictionary(dictionary),
+            dictionary=chosen,
             frame_size=frame_size,
             raw=raw or (),
             jobs=jobs or cores(),
@@ -296,7 +305,7 @@ def convert(
             look_ahead=files_from != "-",
             preset=preset,
             level=level,
-            dictionary=parse_dictionary(dictionary),
+            dictionary=chosen,
             frame_size=frame_size,
             raw=raw or (),
             verify=verify,
