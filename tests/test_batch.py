@@ -568,17 +568,47 @@ def _of_another_version(path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"no database" * 1000), _of_another_version])
+def _damaged(path: Path) -> None:
+    with State(str(path)) as state:
+        state.add("a", KNOWN)
+    # Magic and page size, and the application id at 68.
+    path.write_bytes(path.read_bytes()[:18] + bytes(50) + path.read_bytes()[68:72] + b"x" * 5000)
+
+
+def _of_an_earlier_version(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute(
+        "CREATE TABLE made (output BLOB PRIMARY KEY, source BLOB, size INTEGER, stamp TEXT,"
+        " sha256 BLOB, limits TEXT) WITHOUT ROWID"
+    )
+    database.close()
+
+
+@pytest.mark.parametrize("spoil", [_damaged, _of_another_version, _of_an_earlier_version, Path.touch])
 def test_a_state_file_that_is_of_no_use_is_written_anew(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     path = tmp_path / "state"
     spoil(path)
+    before = path.read_bytes()
     with State(str(path), is_read_only=True) as state:
         assert state.find("a") is None
+    assert path.read_bytes() == before
     with State(str(path)) as state:
         assert state.find("a") is None
         state.add("a", KNOWN)
+    with State(str(path)) as state:
+        assert state.find("a") == KNOWN
+
+
+def test_a_state_file_without_an_id_is_used(tmp_path: Path) -> None:
+    """Earlier versions wrote none."""
+    path = tmp_path / "state"
+    with State(str(path)) as state:
+        state.add("a", KNOWN)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA application_id = 0")
+    database.close()
     with State(str(path)) as state:
         assert state.find("a") == KNOWN
 
@@ -892,6 +922,21 @@ def test_closing_the_iterator_ends_it(tmp_path: Path, out: Path) -> None:
     assert len(packs(out)) == 30
 
 
+def test_a_script_that_processes_cannot_import_is_told_and_no_bundle_is_blamed(
+    bundles: Path, out: Path
+) -> None:
+    script = bundles.with_name("script.py")
+    script.write_text(
+        "from sourcepack_convert import convert_many\n"
+        f"for report in convert_many([{str(bundles)!r}], {str(out)!r}):\n    print(report)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "worker processes do not start" in done.stderr.splitlines()[-1]
+
+
 def test_an_executor_that_breaks_is_an_error(bundles: Path, out: Path) -> None:
     """It is the caller's, and cannot be made again."""
     executor = ThreadPoolExecutor(1)
@@ -983,6 +1028,77 @@ def test_wrong_usage_of_a_batch(run: Run, tmp_path: Path, args: list[str], code:
     assert message.format(**places) in result[2]
 
 
+def _database(*statements: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        database = sqlite3.connect(path)
+        for statement in statements:
+            database.execute(statement)
+        database.close()
+
+    return make
+
+
+def _database_with_a_table_more(path: Path) -> None:
+    _of_an_earlier_version(path)
+    _database("CREATE TABLE theirs (a)")(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(bundle_of()),
+        lambda path: path.write_bytes(b"SQLite format 3"),
+        lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(5000)),
+        lambda path: path.write_bytes(b"x" * 68 + b"SPST" + b"x" * 5000),
+        _database("CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)"),
+        _database("PRAGMA application_id = 1", "PRAGMA user_version = 1"),
+        _database("PRAGMA journal_mode = WAL", "CREATE TABLE theirs (a)"),
+        _database_with_a_table_more,
+        Path.mkdir,
+        os.mkfifo,
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_is_no_state_file_is_left_alone(
+    run: Run, bundles: Path, out: Path, make: Callable[[Path], object], dry_run: bool
+) -> None:
+    """Told before anything is made or written over."""
+    path, report = bundles.with_name("theirs"), bundles.with_name("report")
+    make(path)
+    report.write_text("old")
+    before = path.read_bytes() if path.is_file() else None
+    args = ["--state", path, "--report", report, *["--dry-run"] * dry_run]
+    assert run(bundles, "-o", out, *args) == (1, "", f"error: {path}: it exists and is no state file\n")
+    with pytest.raises(FileExistsError):
+        convert_many([bundles], out, state=path, dry_run=dry_run)
+    with pytest.raises(FileExistsError):
+        State(str(path))
+    assert before == (path.read_bytes() if path.is_file() else None)
+    assert sorted(os.listdir(out.parent)) == ["in", "report", "theirs"]
+    assert report.read_text() == "old"
+
+
+@pytest.mark.parametrize("option", ["--report", "--errors-to"])
+def test_neither_report_nor_list_is_written_over_an_input_or_a_pack(
+    run: Run, bundles: Path, out: Path, option: str
+) -> None:
+    write(bundles, {"no bundle": b"x", "notes": b"notes"})
+    run(bundles, "-o", out)
+    before = packs(bundles) | packs(out)
+    ends = "; write to another file\n"
+    for path in (bundles / "b/c.zip", out / "a.srcpack"):
+        told = f"error: {path}: it exists and is a bundle or a pack{ends}"
+        assert run(bundles, "-o", out, "--force", option, path) == (1, "", told)
+    for name in ("a.zip", "no bundle"):
+        sources = [f"file://{bundles}/a.zip", bundles / "no bundle"]
+        told = f"error: {bundles}/{name}: it is an input{ends}"
+        assert run(*sources, "-o", out, "--force", option, bundles / name) == (1, "", told)
+    assert packs(bundles) | packs(out) == before
+    assert run(bundles, "-o", out, option, bundles / "notes")[0] == 0
+    assert run(bundles, "-o", out, option, "/dev/null")[0] == 0
+    assert b"notes" not in (bundles / "notes").read_bytes()
+
+
 def test_a_batch_with_bad_inputs_exits_with_3_and_tells_each(run: Run, bundles: Path, out: Path) -> None:
     write(bundles, {"cut.zip": bundle_of()[:-5], "damaged.zip": damaged_bundle()})
     report, errors = out.with_name("report.jsonl"), out.with_name("errors")
@@ -1047,6 +1163,16 @@ def test_a_dry_run_prints_a_line_each(run: Run, bundles: Path, out: Path) -> Non
     printed = run(bundles, "-o", out, "--dry-run", "--json")[1]
     assert [json.loads(line)["status"] for line in printed.splitlines()] == ["skipped", "planned", "planned"]
     assert list(packs(out)) == ["a.srcpack"]
+
+
+def test_a_dry_run_that_nobody_reads_has_nothing_to_go_on_with(bundles: Path, out: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    process = start(bundles, "-o", out, "--dry-run", env=environment)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as told:
+        assert (told.read(), process.wait(60)) == (b"", 141)
 
 
 def test_a_cluster_needs_dask(run: Run, bundles: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from bundle_builder import build_bundle
 from s3_server import BUCKET, S3Server, s3_server
 from sourcepack_convert import BatchReport, FailureReport, Inputs, cli, convert_many, storage
 from sourcepack_convert import tasks as tasks_module
+from sourcepack_convert.cli import converting
 from sourcepack_convert.state import STATE_NAME
 from sourcepack_convert.tasks import Outcome, Task, run_task
 
@@ -158,6 +159,20 @@ def test_objects_that_are_named(fetches: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bucket")
+def test_a_folder_named_without_its_slash_is_told_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a batch, and where one object is to become one pack."""
+    hint = "; a folder's URL ends with a slash"
+    (failed,) = batch([f"{URL}/in"], tmp_path).values()
+    assert isinstance(failed, FailureReport)
+    assert failed.reason == f"no such object{hint}"
+    assert cli.run(["convert", f"{URL}/in", "-o", f"{tmp_path}/packs"]) == 1
+    told = f"error: {URL}/in: no such object or bucket (404 Not Found){hint}\n"
+    assert capfd.readouterr() == ("", told)
+
+
+@pytest.mark.usefixtures("bucket")
 def test_a_listing_can_be_chosen_from() -> None:
     def chosen(**options: Any) -> list[str]:
         return [each.relative for each in Inputs([f"{URL}/in/"], **options)]
@@ -215,6 +230,16 @@ def test_secrets_are_in_no_report(tmp_path: Path) -> None:
 def test_web_servers_are_no_destination() -> None:
     with pytest.raises(ValueError, match=r"http://x/y: http:// and https:// URLs are for reading only"):
         convert_many([], "http://x/y")
+
+
+def test_a_web_server_is_no_destination_of_one_and_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(converting, "head", None)
+    (tmp_path / "a.zip").write_bytes(bundle_of("a"))
+    assert cli.run(["convert", f"{tmp_path}/a.zip", "-o", "https://u:p@host.invalid/a.srcpack"]) == 1
+    told = "error: https://host.invalid/a.srcpack: http:// and https:// URLs are for reading only\n"
+    assert capfd.readouterr() == ("", told)
 
 
 @pytest.mark.slow

@@ -245,11 +245,24 @@ def test_shells_complete_commands_and_choices(words: str, completions: list[str]
         (["export", "p", "-o", "file:///tmp/y.zip"], "give a path, not a URL"),
         (["stats", "p", "--index", "s3://x/y.jsonl"], "give a path, not s3://x/y.jsonl$"),
         (["bench", "z", "--plot", "s3://x/y.svg"], "give a path, not a URL"),
-        (["convert", "z", "--jobs", "0"], "--jobs"),
+        (
+            ["convert", "z", "--jobs", "0"],
+            "'--jobs' / '-j': '0' is no whole number from 1 on",
+        ),
+        (
+            ["convert", "z", "--level", "abc"],
+            "'--level': 'abc' is no whole number from 1 on",
+        ),
+        (["convert", "z", "--max-files", "-1"], "'--max-files': '-1' is no whole number from 1 on"),
         (["convert", "z", "--frame-size", "1x"], "'1x' is no number of bytes"),
         (["convert", "z", "--preset", "best"], "preset is one of"),
         (["convert", "z", "--level", "99"], "level is 1 to 22, not 99"),
         (["convert", "z", "--dictionary", "2M"], "a dictionary has 1 to"),
+        (["convert", "z", "-o", __file__, "--preset", "mx"], "preset is one of"),
+        (["convert", "z", "y", "-o", __file__, "--level", "99"], "level is 1 to 22, not 99"),
+        (["convert", "z", "-o", "-"], "-o -: a pack is not written to stdout"),
+        (["convert", "z", "y", "-o", "-"], "-o -: a pack is not written to stdout"),
+        (["convert", "http://u:p@host/z?s"], "http://host/z: give --output, nothing is put beside it"),
     ],
 )
 def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:

@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -44,6 +44,7 @@ def test_calls_are_made_one_after_the_other_until_nobody_asks(
     ]
 
     def ask() -> list[Any]:
+        assert ours.recv()  # that it has started
         answers = []
         for call in calls:
             ours.send(call)
@@ -93,6 +94,31 @@ def test_a_worker_that_is_told_to_end_cleans_up_and_is_not_told_twice(
         _serve(theirs, {})
     assert ended.value.code == 128 + signal.SIGTERM
     signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_worker_that_nobody_waited_for_when_it_started_ends(
+    ends: "tuple[Connection[Any, Any], Connection[Any, Any]]",
+) -> None:
+    ours, theirs = ends
+    ours.close()
+    _serve(theirs, {})
+
+
+def test_one_that_exits_before_it_has_started_is_no_call_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But one that exits in its call is, and so is one that does not start where others have."""
+    executor = WorkerProcesses(1)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(workers, "_serve", os._exit)  # which takes no two arguments
+            with pytest.raises(BrokenExecutor, match=r"not start \(.* exited with 1\): .*__main__"):
+                executor.submit(abs, -3).result()
+        with pytest.raises(WorkerDied, match="exited with 7"):
+            executor.submit(os._exit, 7).result()
+        monkeypatch.setattr(workers, "_serve", os._exit)
+        with pytest.raises(WorkerDied, match="exited with 1"):
+            executor.submit(abs, -3).result()
+    finally:
+        executor.stop()
 
 
 @pytest.mark.parametrize(

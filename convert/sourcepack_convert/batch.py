@@ -22,7 +22,7 @@ from .inputs import Input, Inputs, identity_of
 from .outputs import Outputs
 from .presets import DEFAULT_PRESET
 from .report import BatchReport, FailureReport, PlanReport
-from .state import STATE_NAME, State
+from .state import STATE_NAME, State, check_state
 from .tasks import Known, Outcome, Task, asked, facts_at, failure, is_input, run_task
 from .workers import WorkerDied, WorkerProcesses
 
@@ -109,7 +109,8 @@ def convert_many(
         force: Convert also what is up to date, and replace files that are no packs.
         checksum: Read each source to find whether its pack is up to date, whatever size and time say.
         state: File that remembers digests of sources by their sizes and times, or ETags; by default
-            `.sourcepack-state.db` in the destination, or in `~/.cache/sourcepack` if that is a URL.
+            `.sourcepack-state.db` in the destination, or in `~/.cache/sourcepack` if that is a URL. A file
+            that is none is refused.
         dry_run: Write nothing, and yield a `PlanReport` for each bundle that would be converted.
         max_memory: Bytes that what is converted at once may take by `memory_of`; a bundle that would take
             more by itself is converted alone. By default three quarters of the machine's memory, or of what
@@ -127,8 +128,10 @@ def convert_many(
 
     Raises:
         ValueError: An option is out of its range.
+        FileExistsError: `state` exists and is no state file.
         OSError: The destination cannot be made.
-        BrokenExecutor: The executor given does not work any more.
+        BrokenExecutor: The executor given does not work any more; or the processes do not start, for lack of
+            that `if __name__ == "__main__"` most often.
     """
     options = Options.of(preset, level, dictionary, frame_size, raw)
     if jobs is not None and jobs < 1:
@@ -142,6 +145,8 @@ def convert_many(
             raise ValueError(
                 f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"
             )
+    state_path = default_state(destination) if state is None else os.fspath(state)
+    check_state(state_path)
     if executor is None and max_memory is None:
         max_memory = memory_bound()
     batch = _Batch(
@@ -152,7 +157,7 @@ def convert_many(
         flat=flat,
         force=force,
         checksum=checksum,
-        state_path=default_state(destination) if state is None else os.fspath(state),
+        state_path=state_path,
         dry_run=dry_run,
         max_memory=max_memory,
         look_ahead=look_ahead,

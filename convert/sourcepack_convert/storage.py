@@ -38,7 +38,18 @@ from .report import ConversionReport
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
 
-__all__ = ["MAX_FETCH", "StoredObject", "convert_url", "fetched", "head", "list_objects", "put"]
+__all__ = [
+    "MAX_FETCH",
+    "StoredObject",
+    "check_destination",
+    "convert_url",
+    "fetched",
+    "head",
+    "is_web",
+    "list_objects",
+    "no_bundle",
+    "put",
+]
 
 MAX_FETCH = 4 << 30
 """Bytes of an object over which it is not fetched."""
@@ -89,7 +100,7 @@ def list_objects(url: str, *, patience: Patience = PATIENCE) -> Iterator[StoredO
     if root is not None:
         yield from _local_files(root)
         return
-    if _is_web(url):
+    if is_web(url):
         raise OSError(errno.ENOTSUP, "a web server has no listing", without_secrets(url))
     with errors_of(url):
         import obstore  # noqa: PLC0415  optional, and slow to import
@@ -125,6 +136,13 @@ def head(url: str, *, patience: Patience = PATIENCE) -> StoredObject | None:
         return None
 
 
+def no_bundle(url: str, reason: str = "no such object") -> FileNotFoundError:
+    """Return the error of a bundle that is not there; what is named like a folder may be one."""
+    if not is_web(url) and not url.lower().endswith(".zip"):
+        reason += "; a folder's URL ends with a slash"
+    return FileNotFoundError(errno.ENOENT, reason, without_secrets(url))
+
+
 @contextmanager
 def fetched(
     url: str,
@@ -155,8 +173,11 @@ def fetched(
         _check_size(url, os.stat(path).st_size, max_size)
         yield Path(path)
         return
-    with errors_of(url):
-        known = _head(url, patience)
+    try:
+        with errors_of(url):
+            known = _head(url, patience)
+    except FileNotFoundError as error:
+        raise no_bundle(url, str(error.strerror)) from None
     _check_size(url, known.size, max_size)
     with tempfile.NamedTemporaryFile(dir=spool, prefix="sourcepack-", suffix=".fetched") as file:
         _fetch(known, file, patience)
@@ -182,7 +203,7 @@ def put(path: str | os.PathLike[str], url: str, *, patience: Patience = UPLOAD_P
             shutil.copyfileobj(source, out, _CHUNK)
         found = os.stat(local)
         return StoredObject(url, found.st_size, found.st_mtime, None)
-    _check_destination(url)
+    check_destination(url)
     import obstore  # noqa: PLC0415  optional, and slow to import
 
     size = os.stat(path).st_size
@@ -248,7 +269,7 @@ def convert_url(
         if is_url(destination):
             pack = local_path(destination)
             if pack is None:
-                _check_destination(destination)
+                check_destination(destination)
                 pack = os.path.join(
                     stack.enter_context(tempfile.TemporaryDirectory(dir=spool, prefix="sourcepack-")), "pack"
                 )
@@ -273,12 +294,19 @@ def convert_url(
     )
 
 
-def _is_web(url: str) -> bool:
-    return url[:5].lower() in {"http:", "https"}
+def is_web(url: str) -> bool:
+    """Return whether a URL, or a path, is of a web server."""
+    return is_url(url) and url[:4].lower() == "http"
 
 
-def _check_destination(url: str) -> None:
-    if _is_web(url):
+def check_destination(url: str) -> None:
+    """Refuse a URL that no object can be put under, without asking the store.
+
+    Raises:
+        ValueError: It is no URL of an object.
+        OSError: It is of a web server; or the store refuses its settings.
+    """
+    if is_web(url):
         raise OSError(errno.ENOTSUP, "http:// and https:// URLs are for reading only", without_secrets(url))
     locate(url)
 
@@ -303,7 +331,7 @@ def _head(url: str, patience: Patience) -> StoredObject:
     import obstore  # noqa: PLC0415  optional, and slow to import
 
     store, key = locate(url, patience=patience)
-    if _is_web(url) and "?" in url:
+    if is_web(url) and "?" in url:
         # A signed URL is signed for GET alone. The body is not read.
         return _stored(url, obstore.get(store, key).meta)
     return _stored(url, obstore.head(store, key))
@@ -349,7 +377,7 @@ def _fetch(known: StoredObject, file: IO[bytes], patience: Patience) -> None:
                 raise
     if at != known.size:
         raise OSError(errno.EIO, f"{at:,} bytes came, {known.size:,} were announced", shown)
-    if _is_web(url):
+    if is_web(url):
         # A web server need not heed If-Match.
         with errors_of(url):
             if _head(url, patience) != known:

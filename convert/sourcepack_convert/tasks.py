@@ -20,7 +20,7 @@ from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 from .conversion import convert
 from .inputs import identity_of
 from .report import ConversionReport, FailureReport, SkipReport
-from .storage import convert_url, fetched, head
+from .storage import convert_url, fetched, head, no_bundle
 from .workers import WorkerDied
 
 __all__ = [
@@ -226,7 +226,7 @@ def asked(task: Task) -> Task:
         return task
     found = head(task.source)
     if found is None:
-        raise FileNotFoundError(errno.ENOENT, "no such object", without_secrets(task.source))
+        raise no_bundle(task.source)
     return replace(task, size=found.size, stamp=found.etag or (str(found.modified) if found.modified else ""))
 
 

@@ -42,7 +42,7 @@ class WorkerProcesses(Executor):
     def __init__(self, number: int) -> None:
         self._threads = ThreadPoolExecutor(number, thread_name_prefix="worker")
         self._lock = threading.Lock()
-        self._is_stopped = False
+        self._is_stopped = self._has_started = False
         self._alive: set[_Worker] = set()
         # Last in, first out: one that has started is used before another one starts.
         self._idle: LifoQueue[_Worker | None] = LifoQueue()
@@ -52,7 +52,8 @@ class WorkerProcesses(Executor):
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Schedule a call; function, arguments and what is returned are pickled.
 
-        The future raises `WorkerDied` if the call's process did not survive it.
+        The future raises `WorkerDied` if the call's process did not survive it, and BrokenExecutor if none of
+        the processes ever started.
         """
         return self._threads.submit(self._call, fn, args, kwargs)
 
@@ -87,16 +88,35 @@ class WorkerProcesses(Executor):
                         raise CancelledError
                     if worker is not None:
                         self._alive.discard(worker)
+                        self._has_started = self._has_started or worker.is_ready
                     worker = _Worker()
                     self._alive.add(worker)
-            result: _T = worker.call(fn, args, kwargs)
+            try:
+                result: _T = worker.call(fn, args, kwargs)
+            except WorkerDied as error:
+                self._check_start(worker, error)
+                raise
             return result
         finally:
             self._idle.put(worker)
 
+    def _check_start(self, worker: "_Worker", error: WorkerDied) -> None:
+        """Raise another error for one that exited, not by a signal, where none has ever started."""
+        with self._lock:
+            has_started = self._has_started or any(each.is_ready for each in self._alive)
+        if not has_started and (worker.process.exitcode or 0) > 0:
+            raise BrokenExecutor(
+                f"worker processes do not start ({error}): each imports the program's main module, "
+                'whose work has to be under if __name__ == "__main__"'
+            ) from None
+
 
 class _Worker:
-    """A process, and the pipe to it."""
+    """A process, and the pipe to it.
+
+    Attributes:
+        is_ready: Whether it is known to have started.
+    """
 
     def __init__(self) -> None:
         # Not forked from this process, which has threads. A server that forks for us starts one in 0.01 s.
@@ -110,10 +130,12 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(other, dict(os.environ)), daemon=True)
         self.process.start()
         other.close()
+        self.is_ready = False
 
     def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             self.pipe.send((fn, args, kwargs))
+            self.is_ready = self.is_ready or self.pipe.recv()
             error, result = self.pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
@@ -127,7 +149,7 @@ class _Worker:
 
 
 def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
-    """Be such a process: make calls until nobody asks for more."""
+    """Be such a process: say that it has started, and make calls until nobody asks for more."""
     # The server that forked this one has the environment of its own start.
     os.environ.clear()
     os.environ.update(environment)
@@ -135,20 +157,19 @@ def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    answer: Any = True
     while True:
         try:
+            pipe.send(answer)
             fn, args, kwargs = pipe.recv()
         except (EOFError, ConnectionError):
-            return
+            return  # nobody waits any more
         error = result = None
         try:
             result = fn(*args, **kwargs)
         except Exception as raised:  # noqa: BLE001  whatever it is, it is for who waits for the call
             error = raised
-        try:
-            pipe.send((error, result))
-        except ConnectionError:
-            return  # nobody waits any more
+        answer = (error, result)
 
 
 def _on_sigterm(_number: int, _frame: object) -> None:

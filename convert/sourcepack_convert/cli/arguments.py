@@ -29,6 +29,15 @@ def parse_bytes(text: str | int) -> int:
     return int(match[1]) * _UNITS[(match[2] or "").upper()]
 
 
+def parse_count(text: str | int) -> int:
+    """Return a whole number from 1 on."""
+    if isinstance(text, int):  # typer parses defaults too
+        return text
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", text):
+        raise typer.BadParameter(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def parse_dictionary(text: str) -> DictionaryChoice:
     """Return what `--dictionary` means: a word, a number of bytes, or the bytes of a file."""
     if text == "auto":
@@ -103,11 +112,18 @@ MaxManifestSize: TypeAlias = Annotated[
 MaxTotalRatio: TypeAlias = Annotated[
     int,
     typer.Option(
-        min=1, help="A bundle that unpacks to more than so many times its size, and 64 MiB, is refused."
+        metavar="N",
+        parser=parse_count,
+        help="A bundle that unpacks to more than so many times its size, and 64 MiB, is refused.",
     ),
 ]
 MaxFiles: TypeAlias = Annotated[
-    int, typer.Option(min=1, help="A bundle with more members, or that lists more files, is refused.")
+    int,
+    typer.Option(
+        metavar="N",
+        parser=parse_count,
+        help="A bundle with more members, or that lists more files, is refused.",
+    ),
 ]
 
 

@@ -64,9 +64,12 @@ def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: 
     """Convert many bundles and return the exit code; the options are those of `convert_many`."""
     summary = _Summary()
     dry_run: bool = options["dry_run"]
-    with _Log(output) as log, _Display(is_shown=output.is_watched) as display:
+    display = _Display(is_shown=output.is_watched)
+    # What this refuses it refuses at once, and then no file is written over.
+    reports = convert_many(inputs, destination, progress=display.update, **options)
+    with _Log(output) as log, display:
         try:
-            with closing(convert_many(inputs, destination, progress=display.update, **options)) as reports:
+            with closing(reports):
                 for report in reports:
                     summary.add(report)
                     log.write(report)
@@ -77,7 +80,7 @@ def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: 
                         break
         except BaseException as error:
             display.close()
-            if summary.total:
+            if summary.total and not dry_run:
                 say(f"so far {summary.text()}; the same command goes on from here")
             if isinstance(error, BrokenExecutor | ModuleNotFoundError):
                 raise Failure(str(error)) from error

@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from sourcepack.layout import FRAME_HEADER, MAGIC
 from sourcepack.object_store import is_url, path_or_url, without_secrets
-from sourcepack.source_bundle import DEFAULT_LIMITS, Limits
+from sourcepack.source_bundle import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
 from sourcepack_convert.batch import cores
 from sourcepack_convert.cluster import Cluster, ClusterError
+from sourcepack_convert.conversion import Options
 from sourcepack_convert.conversion import convert as convert_bundle
 from sourcepack_convert.exporting import export as export_pack
 from sourcepack_convert.inputs import Inputs, is_folder_url, is_pattern
@@ -25,7 +27,7 @@ from sourcepack_convert.outputs import pack_name
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 from sourcepack_convert.report import DamageReport
 from sourcepack_convert.state import STATE_NAME
-from sourcepack_convert.storage import convert_url, head
+from sourcepack_convert.storage import check_destination, convert_url, head, is_web
 
 from .arguments import (
     ForceOption,
@@ -38,6 +40,7 @@ from .arguments import (
     PackArgument,
     check_output,
     parse_bytes,
+    parse_count,
     parse_dictionary,
 )
 from .batching import BatchOutput, run_batch
@@ -73,7 +76,10 @@ def convert(
             autocompletion=lambda: list(PRESETS),
         ),
     ] = DEFAULT_PRESET,
-    level: Annotated[int | None, typer.Option(help="Level of zstd, in place of the preset's.")] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=parse_count, help="Level of zstd, in place of the preset's."),
+    ] = None,
     dictionary: Annotated[
         str,
         typer.Option(
@@ -96,7 +102,8 @@ def convert(
         typer.Option(
             "--jobs",
             "-j",
-            min=1,
+            metavar="N",
+            parser=parse_count,
             help="Bundles converted at once, or threads for the only one; by default one for each core.",
         ),
     ] = None,
@@ -163,13 +170,17 @@ def convert(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the paths of inputs that failed, as --files-from reads them.",
+            help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
             rich_help_panel=_MANY,
         ),
     ] = None,
     report: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write a line of JSON on each input.", rich_help_panel=_MANY),
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON on each input; over what is there.",
+            rich_help_panel=_MANY,
+        ),
     ] = None,
     max_memory: Annotated[
         int | None,
@@ -213,6 +224,11 @@ def convert(
     sources = sources or []
     if not sources and files_from is None:
         raise typer.BadParameter("give at least one INPUT, or --files-from")
+    if output == "-":
+        raise typer.BadParameter("-o -: a pack is not written to stdout")
+    chosen = parse_dictionary(dictionary)
+    # What is wrong with an option is told before what is wrong with a file.
+    Options.of(preset, level, chosen, frame_size, raw or ())
     limits = Limits(
         max_file_size=max_file_size,
         max_total_size=max_total_size,
@@ -239,7 +255,7 @@ def convert(
             is_watched=progress,
             preset=preset,
             level=level,
-            dictionary=parse_dictionary(dictionary),
+            dictionary=chosen,
             frame_size=frame_size,
             raw=raw or (),
             jobs=jobs or cores(),
@@ -250,10 +266,11 @@ def convert(
         raise typer.BadParameter("many bundles need --output, a folder for their packs")
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
+    for written in filter(None, (report, errors_to)):
+        _check_written(written, sources, files_from)
     with ExitStack() as stack:
         listed = None
         if files_from is not None:
-            _check_apart(files_from, errors_to, report)
             listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
         executor = None
         if scheduler is not None:
@@ -288,7 +305,7 @@ def convert(
             look_ahead=files_from != "-",
             preset=preset,
             level=level,
-            dictionary=parse_dictionary(dictionary),
+            dictionary=chosen,
             frame_size=frame_size,
             raw=raw or (),
             verify=verify,
@@ -315,11 +332,18 @@ def _from_anywhere(place: str) -> str:
     return place if is_url(place) else os.path.abspath(place)
 
 
-def _check_apart(files_from: str, *written: str | None) -> None:
-    """Refuse to write over the list that is being read."""
-    for path in filter(None, written):
-        if os.path.exists(path) and os.path.exists(files_from) and os.path.samefile(path, files_from):
-            raise Failure(f"{path}: it is read for --files-from; write to another file")
+def _check_written(path: str, sources: Sequence[str], files_from: str | None) -> None:
+    """Refuse to write over what is read, and over bundles and packs."""
+    if not os.path.isfile(path):
+        return
+    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
+        raise Failure(f"{path}: it is read for --files-from; write to another file")
+    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
+        raise Failure(f"{path}: it is an input; write to another file")
+    with open(path, "rb") as file:
+        head = file.read(FRAME_HEADER.size + len(MAGIC))
+    if is_source_bundle(head[:HEAD_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+        raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
 
 
 @contextmanager
@@ -340,11 +364,16 @@ def _cluster(address: str) -> Iterator[Executor]:
 def _convert_one(
     source: str, output: str | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
 ) -> int:
-    output = pack_name(without_secrets(source)) if output is None else output
-    if not is_url(output):
+    if output is None:
+        if is_web(source):
+            raise typer.BadParameter(f"{without_secrets(source)}: give --output, nothing is put beside it")
+        output = pack_name(without_secrets(source))
+    if is_url(output):
+        check_destination(output)
+        if not force and head(output) is not None:
+            raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
+    else:
         check_output(Path(output), force=force)
-    elif not force and head(output) is not None:
-        raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
     run = convert_url if is_url(source) or is_url(output) else convert_bundle
     with about(output), _progress(is_shown=is_watched) as progress:
         report = run(source, output, progress=progress, **options)
