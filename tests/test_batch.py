@@ -1341,7 +1341,7 @@ def test_a_signal_ends_a_batch_cleanly(tmp_path: Path, out: Path, name: str, cod
     assert (process.returncode, printed) == (code, b"")
     lines = told.decode().splitlines()
     assert ("error: interrupted" in lines) == (name == "SIGINT")
-    assert all(line.startswith(("so far ", "error: interrupted")) for line in lines)
+    assert all(line.startswith(("so far ", "error: interrupted")) for line in lines), lines
     assert all(path.endswith(".srcpack") for path in packs(out))
     for path in out.glob("*.srcpack"):
         with sourcepack.open(path) as pack:

@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
-from multiprocessing import Pipe
+from multiprocessing import Pipe, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -83,6 +83,18 @@ def test_a_worker_that_died_before_its_call_leaves_no_buffer_of_it_behind() -> N
     assert raised.value.__context__ is None
     del raised
     gc.collect()
+
+
+def test_what_starts_workers_outlives_a_hang_up() -> None:
+    """A signal of the terminal goes to all processes of a group, those of multiprocessing too."""
+    first = _Worker()
+    server: Any = forkserver._forkserver
+    tracker: Any = resource_tracker._resource_tracker
+    for process in (server._forkserver_pid, tracker._pid):
+        os.kill(process, signal.SIGHUP)
+        os.kill(process, signal.SIGQUIT)
+    with first.pipe, _Worker().pipe:  # a warning, and so an error here, if it had to be started again
+        assert first.call(abs, (-3,), {}) == 3
 
 
 def test_a_worker_that_is_told_to_end_cleans_up_and_is_not_told_twice(

@@ -25,6 +25,9 @@ _PATIENCE = 60.0
 """Seconds that a process has to clean up after itself: nothing interrupts libzstd in a frame."""
 
 
+_OF_TERMINALS = (signal.SIGHUP, signal.SIGQUIT)
+
+
 class WorkerDied(BrokenExecutor):
     """The process that had a call ended before the call did. The executor is not broken by that."""
 
@@ -128,7 +131,13 @@ class _Worker:
         self.pipe, other = context.Pipe()
         # A daemon, so that it does not outlive this process; it has no processes of its own.
         self.process = context.Process(target=_serve, args=(other, dict(os.environ)), daemon=True)
-        self.process.start()
+        # What multiprocessing starts beside it, for all workers, knows of SIGINT and SIGTERM only. A hang-up
+        # of the terminal would end it before this process can stop the workers.
+        ours = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ours)
         other.close()
         self.is_ready = False
 
@@ -153,9 +162,8 @@ def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
     # The server that forked this one has the environment of its own start.
     os.environ.clear()
     os.environ.update(environment)
-    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in (signal.SIGINT, *_OF_TERMINALS):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_sigterm)
     answer: Any = True
     while True:

@@ -15,7 +15,6 @@ from sourcepack_convert.conversion import DictionaryChoice
 from .terminal import Failure
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_ONLY_CONVERT = "only convert writes to URLs; give a path"
 _BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch
 
 
@@ -58,7 +57,7 @@ def parse_output(text: str) -> Path:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if is_url(place):
-        raise typer.BadParameter(f"{_ONLY_CONVERT}, not {without_secrets(place)}")
+        raise typer.BadParameter(f"only convert writes to URLs; give a path, not {without_secrets(place)}")
     return Path(place)
 
 
@@ -129,9 +128,6 @@ MaxFiles: TypeAlias = Annotated[
 
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse an output before the work."""
-    # A Path that typer made of a URL has one slash where there were two.
-    if is_url(os.fspath(path).replace(":/", "://", 1)):
-        raise typer.BadParameter(f"{_ONLY_CONVERT}, not a URL")
     if not path.parent.is_dir():
         raise Failure(f"{path}: there is no folder {os.fspath(path.parent)!r}")
     if os.path.lexists(path) and not path.is_file():

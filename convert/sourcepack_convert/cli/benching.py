@@ -18,7 +18,7 @@ from sourcepack_convert.measuring import Spread
 from sourcepack_convert.output import written_aside
 from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
 
-from .arguments import ForceOption, JsonLinesOption, check_output
+from .arguments import ForceOption, JsonLinesOption, check_output, parse_output
 from .terminal import (
     FAILED,
     PARTLY,
@@ -62,7 +62,10 @@ def bench(
     plot_to: Annotated[
         Path | None,
         typer.Option(
-            "--plot", metavar="FILE", help=f"Draw the ratios too: {', '.join(FORMATS)}, by its ending."
+            "--plot",
+            metavar="FILE",
+            parser=parse_output,
+            help=f"Draw the ratios too: {', '.join(FORMATS)}, by its ending.",
         ),
     ] = None,
     force: ForceOption = False,

@@ -42,6 +42,7 @@ from .arguments import (
     parse_bytes,
     parse_count,
     parse_dictionary,
+    parse_output,
 )
 from .batching import BatchOutput, run_batch
 from .facts import damage_text
@@ -394,7 +395,10 @@ def _convert_one(
 def export(
     pack: PackArgument,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="ZIP", help="The SourceBundle.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="ZIP", parser=parse_output, help="The SourceBundle."),
+    ],
     stored: Annotated[
         bool, typer.Option("--stored", help="Store the members, in place of deflating them.")
     ] = False,
