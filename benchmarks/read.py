@@ -49,9 +49,6 @@ class _Group:
         stamped: How many passes with each read timed by itself.
         bare: Least share of the bare loop's speed.
         scaling: Least that two threads are to gain.
-        passes: How often a sample reads each file. If once, the files are dealt out to the threads. If more
-            often, each thread reads all of them, as of few and large ones one thread would get most bytes;
-            then it is a multiple of the number of threads.
     """
 
     title: str
@@ -62,20 +59,12 @@ class _Group:
     stamped: int
     bare: float
     scaling: float | None
-    passes: int = 1
-
-    def share(self, names: Sequence[str], number: int, threads: int) -> Sequence[str]:
-        """Return what one of the threads reads in a sample."""
-        if self.passes == 1:
-            return names[number::threads]
-        start = number * len(names) // threads
-        return [*names[start:], *names[:start]] * (self.passes // threads)
 
 
 _GROUPS: Mapping[str, _Group] = {
-    "small": _Group("up to 8 KiB", "js-many", (1, 8 << 10), 3000, 15, 2, 0.8, None),
-    "medium": _Group("16 to 512 KiB", "js-web", (16 << 10, 512 << 10), 120, 11, 10, 0.9, 1.9),
-    "large": _Group("1 to 8.4 MB", "js-web", (1_000_000, 9_000_000), 6, 7, 3, 0.9, 1.9, 8),
+    "small": _Group("up to 8 KiB", "js-many", (1, 8 << 10), 3000, 7, 1, 0.8, None),
+    "medium": _Group("16 to 512 KiB", "js-web", (16 << 10, 512 << 10), 120, 7, 2, 0.9, 1.9),
+    "large": _Group("1 to 8.4 MB", "js-web", (1_000_000, 9_000_000), 6, 5, 3, 0.9, 1.9),
 }
 
 
@@ -95,13 +84,13 @@ def run(work: Workspace) -> Result:
         question="read",
         title="Random reads by name, by 1, 2, 4 and 8 threads",
         method=f"""
-            Files of {_sizes()} are read whole by name, in one random order, the same each time. Small and
-            medium files are dealt out to the threads; of the few large ones, each of N threads reads all
-            {_GROUPS["large"].passes}/N times, and they begin at places as far apart as there are. Threads
-            share one open bundle, or have what the contender gives each thread (opened before). They live on
-            from sample to sample; a sample runs until the last one has ended; nothing is done with what is
-            read. `read_many` reads the same files as often, each time with threads of its own, and holds all
-            of them until it returns. All is in the page cache, and was read before
+            Files of {_sizes()} are read whole by name. A sample reads each {work.threads[-1]} times: each of
+            N threads reads all of them {work.threads[-1]}/N times, in one random order, the same each time,
+            and they begin at places as far apart as there are. Threads share one open bundle, or have what
+            the contender gives each thread (opened before). They live on from sample to sample; a sample
+            runs until the last one has ended; nothing is done with what is read. `read_many` reads the same
+            files as often, each time with threads of its own, and holds all of them until it returns. All is
+            in the page cache, and was read before
             by the same contender: decoded files are kept by those that keep them, if they fit. The *bare
             loop* decodes the pack's frames in the same order, with a `ZstdDecompressor` for each thread,
             from slices of one map: where each frame lies is worked out before, nothing but libzstd's own
@@ -125,7 +114,8 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
     least, most = group.sizes if not work.quick else (group.sizes[0] // 10, group.sizes[1])
     fitting = [name for name, content in material.contents.items() if least <= len(content) <= most]
     names = shuffled(fitting)[: group.most // 5 if work.quick and group.most > 5 else group.most]
-    amount = group.passes * sum(len(material.contents[name]) for name in names) / 1e6
+    passes = work.threads[-1]  # as long for any number of threads, and long beside the start of a thread
+    amount = passes * sum(len(material.contents[name]) for name in names) / 1e6
     contents = {name: material.contents[name] for name in names}
     del material
     with ExitStack() as stack:
@@ -135,8 +125,8 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
         stamps: dict[tuple[str, int], list[int]] = {}
         stamping: list[Job] = []
         for threads in work.threads:
-            shares = [group.share(names, number, threads) for number in range(threads)]
-            shares = [share for share in shares if share]
+            starts = [number * len(names) // threads for number in range(threads)]
+            shares = [[*names[start:], *names[:start]] * (passes // threads) for start in starts]
             jobs += _floors(crew, work.pack(group.bundle), shares, contents, threads)
             for store in stores:
                 owned = one_each(stack, store, len(shares))
@@ -156,7 +146,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
                     )
                 )
                 if type(store) is Pack:
-                    run = _read_many(store, names, threads, group.passes)
+                    run = _read_many(store, names, threads, passes)
                     jobs.append(Job(name=f"read_many/{threads}", run=run))
         timings = measure(jobs, work.rounds(group.rounds))
         for _ in range(work.rounds(group.stamped)):
@@ -167,7 +157,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
             "way": _LABELS.get(way, way),
             "threads": threads,
             "rate": timings.rate(f"{way}/{threads}", amount),
-            "each": timings.each(f"{way}/{threads}", 1e-6 * len(names) * group.passes),
+            "each": timings.each(f"{way}/{threads}", 1e-6 * len(names) * passes),
             "zipfile": timings.speed(f"{way}/{threads}", f"{Zip.name}/{threads}"),
             "bare": timings.speed(f"{way}/{threads}", f"bare/{threads}"),
             "scaling": timings.speed(f"{way}/{threads}", f"{way}/1"),
@@ -177,7 +167,7 @@ def _measure(work: Workspace, label: str, group: _Group) -> tuple[Table, list[Ta
         for threads in work.threads
     ]
     table = Table(
-        title=f"{label}: {len(names):,} files, {amount / group.passes:.1f} MB",
+        title=f"{label}: {len(names):,} files, {amount / passes:.1f} MB",
         columns=[
             Column("way", "Way"),
             Column("threads", "Threads"),
