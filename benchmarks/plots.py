@@ -31,6 +31,7 @@ _STYLES: Mapping[str, tuple[str, str, str]] = {
     "zipfile, one a thread": (_GREY, "^", "--"),
     "zip, stored": (_GREY, "P", "--"),
     "zip, mapped, isal": (_ORANGE, "s", "-"),
+    "zip, mapped, libdeflate": (_ORANGE, "s", "-"),
     "zip, mapped, zlib": (_ORANGE, "D", "--"),
     "zip, mapped, stored": (_GREY, "X", ":"),
     "pack": (_BLUE, "o", "-"),
@@ -235,7 +236,7 @@ def _read(figure: Any, result: Mapping[str, Any]) -> None:
         "pack",
         "LMDB",
         "SQLite, zstd",
-        "zip, mapped, isal",
+        "zip, mapped, libdeflate",
         "zipfile, one a thread",
         "zipfile",
     )
