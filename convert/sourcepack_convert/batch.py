@@ -23,6 +23,7 @@ from .outputs import Outputs
 from .presets import DEFAULT_PRESET
 from .report import BatchReport, FailureReport, PlanReport
 from .state import STATE_NAME, State, check_state
+from .storage import is_web
 from .tasks import Known, Outcome, Task, asked, facts_at, failure, is_input, run_task
 from .workers import WorkerDied, WorkerProcesses
 
@@ -141,7 +142,7 @@ def convert_many(
     destination = path_or_url(os.fspath(destination))
     if is_url(destination):
         destination = destination.rstrip("/")
-        if destination[:4].lower() == "http":
+        if is_web(destination):
             raise ValueError(
                 f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"
             )

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.source_bundle import HEAD_SIZE, is_source_bundle
 
-from .storage import list_objects
+from .storage import is_web, list_objects
 
 __all__ = ["Input", "Inputs", "identity_of", "is_folder_url", "is_pattern"]
 
@@ -325,7 +325,7 @@ def identity_of(source: str) -> str:
 def _key(url: str) -> str:
     """Return what follows the bucket or host in a URL."""
     key = without_secrets(url).split("/", 3)[-1]
-    return unquote(key) if url[:4].lower() == "http" else key
+    return unquote(key) if is_web(url) else key
 
 
 def _joined(folder: str, path: str) -> str:

@@ -19,7 +19,7 @@ from sourcepack.layout import FRAME_HEADER, MAGIC
 from sourcepack.object_store import is_url, path_or_url, without_secrets
 from sourcepack.opening import open_packed
 
-from .storage import head, list_objects
+from .storage import head, is_web, list_objects
 
 __all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]
 
@@ -326,9 +326,8 @@ def _begins_as_pack(file: str) -> bool:
 
 
 def _packs_at(url: str) -> Iterator[str]:
-    is_web = url[:4].lower() == "http"
     _, _, key = url.partition("://")[2].partition("/")
-    if is_web or (key and not key.endswith("/") and head(url) is not None):
+    if is_web(url) or (key and not key.endswith("/") and head(url) is not None):
         yield url
         return
     for found in list_objects(url):

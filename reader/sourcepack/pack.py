@@ -58,7 +58,7 @@ from .object_store import is_url, path_or_url
 from .remote import RemoteSource, blocks_ahead, read_many
 from .source_links import SourceLink, SourceLinks
 
-__all__ = ["Pack", "SourceKind", "open_pack"]
+__all__ = ["Block", "Pack", "SourceKind", "open_pack"]
 
 SourceKind: TypeAlias = Literal["mmap", "pread"]
 
@@ -70,8 +70,10 @@ The limit is in bytes of msgpack, so that few large ones are kept; a small one c
 
 _RECORD_COST = 256
 
-_Block: TypeAlias = tuple[bytes, int, int, int]
-_BLOCKS: Generations[tuple[int, int], _Block] = Generations(4 << 20)
+Block: TypeAlias = tuple[bytes, int, int, int]
+"""An entry block's content, number of its first entry, number of entries, frame's offset."""
+
+_BLOCKS: Generations[tuple[int, int], Block] = Generations(4 << 20)
 """Decoded manifest blocks by pack and number; the limit is in bytes."""
 
 _tokens = count()
@@ -457,8 +459,8 @@ class Pack(Mapping[str, Entry]):
         block, first, count, offset = self._block(number // tail.block_entries)
         return item_of(block, number - first, count=count, file=self.file, offset=offset), offset
 
-    def _block(self, number: int) -> _Block:
-        """Return an entry block's content, number of its first entry, number of entries, frame's offset."""
+    def _block(self, number: int) -> Block:
+        """Return an entry block, and keep it for a while."""
         key = self._token, number
         kept = _BLOCKS.get(key)
         if kept is None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .byte_source import CLOSED, ByteSource, PreadSource
 from .cache import Generations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
     from .entry import Entry
-    from .pack import Pack
+    from .pack import Block, Pack
 
 __all__ = ["MAX_GAP", "MAX_REQUEST", "PIECE", "RemoteSource", "blocks_ahead", "local_copy", "read_many"]
 
@@ -57,7 +57,6 @@ _KEPT: Generations[tuple[int, int], bytes] = Generations(32 << 20)
 _tokens = count()
 
 T = TypeVar("T")
-_Block: TypeAlias = tuple[bytes, int, int, int]
 
 
 class RemoteSource(ByteSource):
@@ -301,7 +300,7 @@ def local_copy(pack: "Pack") -> Iterator["Pack"]:
             yield copy
 
 
-def blocks_ahead(pack: "Pack", numbers: range, read: Callable[[int], _Block]) -> Iterator[_Block]:
+def blocks_ahead(pack: "Pack", numbers: range, read: "Callable[[int], Block]") -> "Iterator[Block]":
     """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time.
 
     Raises:
@@ -316,7 +315,7 @@ def blocks_ahead(pack: "Pack", numbers: range, read: Callable[[int], _Block]) ->
             if more > _MAX_BLOCKS:
                 break
             end, length = end + 1, more
-        blocks: list[_Block] = []
+        blocks: list[Block] = []
         with pack.source.ahead(place.offset, length):
             # What a few bytes unpack to may be very much.
             while at + len(blocks) < end and sum(len(block) for block, *_ in blocks) <= _MAX_UNPACKED:
