@@ -47,7 +47,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer the questions that the command line names, or all; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure Sourcepack; see benchmarks/README.md."
+        prog="python -m benchmarks", description="Measure Srcpack; see benchmarks/README.md."
     )
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help=f"questions to answer: {', '.join(QUESTIONS)}; all if none"
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if unknown := [name for name in chosen.names if name not in QUESTIONS]:
         parser.error(f"no such question: {', '.join(unknown)}")
-    with tempfile.TemporaryDirectory(prefix="sourcepack-benchmarks-") as folder:
+    with tempfile.TemporaryDirectory(prefix="srcpack-benchmarks-") as folder:
         work = Workspace(
             Path(folder), quick=chosen.quick, generated=chosen.generated, most_rounds=chosen.rounds
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sourcepack_convert.batch import memory_of
+from srcpack_convert.batch import memory_of
 
 from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, measure, progress
 from .workloads import File, write_bundle
@@ -36,7 +36,7 @@ _SAMPLE_EVERY = 0.25
 
 _ONE = r"""
 import re, sys
-from sourcepack_convert import convert
+from srcpack_convert import convert
 convert(sys.argv[1], sys.argv[2])
 print(re.search(r"VmHWM:\s*([0-9]+) kB", open("/proc/self/status").read())[1])
 """
@@ -85,7 +85,7 @@ def run(work: Workspace) -> Result:
         method=f"""
             `fixtures/many.py` makes {number:,} bundles, {size / 1e6:.0f} MB together, each of some
             neighbouring files of one of the bundles named, of at most 300,000 bytes. Each run is the command
-            `sourcepack convert FOLDER -o PACKS` from its start to its end, Python's start included. Before
+            `srcpack convert FOLDER -o PACKS` from its start to its end, Python's start included. Before
             a first run the packs are removed. Memory is the proportional share (`Pss`) of all processes of
             the command together, a sample each {_SAMPLE_EVERY} s: the most in the first half of the run, and
             in the second.
@@ -174,7 +174,7 @@ def _convert(bundles: Path, out: Path, options: Sequence[str], **counts: int) ->
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "sourcepack_convert", "convert", os.fspath(bundles)),
+                *(sys.executable, "-m", "srcpack_convert", "convert", os.fspath(bundles)),
                 *("-o", os.fspath(out), "--json", "--no-progress", *options),
             ],
             stdout=printed,

@@ -22,12 +22,12 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import zstandard
 
-import sourcepack
-from sourcepack import ContentCache, Context
-from sourcepack.context import get_context
-from sourcepack.discover import discover_source_map_reference
-from sourcepack.frames import DICTIONARIES
-from sourcepack.pack import _BLOCKS, _RECORDS
+import srcpack
+from srcpack import ContentCache, Context
+from srcpack.context import get_context
+from srcpack.discover import discover_source_map_reference
+from srcpack.frames import DICTIONARIES
+from srcpack.pack import _BLOCKS, _RECORDS
 
 from .formats import FORMATS, MANIFEST, Material, lmdb_key, missing, records_of, zstd_zipfile
 
@@ -494,19 +494,19 @@ def clear_caches() -> None:
 
 
 class Pack(Contender):
-    """A pack as `sourcepack.open` gives it."""
+    """A pack as `srcpack.open` gives it."""
 
     name = "pack"
-    line = "`sourcepack.open`: mapped, shared, no lock; checks index, entry and every frame"
+    line = "`srcpack.open`: mapped, shared, no lock; checks index, entry and every frame"
     format = "pack"
-    source: ClassVar[sourcepack.pack.SourceKind] = "mmap"
+    source: ClassVar[srcpack.pack.SourceKind] = "mmap"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.pack = pack = sourcepack.open(path, source=self.source)
+        self.pack = pack = srcpack.open(path, source=self.source)
         self.find = pack.by_url
         self.member = pack.get
-        self.read = sourcepack.Entry.read
+        self.read = srcpack.Entry.read
         self.get = lambda name: pack[name].read()
 
     @classmethod
@@ -514,12 +514,12 @@ class Pack(Contender):
         """Empty the process's caches."""
         clear_caches()
 
-    def reference(self, found: sourcepack.Entry, content: bytes) -> str | None:
+    def reference(self, found: srcpack.Entry, content: bytes) -> str | None:
         """Return what the entry has: conversion looked for the comment."""
         del content
         return found.source_mapping_url
 
-    def context(self, found: sourcepack.Entry, line: int) -> Context | None:
+    def context(self, found: srcpack.Entry, line: int) -> Context | None:
         """Decode only the frames that hold the lines."""
         return found.context(line)
 

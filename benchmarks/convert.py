@@ -5,13 +5,13 @@ from pathlib import Path
 
 import zstandard
 
-import sourcepack
-from sourcepack.errors import DamagedMember, NotFound
-from sourcepack.facts import facts_of
-from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.conversion import convert
-from sourcepack_convert.dictionary import choose_dictionary
-from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
+import srcpack
+from srcpack.errors import DamagedMember, NotFound
+from srcpack.facts import facts_of
+from srcpack.source_bundle import SourceBundle
+from srcpack_convert.conversion import convert
+from srcpack_convert.dictionary import choose_dictionary
+from srcpack_convert.presets import DEFAULT_PRESET, PRESETS
 
 from .harness import Cell, Column, Job, Result, Spread, Table, Target, Timings, measure, progress
 from .workspace import Workspace
@@ -128,7 +128,7 @@ def _measure(work: Workspace, name: str) -> tuple[float, Timings]:
     level = preset.level or 1
     path = work.bundle(name).path
     target = work.folder / "converted.srcpack"
-    with sourcepack.open(work.pack(name)) as pack:
+    with srcpack.open(work.pack(name)) as pack:
         dictionary = pack.dictionary().data if pack.tail.dictionary_size else None
     bundle = SourceBundle(path)
     contents = _contents(bundle)

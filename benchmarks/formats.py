@@ -22,10 +22,10 @@ from typing import Any
 
 import zstandard
 
-from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.conversion import DictionaryChoice, convert
-from sourcepack_convert.dictionary import choose_dictionary
-from sourcepack_convert.presets import DEFAULT_PRESET, PRESETS
+from srcpack.source_bundle import SourceBundle
+from srcpack_convert.conversion import DictionaryChoice, convert
+from srcpack_convert.dictionary import choose_dictionary
+from srcpack_convert.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [
     "FORMATS",

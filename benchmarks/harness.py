@@ -1,4 +1,4 @@
-"""Results as JSON and Markdown, and the timing side by side that `sourcepack bench` has too.
+"""Results as JSON and Markdown, and the timing side by side that `srcpack bench` has too.
 
 The Markdown is made from the JSON alone.
 """
@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 import zstandard
 
-from sourcepack_convert.measuring import Job, Spread, Timings, measure, rounded
+from srcpack_convert.measuring import Job, Spread, Timings, measure, rounded
 
 __all__ = [
     "RESULTS",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zstandard
 
-from sourcepack_convert.conversion import convert
+from srcpack_convert.conversion import convert
 
 from .contenders import (
     Contender,

@@ -68,7 +68,7 @@ def draw_all(folder: Path) -> None:
 
 
 _SETTINGS: Mapping[str, Any] = {
-    "svg.hashsalt": "sourcepack",
+    "svg.hashsalt": "srcpack",
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": _INK,

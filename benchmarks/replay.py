@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import sourcepack
-from sourcepack import FileType
-from sourcepack.discover import discover_source_map_reference
+import srcpack
+from srcpack import FileType
+from srcpack.discover import discover_source_map_reference
 
 from .contenders import (
     CACHED_BYTES,
@@ -381,13 +381,13 @@ def _tasks(
 
 def _references(work: Workspace) -> Timings:
     pack_path, zip_path = work.pack("js-many"), work.bundle("js-many").path
-    kept = sourcepack.open(pack_path)
+    kept = srcpack.open(pack_path)
     minified = [entry for entry in kept.entries() if entry.type is FileType.MINIFIED_SOURCE]
     urls = [entry.url or "" for entry in minified]
     names = [entry.name for entry in minified]
 
     def of_pack() -> object:
-        pack = sourcepack.open(pack_path)
+        pack = srcpack.open(pack_path)
         return [e.source_mapping_url for e in pack.entries() if e.type is FileType.MINIFIED_SOURCE]
 
     def again() -> object:

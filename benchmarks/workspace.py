@@ -15,7 +15,7 @@ from typing import Self
 
 import zstandard
 
-import sourcepack
+import srcpack
 
 from .contenders import Contender, check
 from .formats import FORMATS, Material, load
@@ -266,7 +266,7 @@ class BareLoop:
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with sourcepack.open(path) as pack:
+        with srcpack.open(path) as pack:
             records = [pack[name].record for name in names]
             dictionary = pack.dictionary().data if pack.tail.dictionary_size else None
         self._frames = [

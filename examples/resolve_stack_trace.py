@@ -1,6 +1,6 @@
 """Resolve minified stack traces from a pack, with several threads that share it.
 
-    pip install sourcepack symbolic
+    pip install srcpack symbolic
     python examples/resolve_stack_trace.py
 
 The bundle is the small web shop in fixtures/. The traces are what Node.js printed for three mistakes in
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from symbolic.sourcemapcache import SourceMapCache
 
-import sourcepack
-from sourcepack import ContentCache, DecodedMap, PackSet
-from sourcepack_convert import convert
+import srcpack
+from srcpack import ContentCache, DecodedMap, PackSet
+from srcpack_convert import convert
 
 BUNDLE = Path(__file__).parents[1] / "fixtures" / "bundles" / "app.zip"
 
@@ -82,7 +82,7 @@ def main() -> None:
     """Convert the bundle, resolve all traces at once, and print them in order."""
     with tempfile.TemporaryDirectory() as folder:
         convert(BUNDLE, Path(folder) / "app.srcpack")
-        pack = sourcepack.open(Path(folder) / "app.srcpack")
+        pack = srcpack.open(Path(folder) / "app.srcpack")
         packs = PackSet([pack], content_cache=ContentCache(max_bytes=64 << 20))
         with ThreadPoolExecutor(max_workers=4) as threads:
             for resolved in threads.map(lambda trace: resolve_trace(packs, trace), TRACES):

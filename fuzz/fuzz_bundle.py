@@ -16,14 +16,14 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-import sourcepack
+import srcpack
 from bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
 from pack_lies import scribble
-from sourcepack import DamagedMember, Entry, SourcepackError
-from sourcepack.bundle_pack import BundlePack
-from sourcepack.source_bundle import Limits, SourceBundle
-from sourcepack_convert import convert, export
-from sourcepack_convert.compare import compare
+from srcpack import DamagedMember, Entry, SrcpackError
+from srcpack.bundle_pack import BundlePack
+from srcpack.source_bundle import Limits, SourceBundle
+from srcpack_convert import convert, export
+from srcpack_convert.compare import compare
 
 __all__ = ["LIMITS", "MAX_LENGTH", "check", "mutate", "seeds"]
 
@@ -75,11 +75,11 @@ def check(data: bytes) -> bool:
 
     Raises:
         AssertionError: An answer is wrong.
-        Exception: Any other than a `SourcepackError` that the library let through.
+        Exception: Any other than a `SrcpackError` that the library let through.
     """
     try:
         bundle = SourceBundle(data, limits=LIMITS)
-    except SourcepackError as error:
+    except SrcpackError as error:
         _check_error(error)
         return False
     for name in {*bundle.members, *bundle.manifest.files}:
@@ -93,8 +93,8 @@ def check(data: bytes) -> bool:
         path = Path(folder, "a.srcpack")
         convert(data, path, limits=LIMITS, **_OPTIONS[len(data) % len(_OPTIONS)])
         assert os.listdir(folder) == ["a.srcpack"]
-        pack = sourcepack.open(path.read_bytes())
-        assert list(sourcepack.verify(pack)) == []
+        pack = srcpack.open(path.read_bytes())
+        assert list(srcpack.verify(pack)) == []
         assert list(compare(pack, bundle)) == []
         _compare(pack, slow)
         back = Path(folder, "b.zip")
@@ -109,7 +109,7 @@ def _folder() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  a folder in it is made
 
 
-def _check_error(error: SourcepackError) -> None:
+def _check_error(error: SrcpackError) -> None:
     message = str(error)
     assert error.file == "<bytes>"
     assert message.startswith("<bytes>: ")
@@ -164,7 +164,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
 def _lie(data: bytes, random: Random) -> bytes:
     try:
         bundle = SourceBundle(data, limits=LIMITS)
-    except SourcepackError:
+    except SrcpackError:
         return scribble(data, random)
     if not random.randrange(12):
         return scribble(data, random)

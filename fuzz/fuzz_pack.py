@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 
 import zstandard
 
-import sourcepack
+import srcpack
 from damage import forget_dictionaries
 from pack_lies import lie, scribble
-from sourcepack import DamagedMember, Entry, NotFound, Pack, SourcepackError
-from sourcepack.context import get_context
-from sourcepack.entry import raw_checksum
-from sourcepack.keys import Kind, debug_id_key, keys_of
-from sourcepack.pack import open_pack
+from srcpack import DamagedMember, Entry, NotFound, Pack, SrcpackError
+from srcpack.context import get_context
+from srcpack.entry import raw_checksum
+from srcpack.keys import Kind, debug_id_key, keys_of
+from srcpack.pack import open_pack
 
 __all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
 
@@ -58,7 +58,7 @@ def check(data: bytes) -> bool:
 
     Raises:
         AssertionError: An answer is wrong.
-        Exception: Any other than a `SourcepackError` that the reader let through.
+        Exception: Any other than a `SrcpackError` that the reader let through.
     """
     forget_dictionaries()
     pack = _ask(lambda: open_pack(data, max_read=_MAX_READ))
@@ -70,7 +70,7 @@ def check(data: bytes) -> bool:
         entries.append(entry)
         _ask_an_entry(entry)
         _look_up(pack, entry)
-    problems = list(sourcepack.verify(pack))
+    problems = list(srcpack.verify(pack))
     for problem in problems:
         _check_error(problem)
     if problems:
@@ -84,12 +84,12 @@ def check(data: bytes) -> bool:
 def _ask(question: Callable[[], _T]) -> _T | None:
     try:
         return question()
-    except SourcepackError as error:
+    except SrcpackError as error:
         _check_error(error)
         return None
 
 
-def _check_error(error: SourcepackError) -> None:
+def _check_error(error: SrcpackError) -> None:
     message = str(error)
     assert error.file == "<bytes>"
     assert message.startswith("<bytes>: ")
@@ -128,7 +128,7 @@ def _ask_the_pack(pack: Pack) -> list[str]:
     for name, question in questions.items():
         try:
             question()
-        except SourcepackError as error:
+        except SrcpackError as error:
             _check_error(error)
             refused.append(f"{name}: {error}")
     _ask(pack.dictionary)
@@ -241,7 +241,7 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
                 assert by_url.name == name
             case Kind.DEBUG_ID:
                 debug_id, file_type = key.split()
-                assert key == debug_id_key(sourcepack.DebugId.parse(debug_id), sourcepack.FileType(file_type))
+                assert key == debug_id_key(srcpack.DebugId.parse(debug_id), srcpack.FileType(file_type))
                 assert (by_debug_id := pack.by_debug_id(debug_id, file_type)) is not None
                 assert by_debug_id.name == name
     if pack.tail.key_kinds & 1 and "no such" not in names:

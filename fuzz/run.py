@@ -53,7 +53,7 @@ def _fuzz(target: str, command: str, arguments: Sequence[str]) -> None:
     """Be the process that fuzzes, which libFuzzer knows by a command: never returns."""
     atheris: Any = import_module("atheris")  # only this process needs it
     sys.path[:0] = map(str, _PATH)
-    with atheris.instrument_imports(include=["sourcepack", "sourcepack_convert"]):
+    with atheris.instrument_imports(include=["srcpack", "srcpack_convert"]):
         module = import_module(TARGETS[target])
 
     def one_input(data: bytes) -> None:

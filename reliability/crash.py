@@ -33,10 +33,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import SourcepackError
-from sourcepack_convert import convert
+from srcpack import SrcpackError
+from srcpack_convert import convert
 
 from .known import text
 
@@ -206,9 +206,9 @@ def _check(
         if data not in (before.get(name), new.get(name)):
             report.failures.append(f"{name} is neither what it was nor what it was to be")
         try:
-            with sourcepack.open(output / name) as pack:
-                report.failures += [f"{name}: {error}" for error in sourcepack.verify(pack)]
-        except SourcepackError as error:
+            with srcpack.open(output / name) as pack:
+                report.failures += [f"{name}: {error}" for error in srcpack.verify(pack)]
+        except SrcpackError as error:
             report.failures.append(f"{name}: {error}")
         report.verified += 1
     left = _asides(output)
@@ -273,7 +273,7 @@ def _write_bundle(path: Path, numbers: range) -> None:
 
 def _command(source: Path, output: Path, *options: str) -> list[str]:
     paths = [os.fspath(source), "--output", os.fspath(output)]
-    return [sys.executable, "-m", "sourcepack_convert", "convert", *paths, "--jobs", str(JOBS), *options]
+    return [sys.executable, "-m", "srcpack_convert", "convert", *paths, "--jobs", str(JOBS), *options]
 
 
 def old_pack(folder: Path) -> bytes:
@@ -292,7 +292,7 @@ def main(args: Sequence[str] | None = None) -> int:
     print(
         f"{options.kills} kills, {options.files} files of 30 kB in one bundle or in {_BUNDLES}, seed "
         f"{options.seed}; {platform.python_implementation()} {platform.python_version()}, "
-        f"sourcepack {sourcepack.__version__}\n"
+        f"srcpack {srcpack.__version__}\n"
     )
     print(f"| Killed | There before | Kills | {' | '.join(PHASES)} | Packs verified | Runs to the end |")
     print("|---|---|" + "--:|" * (len(PHASES) + 3))

@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 import zstandard
 
 from bundle_builder import ZipMember, build_zip
-from sourcepack_convert import convert
-from sourcepack_convert.presets import PRESETS
+from srcpack_convert import convert
+from srcpack_convert.presets import PRESETS
 
 __all__ = ["Kind", "KnownBundle", "KnownFile", "text"]
 

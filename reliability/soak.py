@@ -42,8 +42,8 @@ from random import Random
 from statistics import linear_regression
 from typing import NamedTuple
 
-import sourcepack
-from sourcepack import (
+import srcpack
+from srcpack import (
     ContentCache,
     DamagedMember,
     Entry,
@@ -52,9 +52,9 @@ from sourcepack import (
     PackCache,
     PackSet,
     Resolved,
-    SourcepackError,
+    SrcpackError,
 )
-from sourcepack.context import get_context
+from srcpack.context import get_context
 
 from .known import KnownBundle, KnownFile
 
@@ -247,11 +247,11 @@ class Soak:
         how = random.choice(("mmap", "pread", "bytes", "zip"))
         if how == "zip":
             bundle = random.choice(self._bundles[:_ZIPS])
-            pack = sourcepack.open(self._folder / f"{bundle.number}.zip")
+            pack = srcpack.open(self._folder / f"{bundle.number}.zip")
         elif how == "bytes":
-            pack = sourcepack.open(path.read_bytes())
+            pack = srcpack.open(path.read_bytes())
         else:
-            pack = sourcepack.open(path, source="mmap" if how == "mmap" else "pread")
+            pack = srcpack.open(path, source="mmap" if how == "mmap" else "pread")
         for file in random.sample(bundle.files, random.randrange(len(bundle.files)) + 1):
             _check(file, pack[file.name].read)
         if random.random() < 0.5:
@@ -295,7 +295,7 @@ class Soak:
     def verify(self, random: Random) -> None:
         """Check a whole pack."""
         _, path = self._any(random)
-        _equal(list(sourcepack.verify(self._packs.get(path))), [])
+        _equal(list(srcpack.verify(self._packs.get(path))), [])
 
     def refused(self, random: Random) -> None:
         """Open and read what is damaged, cut, or no pack at all."""
@@ -308,9 +308,9 @@ class Soak:
         wrong = self._folder / f"wrong-{next(self._names)}"
         wrong.write_bytes(data)
         try:
-            pack = sourcepack.open(wrong, source=random.choice(("mmap", "pread")))
-            errors = list(sourcepack.verify(pack))
-        except SourcepackError:
+            pack = srcpack.open(wrong, source=random.choice(("mmap", "pread")))
+            errors = list(srcpack.verify(pack))
+        except SrcpackError:
             return
         finally:
             wrong.unlink()
@@ -456,7 +456,7 @@ def main(args: Sequence[str] | None = None) -> int:
     print(
         f"{shape.packs:,} packs, {shape.threads} threads at a time and {len(soak.samples):,} times others, "
         f"{done.seconds / 60:.1f} minutes, seed {shape.seed}; {platform.python_implementation()} "
-        f"{platform.python_version()}, sourcepack {sourcepack.__version__}, "
+        f"{platform.python_version()}, srcpack {srcpack.__version__}, "
         f"MALLOC_ARENA_MAX={os.environ.get('MALLOC_ARENA_MAX', '')}\n"
     )
     print(f"{done.reads:,} things done: {', '.join(f'{n} {count:,}' for n, count in soak.asked.items())}.\n")

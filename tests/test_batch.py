@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
 from dying_worker import Deadly, deaths_of
 from many import make_many
-from sourcepack_convert import (
+from srcpack_convert import (
     BatchProgress,
     BatchReport,
     ConversionReport,
@@ -39,13 +39,13 @@ from sourcepack_convert import (
     cli,
     convert_many,
 )
-from sourcepack_convert import outputs as outputs_module
-from sourcepack_convert import tasks as tasks_module
-from sourcepack_convert.batch import memory_bound, memory_of
-from sourcepack_convert.outputs import Outputs, pack_name
-from sourcepack_convert.state import STATE_NAME, State
-from sourcepack_convert.tasks import Known, Task, VersionMismatch, run_task
-from sourcepack_convert.workers import WorkerDied, WorkerProcesses
+from srcpack_convert import outputs as outputs_module
+from srcpack_convert import tasks as tasks_module
+from srcpack_convert.batch import memory_bound, memory_of
+from srcpack_convert.outputs import Outputs, pack_name
+from srcpack_convert.state import STATE_NAME, State
+from srcpack_convert.tasks import Known, Task, VersionMismatch, run_task
+from srcpack_convert.workers import WorkerDied, WorkerProcesses
 
 SHARED = Path(__file__).parents[2] / "shared" / "corpus"
 HOSTILE_NAME = "\x1b]0;title\x07\x9b31m\u202egnp.[bold]x[red]\x7f\n"
@@ -330,7 +330,7 @@ def test_packs_are_put_as_their_zips_are(bundles: Path, out: Path) -> None:
     reports = batch([bundles], out)
     assert statuses(reports) == dict.fromkeys(["a.zip", "c.zip", "d.zip"], "converted")
     assert list(packs(out)) == ["a.srcpack", "b/c.srcpack", "b/d.srcpack"]
-    with sourcepack.open(out / "b" / "c.srcpack") as pack:
+    with srcpack.open(out / "b" / "c.srcpack") as pack:
         assert pack["files/0.js"].text() == "f0('b/c.zip');\n"
 
 
@@ -347,7 +347,7 @@ def test_two_inputs_never_get_one_output(tmp_path: Path, out: Path) -> None:
     owner = f"its output {out}/a.srcpack is already that of {tmp_path}/one/a.zip"
     assert failed == {f"{tmp_path}/two/a": owner, f"{tmp_path}/two/a.zip": owner}
     assert list(packs(out)) == ["a.srcpack", "b/a.srcpack"]
-    with sourcepack.open(out / "a.srcpack") as pack:
+    with srcpack.open(out / "a.srcpack") as pack:
         assert pack["files/0.js"].text() == "f0('one/a.zip');\n"
 
 
@@ -927,7 +927,7 @@ def test_a_script_that_processes_cannot_import_is_told_and_no_bundle_is_blamed(
 ) -> None:
     script = bundles.with_name("script.py")
     script.write_text(
-        "from sourcepack_convert import convert_many\n"
+        "from srcpack_convert import convert_many\n"
         f"for report in convert_many([{str(bundles)!r}], {str(out)!r}):\n    print(report)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -1237,7 +1237,7 @@ def test_the_document_shows_what_is_so(run: Run, tmp_path: Path, monkeypatch: py
     for block in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
         command, *expected = block.splitlines()
         program, name, *args = shlex.split(command)
-        assert (program, name) == ("sourcepack", "convert")
+        assert (program, name) == ("srcpack", "convert")
         code, printed, _ = run(*args)
         assert code == 0
         for line, shown in zip(printed.splitlines(), expected, strict="..." not in expected):
@@ -1269,7 +1269,7 @@ def test_python_in_the_document_runs(tmp_path: Path) -> None:
 
 
 def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "sourcepack_convert", "convert", *map(str, args)]
+    command = [sys.executable, "-m", "srcpack_convert", "convert", *map(str, args)]
     options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
@@ -1344,7 +1344,7 @@ def test_a_signal_ends_a_batch_cleanly(tmp_path: Path, out: Path, name: str, cod
     assert all(line.startswith(("so far ", "error: interrupted")) for line in lines), lines
     assert all(path.endswith(".srcpack") for path in packs(out))
     for path in out.glob("*.srcpack"):
-        with sourcepack.open(path) as pack:
+        with srcpack.open(path) as pack:
             assert pack["x"].size == 600_000
 
 

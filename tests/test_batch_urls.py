@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
 from s3_server import BUCKET, S3Server, s3_server
-from sourcepack_convert import BatchReport, FailureReport, Inputs, cli, convert_many, storage
-from sourcepack_convert import tasks as tasks_module
-from sourcepack_convert.cli import converting
-from sourcepack_convert.state import STATE_NAME
-from sourcepack_convert.tasks import Outcome, Task, run_task
+from srcpack_convert import BatchReport, FailureReport, Inputs, cli, convert_many, storage
+from srcpack_convert import tasks as tasks_module
+from srcpack_convert.cli import converting
+from srcpack_convert.state import STATE_NAME
+from srcpack_convert.tasks import Outcome, Task, run_task
 
-pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
 URL = f"s3://{BUCKET}"
 
@@ -101,7 +101,7 @@ def test_a_folder_of_a_bucket_is_converted_into_another(bucket: Bucket, fetches:
     assert inputs.ignored == 2
     assert bucket.keys("out") == ["out/a.srcpack", "out/b/c.srcpack", "out/b/other name.srcpack"]
     assert reports[f"{URL}/in/a.zip"].output == f"{URL}/out/a.srcpack"
-    with sourcepack.open(f"{URL}/out/b/c.srcpack") as pack:
+    with srcpack.open(f"{URL}/out/b/c.srcpack") as pack:
         assert pack["x.js"].text() == "f('in/b/c.zip');\n"
     fetches.clear()
     assert statuses(batch([f"{URL}/in" + "/"], f"{URL}/out")) == all_of("skipped")
@@ -115,7 +115,7 @@ def test_a_folder_of_a_bucket_is_converted_into_another(bucket: Bucket, fetches:
 @pytest.mark.usefixtures("bucket")
 def test_what_is_not_remembered_is_fetched_and_compared(fetches: list[str], tmp_path: Path) -> None:
     batch([f"{URL}/in/"], f"{URL}/out")
-    (state,) = (tmp_path / "cache" / "sourcepack").iterdir()
+    (state,) = (tmp_path / "cache" / "srcpack").iterdir()
     state.unlink()
     fetches.clear()
     assert statuses(batch([f"{URL}/in/"], f"{URL}/out")) == all_of("skipped")
@@ -269,4 +269,4 @@ def test_the_command_converts_a_bucket(
     assert run(f"{URL}/in/a.zip")[1].startswith(f"{URL}/in/a.srcpack: 1 file of ")
     assert run(f"{URL}/in/a.zip")[::2] == (1, f"error: {URL}/in/a.srcpack: it exists; --force replaces it\n")
     assert run(f"{URL}/in/a.zip", "--force", "-o", tmp_path / "a.srcpack")[0] == 0
-    assert sourcepack.open(tmp_path / "a.srcpack")["x.js"].text() == "f('in/a.zip');\n"
+    assert srcpack.open(tmp_path / "a.srcpack")["x.js"].text() == "f('in/a.zip');\n"

@@ -1,4 +1,4 @@
-"""`sourcepack bench`: both sides do the same work and give the same answers. No time is asserted."""
+"""`srcpack bench`: both sides do the same work and give the same answers. No time is asserted."""
 
 import gc
 import json
@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import Entry, FormatError, SourcepackError
-from sourcepack_convert import bench as bench_module
-from sourcepack_convert import cli, convert
-from sourcepack_convert.bench import Comparison, Event, Row, Zip, bench, replay_pack, replay_zip
-from sourcepack_convert.bench_plot import plot
-from sourcepack_convert.cli import benching
-from sourcepack_convert.measuring import Job, Spread, Timings
+from srcpack import Entry, FormatError, SrcpackError
+from srcpack_convert import bench as bench_module
+from srcpack_convert import cli, convert
+from srcpack_convert.bench import Comparison, Event, Row, Zip, bench, replay_pack, replay_zip
+from srcpack_convert.bench_plot import plot
+from srcpack_convert.cli import benching
+from srcpack_convert.measuring import Job, Spread, Timings
 
 MAP = b'{"version":3,"sources":[],"mappings":""}'
 SCRIPT = "".join(f"var line{number} = {number};\n" for number in range(1, 40)).encode()
@@ -134,7 +134,7 @@ def test_an_event_is_answered_alike(write: Write, name: str, column: int) -> Non
     path = write(javascript())
     convert(path, path.with_suffix(".srcpack"))
     event = Event(f"https://bench.example/static/{name}?v=1", 20, column, 0)
-    with sourcepack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
+    with srcpack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
         answer = replay_pack(pack, event)
         assert answer == replay_zip(zipped, event)
     assert answer is not None
@@ -162,7 +162,7 @@ def test_an_event_without_a_map_has_no_answer(write: Write, name: str) -> None:
     path = write(javascript())
     convert(path, path.with_suffix(".srcpack"))
     event = Event(f"https://bench.example/static/{name}", 20, 0, 0)
-    with sourcepack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
+    with srcpack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
         assert replay_pack(pack, event) is None
         assert replay_zip(zipped, event) is None
 
@@ -253,7 +253,7 @@ def test_what_cannot_be_measured_is_an_error_and_leaves_nothing(
     path = write(data)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    with pytest.raises(SourcepackError, match=message):
+    with pytest.raises(SrcpackError, match=message):
         quick(path)
     assert not list((tmp_path / "temporary").iterdir())
 
@@ -374,7 +374,7 @@ def test_without_matplotlib_a_plot_is_refused_before_the_work(
     path = write(javascript())
     code, out, err = run(capfd, path, "--plot", tmp_path / "plot.png")
     assert (code, out) == (1, "")
-    assert "pip install 'sourcepack[bench]'" in err
+    assert "pip install 'srcpack[bench]'" in err
     assert run(capfd, path)[0] == 0
 
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import pytest
 
-import sourcepack_convert.presets
-from sourcepack.context import get_context
-from sourcepack.source_bundle import SourceBundle
+import srcpack_convert.presets
+from srcpack.context import get_context
+from srcpack.source_bundle import SourceBundle
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -215,7 +215,7 @@ def test_every_question_has_a_result() -> None:
 
 def test_the_presets_refer_to_a_result_that_exists() -> None:
     """The docstring of presets.py says where its values come from."""
-    (reference,) = re.findall(r"benchmarks/results/[\w.]+\.md", sourcepack_convert.presets.__doc__ or "")
+    (reference,) = re.findall(r"benchmarks/results/[\w.]+\.md", srcpack_convert.presets.__doc__ or "")
     assert (ROOT / reference).is_file()
 
 

@@ -16,12 +16,12 @@ from random import Random
 
 import pytest
 
-import sourcepack
-import sourcepack.remote
+import srcpack
+import srcpack.remote
 from range_server import RangeServer
-from sourcepack import BundlePack, Entry, FileType, Pack, SourceLink, SourcepackError
-from sourcepack.bundle_pack import BundleEntry
-from sourcepack_convert import convert
+from srcpack import BundlePack, Entry, FileType, Pack, SourceLink, SrcpackError
+from srcpack.bundle_pack import BundleEntry
+from srcpack_convert import convert
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -75,14 +75,14 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with ExitStack() as stack:
         pack_name = str(pack_path)
         if source == "url":
-            pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+            pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
             patch = stack.enter_context(pytest.MonkeyPatch.context())
             for name in ("PIECE", "MAX_REQUEST", "MAX_GAP", "_LEAST_SHARE"):
-                patch.setattr(sourcepack.remote, name, 1024)
+                patch.setattr(srcpack.remote, name, 1024)
             server = stack.enter_context(RangeServer({"/a.srcpack": pack_path.read_bytes()}))
             pack_name = f"{server.url}/a.srcpack"
-        pack = stack.enter_context(sourcepack.open(pack_name))
-        zipped = stack.enter_context(sourcepack.open(path))
+        pack = stack.enter_context(srcpack.open(pack_name))
+        zipped = stack.enter_context(srcpack.open(path))
         assert type(pack) is Pack
         assert type(zipped) is BundlePack
         names = list(pack)
@@ -93,9 +93,9 @@ def outcome(ask: Callable[..., object], *arguments: object) -> object:
     """Return what a call gives, or its error without the file's name; an entry as its name."""
     try:
         found = ask(*arguments)
-    except (SourcepackError, ValueError, TypeError) as error:
+    except (SrcpackError, ValueError, TypeError) as error:
         said = str(getattr(error, "reason", "")) or str(error)
-        return type(error), said.partition(": ")[2] if isinstance(error, SourcepackError) else said
+        return type(error), said.partition(": ")[2] if isinstance(error, SrcpackError) else said
     if isinstance(found, Iterator):
         return [entry.name for entry in found]
     return found.name if isinstance(found, Entry) else found
@@ -273,7 +273,7 @@ def answers_of(pack: Pack, name: str) -> object:
 def test_threads_share_a_zip(both: Both) -> None:
     """They begin with nothing found out, so that several find it out at once."""
     expected = [answers_of(both.pack, name) for name in both.names]
-    with sourcepack.open(both.path) as zipped:
+    with srcpack.open(both.path) as zipped:
 
         def ask(seed: int) -> None:
             order = list(enumerate(both.names))

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
-from sourcepack.bundle_manifest import BundleManifest, FileInfo, dump_manifest, parse_manifest
-from sourcepack.errors import FormatError
-from sourcepack.file_type import FileType
+from srcpack.bundle_manifest import BundleManifest, FileInfo, dump_manifest, parse_manifest
+from srcpack.errors import FormatError
+from srcpack.file_type import FileType
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "symbolic.json"
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import BUNDLE_HEADER, build_bundle
-from sourcepack import BundlePack, DamagedMember, FormatError, LimitExceeded, NotFound, Pack, PackCache
-from sourcepack.layout import HEAD_SIZE, TAIL_SIZE
-from sourcepack.pack import open_pack
-from sourcepack.source_bundle import Limits, SourceBundle
+from srcpack import BundlePack, DamagedMember, FormatError, LimitExceeded, NotFound, Pack, PackCache
+from srcpack.layout import HEAD_SIZE, TAIL_SIZE
+from srcpack.pack import open_pack
+from srcpack.source_bundle import Limits, SourceBundle
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 APP = FIXTURES / "bundles" / "app.zip"
@@ -66,22 +66,22 @@ def test_a_zip_is_recognised_by_its_content(tmp_path: Path, header: bytes, name:
     data = build_bundle(FILES, MANIFEST, header=header)
     path = tmp_path / name
     path.write_bytes(data)
-    for opened in (sourcepack.open(path), sourcepack.open(str(path), source="pread"), sourcepack.open(data)):
+    for opened in (srcpack.open(path), srcpack.open(str(path), source="pread"), srcpack.open(data)):
         with opened as pack:
             assert isinstance(pack, Pack)
             assert type(pack) is BundlePack
             assert pack["files/b.js"].text() == "one\ntwo\n"
     assert pack.file == "<bytes>"
-    assert repr(sourcepack.open(path)) == f"<BundlePack {str(path)!r}: 5 entries>"
+    assert repr(srcpack.open(path)) == f"<BundlePack {str(path)!r}: 5 entries>"
 
 
 def test_an_empty_zip_opens() -> None:
     """It begins with the end record where it has no header; without a manifest it is no bundle."""
-    with sourcepack.open(build_bundle({}, {})) as pack:
+    with srcpack.open(build_bundle({}, {})) as pack:
         assert (list(pack), pack.attributes, pack.bundle.has_files) == ([], {}, False)
         assert pack.by_path("a") is pack.by_url("a") is pack.by_debug_id(ID, "source") is None
     with pytest.raises(FormatError, match=r"^<bytes>: the zip has no manifest\.json$"):
-        sourcepack.open(build_bundle({}, None, header=b""))
+        srcpack.open(build_bundle({}, None, header=b""))
 
 
 def test_a_pack_is_opened_once_with_two_reads_still(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,11 +100,11 @@ def test_a_pack_is_opened_once_with_two_reads_still(monkeypatch: pytest.MonkeyPa
     size = path.stat().st_size
     monkeypatch.setattr(os, "open", counting_open)
     monkeypatch.setattr(os, "pread", counting_pread)
-    with sourcepack.open(path, source="pread") as pack:
+    with srcpack.open(path, source="pread") as pack:
         assert type(pack) is Pack
     assert opens == [path]
     assert reads == [(0, HEAD_SIZE), (size - TAIL_SIZE, TAIL_SIZE)]
-    sourcepack.open(path).close()
+    srcpack.open(path).close()
     assert opens == [path, path]
 
 
@@ -114,27 +114,27 @@ def test_what_is_neither_is_refused_as_no_pack(tmp_path: Path) -> None:
         path.write_bytes(data)
         for pack in (path, data):
             with pytest.raises(FormatError, match=r"not a pack|too short for a pack"):
-                sourcepack.open(pack)
+                srcpack.open(pack)
     with pytest.raises(FormatError, match="not a regular file"):
-        sourcepack.open(tmp_path)
+        srcpack.open(tmp_path)
     with pytest.raises(FileNotFoundError):
-        sourcepack.open(tmp_path / "absent")
+        srcpack.open(tmp_path / "absent")
 
 
 def test_a_refused_zip_says_what_is_wrong_with_it_and_nothing_of_packs() -> None:
     with pytest.raises(
         FormatError, match=r"'manifest\.json': the attribute 'version' has the wrong type"
     ) as error:
-        sourcepack.open(build_bundle({}, {"files": {}, "version": 2}))
+        srcpack.open(build_bundle({}, {"files": {}, "version": 2}))
     assert error.value.__context__ is None
     with pytest.raises(FormatError, match="no end record"):
-        sourcepack.open(BUNDLE_HEADER + b"PK\3\4")
+        srcpack.open(BUNDLE_HEADER + b"PK\3\4")
 
 
 def test_a_damaged_pack_is_not_taken_for_a_zip() -> None:
     data = (FIXTURES / "damaged" / "tail-bit.srcpack").read_bytes()
     with pytest.raises(FormatError, match="checksum of the tail"):
-        sourcepack.open(data)
+        srcpack.open(data)
 
 
 def test_open_pack_takes_packs_only() -> None:
@@ -146,7 +146,7 @@ def test_a_zip_has_no_parts_of_a_pack(zipped: BundlePack) -> None:
     with pytest.raises(AttributeError):
         _ = zipped.tail
     with pytest.raises(TypeError, match=r"^<bytes>: a SourceBundle zip; only a \.srcpack can be verified$"):
-        next(sourcepack.verify(zipped))
+        next(srcpack.verify(zipped))
     assert zipped.bundle.identity == b""
 
 
@@ -197,7 +197,7 @@ def test_what_a_content_shows_is_found_out_once(zipped: BundlePack, inflated: li
     ],
 )
 def test_a_read_inflates_once(
-    zipped: BundlePack, inflated: list[str], read: Callable[[sourcepack.Entry], object]
+    zipped: BundlePack, inflated: list[str], read: Callable[[srcpack.Entry], object]
 ) -> None:
     read(zipped["files/a.js"])
     assert inflated == ["files/a.js"]
@@ -223,7 +223,7 @@ def test_members_that_cannot_be_read_say_why_each_time(zipped: BundlePack) -> No
 
 
 def test_a_miss_names_the_zip() -> None:
-    with sourcepack.open(APP) as pack, pytest.raises(NotFound) as error:
+    with srcpack.open(APP) as pack, pytest.raises(NotFound) as error:
         _ = pack["absent"]
     assert str(error.value) == f"{APP}: no entry 'absent'"
 
@@ -267,7 +267,7 @@ def test_a_zip_is_known_by_the_sha256_of_its_bytes(zipped: BundlePack) -> None:
 def test_another_zip_in_its_place_is_not_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(BUNDLE)
-    pickled = pickle.dumps(sourcepack.open(path))
+    pickled = pickle.dumps(srcpack.open(path))
     assert pickle.loads(pickled)["files/b.js"].read() == b"one\ntwo\n"
     path.write_bytes(build_bundle(FILES, MANIFEST, stored=True))
     with pytest.raises(FormatError, match="another zip since it was pickled"):
@@ -283,7 +283,7 @@ def test_a_pickled_zip_keeps_its_limits() -> None:
 def test_reads_of_a_closed_zip_are_misuse(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(BUNDLE)
-    for pack in (sourcepack.open(path), sourcepack.open(BUNDLE)):
+    for pack in (srcpack.open(path), srcpack.open(BUNDLE)):
         entry = pack["files/a.js"]
         assert entry.lines == 3
         pack.close()
@@ -303,7 +303,7 @@ def test_closing_under_readers_reads_no_other_file(tmp_path: Path) -> None:
     other.write_bytes(build_bundle({"files/a": b"b" * 100_000}, {"files": {"files/a": {}}}, stored=True))
     expected = b"a" * 100_000
 
-    def read_on(entry: sourcepack.Entry, running: Barrier) -> int:
+    def read_on(entry: srcpack.Entry, running: Barrier) -> int:
         assert entry.read() == expected
         running.wait()
         with suppress(ValueError):  # of the closed pack
@@ -314,7 +314,7 @@ def test_closing_under_readers_reads_no_other_file(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as executor:
         for _ in range(20):
-            pack = sourcepack.open(path)
+            pack = srcpack.open(path)
             running = Barrier(5)
             tasks = [executor.submit(read_on, pack["files/a"], running) for _ in range(4)]
             running.wait()

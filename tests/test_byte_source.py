@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sourcepack import FormatError
-from sourcepack.byte_source import ByteSource, BytesSource, MmapSource, PreadSource
+from srcpack import FormatError
+from srcpack.byte_source import ByteSource, BytesSource, MmapSource, PreadSource
 
 DATA = bytes(range(256)) * 40
 

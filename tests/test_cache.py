@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.cache import Generations, Shelf, Shelves
+from srcpack.cache import Generations, Shelf, Shelves
 
 
 def test_what_is_used_survives_and_the_rest_goes() -> None:

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, Pack, SourceLink
-from sourcepack.compat import ArtifactBundleArchive
-from sourcepack.context import get_context, trim_line
-from sourcepack.debug_id import DebugId
-from sourcepack.discover import (
+from srcpack import DamagedMember, Entry, FormatError, LimitExceeded, Pack, SourceLink
+from srcpack.compat import ArtifactBundleArchive
+from srcpack.context import get_context, trim_line
+from srcpack.debug_id import DebugId
+from srcpack.discover import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,
 )
-from sourcepack.keys import normalize_path
-from sourcepack.object_info import ObjectInfo
-from sourcepack.source_links import SourceLinks
-from sourcepack.urls import (
+from srcpack.keys import normalize_path
+from srcpack.object_info import ObjectInfo
+from srcpack.source_links import SourceLinks
+from srcpack.urls import (
     candidate_urls,
     file_stem,
     join_paths,
@@ -30,7 +30,7 @@ from sourcepack.urls import (
     source_map_url,
     strip_hostname,
 )
-from sourcepack_convert import convert
+from srcpack_convert import convert
 
 CASES_FILE = Path(__file__).parents[2] / "shared" / "cases" / "symbolic.json"
 
@@ -250,8 +250,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     def open_bundle(data: bytes, **options: Any) -> Pack:
         if request.param == "pack":
             convert(data, tmp_path / "a.srcpack")
-            return sourcepack.open(tmp_path / "a.srcpack", **options)
-        return sourcepack.open(data, **options)
+            return srcpack.open(tmp_path / "a.srcpack", **options)
+        return srcpack.open(data, **options)
 
     return open_bundle
 

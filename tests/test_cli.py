@@ -24,16 +24,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import sourcepack
-import sourcepack_convert
+import srcpack
+import srcpack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import Pack
-from sourcepack.layout import DICTIONARY
-from sourcepack.source_bundle import DEFAULT_LIMITS
-from sourcepack_convert import cli
-from sourcepack_convert.batch import cores
-from sourcepack_convert.cli.arguments import parse_bytes
-from sourcepack_convert.conversion import convert
+from srcpack import Pack
+from srcpack.layout import DICTIONARY
+from srcpack.source_bundle import DEFAULT_LIMITS
+from srcpack_convert import cli
+from srcpack_convert.batch import cores
+from srcpack_convert.cli.arguments import parse_bytes
+from srcpack_convert.conversion import convert
 
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
 FILES = {
@@ -91,7 +91,7 @@ def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     handlers = [(number, signal.getsignal(number)) for number in cli._SIGNALS]
 
     def run_main(*args: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sourcepack", *map(str, args)])
+        monkeypatch.setattr(sys, "argv", ["srcpack", *map(str, args)])
         with pytest.raises(SystemExit) as caught:
             cli.main()
         captured = capsys.readouterr()
@@ -118,7 +118,7 @@ def pack(bundle: Path) -> Path:
 
 
 def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "sourcepack_convert", *map(str, args)]
+    command = [sys.executable, "-m", "srcpack_convert", *map(str, args)]
     options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
@@ -148,7 +148,7 @@ def damaged_bundle(tmp_path: Path, number: int = 1) -> Path:
 
 def flip(path: Path, name: str) -> None:
     """Damage the content of an entry in a pack."""
-    with sourcepack.open(path) as pack:
+    with srcpack.open(path) as pack:
         offset = pack[name].record.frames[0].offset
     data = bytearray(path.read_bytes())
     data[offset + 9] ^= 1
@@ -177,7 +177,7 @@ def test_every_command_has_json_and_examples_that_its_options_take(run: Run, nam
     command = command_named(name)
     assert any("--json" in param.opts for param in command.params)
     assert all(param.help for param in command.params)
-    examples = re.findall(r"^ +sourcepack (.+)$", command.help, re.MULTILINE)
+    examples = re.findall(r"^ +srcpack (.+)$", command.help, re.MULTILINE)
     assert examples
     for example in examples:
         first, *args = shlex.split(re.split(" [|>] ", example)[0])
@@ -200,22 +200,22 @@ def test_help_shows_the_limits_as_they_are(run: Run, monkeypatch: pytest.MonkeyP
 
 def test_version() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
-    assert (result.exit_code, result.stdout) == (0, f"sourcepack {sourcepack.__version__}\n")
+    assert (result.exit_code, result.stdout) == (0, f"srcpack {srcpack.__version__}\n")
 
 
 @pytest.mark.parametrize(
     ("words", "completions"),
-    [("sourcepack con", ["convert"]), ("sourcepack cat --type so", ["source", "source_map"])],
+    [("srcpack con", ["convert"]), ("srcpack cat --type so", ["source", "source_map"])],
 )
 def test_shells_complete_commands_and_choices(words: str, completions: list[str]) -> None:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "_SOURCEPACK_COMPLETE": "complete_bash",
+        "_SRCPACK_COMPLETE": "complete_bash",
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
     }
-    command = [sys.executable, "-m", "sourcepack_convert"]
+    command = [sys.executable, "-m", "srcpack_convert"]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
     assert output.split() == completions
 
@@ -286,7 +286,7 @@ def test_convert_writes_beside_the_zip_and_says_what_it_did(run: Run, bundle: Pa
         rf"{re.escape(str(pack))}: 6 files of \d+ B; zip .+, pack .+, ratio \d\.\d{{3}}; \d\.\d s\n",
         result.out,
     )
-    assert sorted(sourcepack.open(pack)) == sorted(FILES)
+    assert sorted(srcpack.open(pack)) == sorted(FILES)
 
 
 def test_convert_adds_the_ending_to_a_name_without_zip(run: Run, bundle: Path) -> None:
@@ -303,9 +303,9 @@ def test_convert_takes_the_options_of_the_library(run: Run, bundle: Path) -> Non
     report = json.loads(result.out)
     assert (report["preset"], report["level"], report["frame_size"], report["jobs"]) == ("fast", 5, 65536, 2)
     assert (report["verified"], report["files"], report["damaged"]) == (False, 6, [])
-    assert report["sha256"] == sourcepack.open(output).sha256.hex()
+    assert report["sha256"] == srcpack.open(output).sha256.hex()
     assert report["source_sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
-    with sourcepack.open(output) as pack:
+    with srcpack.open(output) as pack:
         assert pack["loose"].raw
         assert pack["files/app.js.map"].raw
         assert pack.bundle.created_by["options"]["raw"] == ["*.map", "loose"]
@@ -316,7 +316,7 @@ def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) ->
     bundle = tmp_path / "many.zip"
     bundle.write_bytes(build_bundle(files, {}))
     assert json.loads(run("convert", bundle, "--dictionary", "8K", "--json").out)["dictionary_size"] <= 8192
-    with sourcepack.open(tmp_path / "many.srcpack") as pack:
+    with srcpack.open(tmp_path / "many.srcpack") as pack:
         (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
     other = run("convert", bundle, "-o", tmp_path / "b", "--dictionary", tmp_path / "dictionary", "--json")
     assert json.loads(other.out)["dictionary_size"] == (tmp_path / "dictionary").stat().st_size
@@ -380,7 +380,7 @@ def test_refused_bundle_is_one_line_and_no_pack(run: Run, tmp_path: Path) -> Non
 
 def test_info_says_what_the_tail_and_the_attributes_say(run: Run, pack: Path) -> None:
     facts = json.loads(run("info", pack, "--json").out)
-    with sourcepack.open(pack) as opened:
+    with srcpack.open(pack) as opened:
         assert facts["sha256"] == opened.sha256.hex()
         assert facts["identity"] == opened.bundle.identity.hex()
         assert facts["size"] == pack.stat().st_size
@@ -406,7 +406,7 @@ def test_info_says_what_the_tail_and_the_attributes_say(run: Run, pack: Path) ->
 def test_info_tells_of_a_dictionary(run: Run) -> None:
     pack = PACKS / "many.srcpack"
     facts = json.loads(run("info", pack, "--json").out)["dictionary"]
-    with sourcepack.open(pack) as opened:
+    with srcpack.open(pack) as opened:
         data = opened.dictionary().data.as_bytes()
         stored = opened.tail.sections[DICTIONARY].length
     assert (facts["size"], facts["stored_size"]) == (len(data), stored)
@@ -888,7 +888,7 @@ def test_the_program_exits_with_the_code_of_its_command(main: Run) -> None:
     pack = PACKS / "app.srcpack"
     result = main("ls", pack)
     assert (result.code, result.err) == (0, "")
-    assert result.out.splitlines() == list(sourcepack.open(pack))
+    assert result.out.splitlines() == list(srcpack.open(pack))
     assert main("cat", pack, "none") == (1, "", f"error: {pack}: no entry 'none'\n")
     assert main("cat").code == 2
 
@@ -898,11 +898,11 @@ def test_the_module_is_the_program_where_it_is_run_and_only_there(
 ) -> None:
     expected = main("--version")
     # A process that was spawned imports the main module by another name.
-    runpy.run_module("sourcepack_convert.__main__", run_name="__mp_main__")
+    runpy.run_module("srcpack_convert.__main__", run_name="__mp_main__")
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(sys, "argv", ["sourcepack", "--version"])
+    monkeypatch.setattr(sys, "argv", ["srcpack", "--version"])
     with pytest.raises(SystemExit) as caught:
-        runpy.run_module("sourcepack_convert", run_name="__main__")
+        runpy.run_module("srcpack_convert", run_name="__main__")
     assert (caught.value.code, *capsys.readouterr()) == expected == (0, expected.out, "")
 
 
@@ -1076,7 +1076,7 @@ def test_full_output_is_an_error(pack: Path) -> None:
 
 
 def test_closed_output_is_an_error(pack: Path) -> None:
-    shell = 'exec "$0" -m sourcepack_convert ls "$1" >&-'
+    shell = 'exec "$0" -m srcpack_convert ls "$1" >&-'
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run(
         ["sh", "-c", shell, sys.executable, pack],
@@ -1089,7 +1089,7 @@ def test_closed_output_is_an_error(pack: Path) -> None:
 
 
 def test_closed_stderr_is_no_error() -> None:
-    shell = 'exec "$0" -m sourcepack_convert cat "$1" none 2>&-'
+    shell = 'exec "$0" -m srcpack_convert cat "$1" none 2>&-'
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     arguments = ["sh", "-c", shell, sys.executable, str(PACKS / "app.srcpack")]
     result = subprocess.run(arguments, env=environment, capture_output=True, check=False)
@@ -1159,9 +1159,9 @@ def test_progress_is_drawn_on_a_terminal_only(bundle: Path) -> None:
 
 
 def test_the_public_api_needs_no_command_line() -> None:
-    assert sourcepack_convert.__all__ == sorted(sourcepack_convert.__all__)
+    assert srcpack_convert.__all__ == sorted(srcpack_convert.__all__)
     program = (
-        "import sys, sourcepack_convert; sourcepack_convert.convert, sourcepack_convert.export;"
+        "import sys, srcpack_convert; srcpack_convert.convert, srcpack_convert.export;"
         "assert not {'typer', 'rich'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

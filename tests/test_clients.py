@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import sourcepack
-from sourcepack_convert import convert, export
+import srcpack
+from srcpack_convert import convert, export
 
 BUNDLES = Path(__file__).parents[1] / "fixtures" / "bundles"
 NAMES = sorted(path.stem for path in BUNDLES.glob("*.zip"))
@@ -37,7 +37,7 @@ def test_zstd_accepts_a_pack_without_a_dictionary(name: str, preset: str, tmp_pa
 def test_zstd_accepts_a_pack_with_its_dictionary_and_not_without(tmp_path: Path) -> None:
     path = tmp_path / "a.srcpack"
     convert(BUNDLES / "many.zip", path)
-    with sourcepack.open(path) as pack:
+    with srcpack.open(path) as pack:
         (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
         contents = b"".join(entry.read() for entry in sorted(pack.entries(), key=lambda e: e.record.frames))
     done = run("zstd", "-t", "-D", tmp_path / "dictionary", path)

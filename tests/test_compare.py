@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import Pack
-from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.compare import compare
-from sourcepack_convert.conversion import convert
+from srcpack import Pack
+from srcpack.source_bundle import SourceBundle
+from srcpack_convert.compare import compare
+from srcpack_convert.conversion import convert
 
 FILES = {f"{number}.js": b"let v%d;\n" % number * 20 for number in range(40)}
 MANIFEST = {"files": {name: {"url": f"~/{name}", "path": f"/{name}"} for name in FILES}}
@@ -28,23 +28,23 @@ def differences(pack: Pack) -> list[str]:
 
 
 def test_a_pack_is_equal_to_its_bundle(whole: bytes) -> None:
-    assert differences(sourcepack.open(whole)) == []
+    assert differences(srcpack.open(whole)) == []
 
 
 def test_a_damaged_content_is_told_and_the_others_are_compared(whole: bytes) -> None:
     data = bytearray(whole)
     for name in ("3.js", "5.js"):
-        data[sourcepack.open(whole)[name].record.frames[0].offset + 9] ^= 1
-    first, second = differences(sourcepack.open(bytes(data)))
+        data[srcpack.open(whole)[name].record.frames[0].offset + 9] ^= 1
+    first, second = differences(srcpack.open(bytes(data)))
     assert first.startswith("'3.js': frame")
     assert second.startswith("'5.js': frame")
 
 
 def test_a_damaged_bucket_is_told_for_each_key_in_it_and_the_others_are_asked(whole: bytes) -> None:
-    pack = sourcepack.open(whole)
+    pack = srcpack.open(whole)
     data = bytearray(whole)
     data[pack.index.slots] ^= 1
-    found = differences(sourcepack.open(bytes(data)))
+    found = differences(srcpack.open(bytes(data)))
     assert found
     assert all(difference.startswith("checksum of bucket 0 at offset ") for difference in found)
     assert len(found) <= len(pack.read_bucket(0)) // 8

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import DamagedMember, FormatError, NotFound
-from sourcepack.compat import ArtifactBundleArchive, MemberInfo, SourceFileType
-from sourcepack_convert import convert
+from srcpack import DamagedMember, FormatError, NotFound
+from srcpack.compat import ArtifactBundleArchive, MemberInfo, SourceFileType
+from srcpack_convert import convert
 
 ID_A = "5e618b9f-54a9-4389-b196-519819dd7c47"
 ID_B = "0a1705ef-5bdb-55c6-8003-096ca0a1462e"
@@ -240,7 +240,7 @@ def test_a_bundle_is_given_in_any_form(tmp_path: Path) -> None:
 
 def test_a_pack_that_was_given_stays_open(tmp_path: Path) -> None:
     data = build_bundle({"files/a": b"A"}, {"files": {"files/a": {"url": "u"}}})
-    with sourcepack.open(data) as pack:
+    with srcpack.open(data) as pack:
         with ArtifactBundleArchive(pack) as view:
             assert view.pack is pack
         assert pack["files/a"].read() == b"A"

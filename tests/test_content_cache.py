@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import (
+from srcpack import (
     ContentCache,
     DamagedMember,
     Entry,
@@ -26,10 +26,10 @@ from sourcepack import (
     content_cache,
     pack_cache,
 )
-from sourcepack.manifest import EntryRecord
-from sourcepack_convert import convert
-from sourcepack_convert.contents import Content
-from sourcepack_convert.writer import PackWriter
+from srcpack.manifest import EntryRecord
+from srcpack_convert import convert
+from srcpack_convert.contents import Content
+from srcpack_convert.writer import PackWriter
 
 Files = dict[str, bytes]
 
@@ -42,7 +42,7 @@ def pack_file(path: Path, files: Files) -> Path:
 
 
 def pack_of(tmp_path: Path, files: Files, name: str = "a") -> Pack:
-    return sourcepack.open(pack_file(tmp_path / f"{name}.srcpack", files))
+    return srcpack.open(pack_file(tmp_path / f"{name}.srcpack", files))
 
 
 def forged_pack(path: Path, name: str, content: bytes, claimed: bytes) -> Pack:
@@ -53,7 +53,7 @@ def forged_pack(path: Path, name: str, content: bytes, claimed: bytes) -> Pack:
         digest = hashlib.sha256(claimed).digest()
         record = EntryRecord(name=name, size=len(content), lines=1, sha256=digest, frames=frames, raw=True)
         writer.finish([record], attributes={}, source_links=None, has_files=True, source={}, created_by={})
-    return sourcepack.open(path)
+    return srcpack.open(path)
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_errors_are_passed_on_and_nothing_is_kept_of_them(tmp_path: Path) -> Non
     cache = ContentCache(1000)
     for _ in range(2):
         with pytest.raises(FormatError):
-            cache.read(sourcepack.open(bytes(data))["a"])
+            cache.read(srcpack.open(bytes(data))["a"])
     assert cache.statistics == (0, 2, 0, 0, 0)
-    broken = sourcepack.open(Path(__file__).parents[1] / "fixtures" / "packs" / "broken-members.srcpack")
+    broken = srcpack.open(Path(__file__).parents[1] / "fixtures" / "packs" / "broken-members.srcpack")
     damaged = next(entry for entry in broken.entries() if entry.damage is not None)
     with pytest.raises(DamagedMember):
         cache.read(damaged)
@@ -259,7 +259,7 @@ def test_the_cache_keeps_no_pack_open(tmp_path: Path) -> None:
 def opener_that_counts(opened: list[str]) -> Callable[[str], Pack]:
     def open_one(path: str) -> Pack:
         opened.append(Path(path).stem)
-        return sourcepack.open(path)
+        return srcpack.open(path)
 
     return open_one
 
@@ -320,7 +320,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path: Pa
     opened: list[str] = []
 
     def open_and_replace(name: str) -> Pack:
-        pack = sourcepack.open(name)
+        pack = srcpack.open(name)
         if len(opened) < replacements:
             pack_file(path, {"f": b"new %d" % len(opened)})
         opened.append(name)
@@ -343,7 +343,7 @@ def test_who_opens_a_pack_that_another_thread_kept_meanwhile_gets_that_one(tmp_p
     others: list[Pack] = []
 
     def overtaken(name: str) -> Pack:
-        pack = sourcepack.open(name)
+        pack = srcpack.open(name)
         if not others:  # what another thread does before this one comes to keep its pack
             others.append(pack)
             others.append(cache.get(path))
@@ -360,7 +360,7 @@ def test_a_cache_closed_while_a_pack_is_opened_hands_it_out_and_keeps_nothing(tm
 
     def open_and_close(name: str) -> Pack:
         cache.close()
-        return sourcepack.open(name)
+        return srcpack.open(name)
 
     cache = PackCache(5, opener=open_and_close)
     assert cache.get(path)["f"].read() == b"content"
@@ -419,7 +419,7 @@ def test_threads_that_want_one_pack_at_once_get_the_same(tmp_path: Path) -> None
 
     def slowly(name: str) -> Pack:
         time.sleep(0.01)
-        return sourcepack.open(name)
+        return srcpack.open(name)
 
     cache = PackCache(5, opener=slowly)
 

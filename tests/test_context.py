@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.context import (
+from srcpack.context import (
     Context,
     context_of_lines,
     count_lines,

@@ -15,18 +15,18 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack.errors import FormatError, LimitExceeded
-from sourcepack.facts import is_utf8
-from sourcepack.layout import Tail
-from sourcepack.source_bundle import Limits, SourceBundle
-from sourcepack_convert.contents import Compression, Content
-from sourcepack_convert.conversion import convert
-from sourcepack_convert.dictionary import choose_dictionary
-from sourcepack_convert.output import written_aside
-from sourcepack_convert.presets import PRESETS
-from sourcepack_convert.writer import PackWriter
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.facts import is_utf8
+from srcpack.layout import Tail
+from srcpack.source_bundle import Limits, SourceBundle
+from srcpack_convert.contents import Compression, Content
+from srcpack_convert.conversion import convert
+from srcpack_convert.dictionary import choose_dictionary
+from srcpack_convert.output import written_aside
+from srcpack_convert.presets import PRESETS
+from srcpack_convert.writer import PackWriter
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 BUNDLES = FIXTURES / "bundles"
@@ -80,7 +80,7 @@ def test_neither_names_of_files_nor_the_order_of_members_are_in_a_pack(tmp_path:
         bundle = tmp_path / f"{number}.zip"
         bundle.write_bytes(build_bundle({name: files[name] for name in order}, manifest))
         convert(bundle, tmp_path / f"{number}.srcpack")
-        packs.append(sourcepack.open(tmp_path / f"{number}.srcpack"))
+        packs.append(srcpack.open(tmp_path / f"{number}.srcpack"))
     assert [entry.record for entry in packs[0].entries()] == [entry.record for entry in packs[1].entries()]
     assert packs[0].bundle.identity == packs[1].bundle.identity
     assert packs[0].bundle.source != packs[1].bundle.source
@@ -95,12 +95,12 @@ def test_content_identity_is_the_bundle_s_whatever_the_options(mixed: Path, tmp_
     )
     for number, chosen in enumerate(options):
         convert(mixed, tmp_path / f"{number}.srcpack", **chosen)
-        pack = sourcepack.open(tmp_path / f"{number}.srcpack")
+        pack = srcpack.open(tmp_path / f"{number}.srcpack")
         identities.add(pack.bundle.identity)
     assert len(identities) == 1
     other = build_bundle({"files/a": b"a"}, {"files": {"files/a": {}}})
     convert(other, tmp_path / "other.srcpack")
-    assert sourcepack.open(tmp_path / "other.srcpack").bundle.identity not in identities
+    assert srcpack.open(tmp_path / "other.srcpack").bundle.identity not in identities
 
 
 # ---- options
@@ -109,10 +109,10 @@ def test_content_identity_is_the_bundle_s_whatever_the_options(mixed: Path, tmp_
 def test_what_decided_the_bytes_is_recorded(tmp_path: Path) -> None:
     data = (BUNDLES / "app.zip").read_bytes()
     report = convert(data, tmp_path / "a.srcpack", level=7, frame_size=1 << 16, raw=["*.map"])
-    bundle = sourcepack.open(tmp_path / "a.srcpack").bundle
+    bundle = srcpack.open(tmp_path / "a.srcpack").bundle
     assert bundle.source == {"sha256": hashlib.sha256(data).digest(), "size": len(data)}
     assert bundle.created_by == {
-        "tool": f"sourcepack {sourcepack.__version__}",
+        "tool": f"srcpack {srcpack.__version__}",
         "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
         "options": {
             "preset": "balanced",
@@ -152,7 +152,7 @@ def test_an_option_out_of_its_range_is_misuse(tmp_path: Path, options: dict[str,
 
 def test_raw_patterns_choose_what_is_stored_as_it_is(tmp_path: Path) -> None:
     convert(BUNDLES / "many.zip", tmp_path / "a.srcpack", raw=["*/00?.js", "files/_/_/lib/29[5-9].js"])
-    pack = sourcepack.open(tmp_path / "a.srcpack")
+    pack = srcpack.open(tmp_path / "a.srcpack")
     raw = [entry.name[-6:-3] for entry in pack.entries() if entry.raw]
     assert raw == [f"{number:03}" for number in (*range(10), *range(295, 300))]
 
@@ -162,7 +162,7 @@ def test_a_content_is_raw_if_one_of_its_names_is_to_be(tmp_path: Path) -> None:
     convert(
         build_bundle(files, {"files": {name: {} for name in files}}), tmp_path / "a.srcpack", raw=["*.bin"]
     )
-    pack = sourcepack.open(tmp_path / "a.srcpack")
+    pack = srcpack.open(tmp_path / "a.srcpack")
     assert [entry.raw for entry in pack.entries()] == [True, True, False]
     assert pack.tail.content_count == 2
 
@@ -173,7 +173,7 @@ def test_contents_that_do_not_shrink_are_stored_raw(tmp_path: Path) -> None:
         {"files/noise": noise, "files/tiny": b"x"}, {"files": {"files/noise": {}, "files/tiny": {}}}
     )
     convert(bundle, tmp_path / "a.srcpack", frame_size=1 << 14)
-    pack = sourcepack.open(tmp_path / "a.srcpack")
+    pack = srcpack.open(tmp_path / "a.srcpack")
     assert pack["files/noise"].raw
     assert pack["files/tiny"].raw
     assert pack["files/noise"].read() == noise
@@ -186,7 +186,7 @@ def test_files_around_the_frame_size_have_the_right_frames(tmp_path: Path, size:
     assert len(content) == size
     bundle = build_bundle({"files/a": content}, {"files": {"files/a": {}}})
     convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
-    entry = sourcepack.open(tmp_path / "a.srcpack")["files/a"]
+    entry = srcpack.open(tmp_path / "a.srcpack")["files/a"]
     assert len(entry.record.frames) == -(-size // 4096)
     assert entry.read() == content
 
@@ -234,15 +234,15 @@ def test_of_several_dictionaries_the_one_that_makes_the_pack_smallest_is_chosen(
 
 def test_a_dictionary_that_is_given_is_shared_by_packs(tmp_path: Path) -> None:
     convert(BUNDLES / "many.zip", tmp_path / "first.srcpack")
-    dictionary = sourcepack.open(tmp_path / "first.srcpack").dictionary()
+    dictionary = srcpack.open(tmp_path / "first.srcpack").dictionary()
     data = dictionary.data.as_bytes()
     for name in ("app", "texts"):
         report = convert(BUNDLES / f"{name}.zip", tmp_path / f"{name}.srcpack", dictionary=data)
-        pack = sourcepack.open(tmp_path / f"{name}.srcpack")
+        pack = srcpack.open(tmp_path / f"{name}.srcpack")
         assert report.dictionary_size == len(data)
         assert pack.tail.dictionary_sha256 == hashlib.sha256(data).digest()
         assert pack.bundle.created_by["options"]["dictionary"] == hashlib.sha256(data).digest()
-        assert list(sourcepack.verify(pack)) == []
+        assert list(srcpack.verify(pack)) == []
 
 
 # ---- refusals
@@ -354,7 +354,7 @@ def test_large_files_wait_for_each_other_and_come_in_order(
     files = {f"{number}": words(number, 30_000) for number in range(12)}
     bundle = build_bundle(files, {"files": {name: {} for name in files}})
     convert(bundle, tmp_path / "one.srcpack", jobs=1)
-    monkeypatch.setattr("sourcepack_convert.conversion._IN_FLIGHT", 100_000)
+    monkeypatch.setattr("srcpack_convert.conversion._IN_FLIGHT", 100_000)
     convert(bundle, tmp_path / "two.srcpack", jobs=2)
     assert (tmp_path / "one.srcpack").read_bytes() == (tmp_path / "two.srcpack").read_bytes()
 
@@ -435,7 +435,7 @@ def test_any_bundle_comes_back(
         {name: files[name][0] for name in names}, {"files": {name: files[name][1] for name in names}}
     )
     convert(bundle, target, level=level, jobs=jobs, frame_size=4096)
-    with sourcepack.open(target) as pack:
+    with srcpack.open(target) as pack:
         assert list(pack) == sorted(names)
         for name in names:
             content, info = files[name]
@@ -453,15 +453,13 @@ def test_any_bundle_comes_back(
                     if files[n][1].get(kind, "").replace("\\", "/" if kind == "path" else "\\") == key
                 ]
                 found = find(key)
-                assert (found.name if isinstance(found, sourcepack.Entry) else None) == max(
-                    having, default=None
-                )
+                assert (found.name if isinstance(found, srcpack.Entry) else None) == max(having, default=None)
 
 
 @given(st.binary(max_size=50), st.integers(1, 7))
 def test_utf8_is_found_out_piece_by_piece(data: bytes, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sourcepack.facts._CHUNK", chunk)
+        patch.setattr("srcpack.facts._CHUNK", chunk)
         try:
             data.decode()
         except UnicodeDecodeError:
@@ -491,7 +489,7 @@ def test_memory_is_bounded_by_the_largest_file(large: tuple[Path, int], tmp_path
     """Under 200 MB plus four times the largest file; the bundle has four of that size."""
     path, size = large
     code = (
-        "import re, sys; from sourcepack_convert.conversion import convert;"
+        "import re, sys; from srcpack_convert.conversion import convert;"
         "convert(sys.argv[1], sys.argv[2], level=1, jobs=int(sys.argv[3]));"
         # The peak of this program alone; ru_maxrss has that of the one that started it, too.
         "print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])"
@@ -515,7 +513,7 @@ def test_a_compression_is_shared_by_threads() -> None:
 
 
 def test_no_seed_for_keys_that_fill_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sourcepack_convert.writer.sort_into_buckets", lambda *_: None)
+    monkeypatch.setattr("srcpack_convert.writer.sort_into_buckets", lambda *_: None)
     writer = PackWriter(io.BytesIO(), file="a", frame_size=4096)
     assert writer.write_content(Content(b"", 0, keep_raw=False)) == ()
     with pytest.raises(LimitExceeded, match="seeds tried for the index is 65, over the limit of 64"):
@@ -523,7 +521,7 @@ def test_no_seed_for_keys_that_fill_a_bucket(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_block_of_entries_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sourcepack_convert.writer.MAX_BLOCK", 1000)
+    monkeypatch.setattr("srcpack_convert.writer.MAX_BLOCK", 1000)
     with pytest.raises(LimitExceeded, match=r"size of a manifest block is [\d,]+, over the limit of 1,000"):
         convert(BUNDLES / "many.zip", tmp_path / "a.srcpack")
     assert os.listdir(tmp_path) == []
@@ -537,7 +535,7 @@ def test_presets_go_from_fast_to_small() -> None:
 
 def test_no_skippable_frame_is_longer_than_its_length_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("contents", "writer"):
-        monkeypatch.setattr(f"sourcepack_convert.{module}.MAX_SKIPPED", 10)
+        monkeypatch.setattr(f"srcpack_convert.{module}.MAX_SKIPPED", 10)
     noise = hashlib.shake_256(b"noise").digest(11)
     content = Content(noise, 1, keep_raw=False, frames=Compression(1, None).compress([noise]))
     assert not content.is_raw  # it would be, were it shorter

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-import sourcepack
-from sourcepack.bundle_manifest import parse_manifest
-from sourcepack.discover import discover_source_map_reference
-from sourcepack.errors import FormatError, LimitExceeded
-from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert import convert, export
-from sourcepack_convert.compare import compare
+import srcpack
+from srcpack.bundle_manifest import parse_manifest
+from srcpack.discover import discover_source_map_reference
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.source_bundle import SourceBundle
+from srcpack_convert import convert, export
+from srcpack_convert.compare import compare
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
@@ -69,7 +69,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_bundle_converts_answers_and_comes_back(path: Path, packs: Path) -> None:
     target = packs / f"{path.stem}.srcpack"
     report = convert(path, target, jobs=2)
-    with sourcepack.open(target) as pack, SourceBundle(path) as bundle:
+    with srcpack.open(target) as pack, SourceBundle(path) as bundle:
         assert [str(error) for error in compare(pack, bundle)] == []
         assert report.files == len(pack)
         back = packs / f"{path.stem}.back.zip"
@@ -119,7 +119,7 @@ def test_equal_contents_of_a_real_bundle_are_stored_once(packs: Path) -> None:
     with zipfile.ZipFile(CORPUS / "real" / "js-many.zip") as bundle:
         contents = {bundle.read(name) for name in bundle.namelist() if name != "manifest.json"} - {b""}
         manifest = bundle.read("manifest.json")
-    pack = sourcepack.open(packs / "many.srcpack")
+    pack = srcpack.open(packs / "many.srcpack")
     assert pack.tail.content_count == len(contents)
     assert pack.tail.content_size == sum(map(len, contents))
     assert len(pack) == len(parse_manifest(manifest, file="js-many").files)
@@ -132,7 +132,7 @@ def test_map_references_of_a_real_bundle_are_known_without_decoding(
     expected = {}
     with SourceBundle(CORPUS / "real" / "js-many.zip") as bundle:
         for name, info in bundle.manifest.files.items():
-            if info.type is sourcepack.FileType.MINIFIED_SOURCE:
+            if info.type is srcpack.FileType.MINIFIED_SOURCE:
                 header = dict(info.headers or ()).get("sourcemap")
                 in_content = discover_source_map_reference(bundle.read(name))
                 expected[name] = in_content if header is None else header
@@ -140,8 +140,8 @@ def test_map_references_of_a_real_bundle_are_known_without_decoding(
     def decoded(*_: object) -> bytes:
         raise AssertionError("a file was decoded")
 
-    monkeypatch.setattr(sourcepack.Pack, "read_frame", decoded)
-    pack = sourcepack.open(packs / "many.srcpack")
+    monkeypatch.setattr(srcpack.Pack, "read_frame", decoded)
+    pack = srcpack.open(packs / "many.srcpack")
     found = {e.name: e.source_mapping_url for e in pack.entries() if e.type == "minified_source"}
     assert found == expected
     assert len(found) > 3000

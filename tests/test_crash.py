@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import FormatError
-from sourcepack_convert import convert, export, output
-from sourcepack_convert.output import written_aside
+from srcpack import FormatError
+from srcpack_convert import convert, export, output
+from srcpack_convert.output import written_aside
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -119,7 +119,7 @@ def test_commands_that_do_it_wrong_are_found(tmp_path: Path, program: str, failu
 def leave_one(target: Path) -> Path:
     """Begin to write a file in a process that is gone then, and return what it left."""
     program = (
-        "import os, sys; from sourcepack_convert.output import written_aside\n"
+        "import os, sys; from srcpack_convert.output import written_aside\n"
         "with written_aside(sys.argv[1]) as (out, aside): out.write(b'half'); out.flush(); os._exit(9)"
     )
     assert run(sys.executable, "-c", program, target, folder=target.parent)[0] == 9
@@ -238,7 +238,7 @@ def test_where_files_cannot_be_locked_none_is_taken_for_abandoned(
     with pytest.raises(KeyboardInterrupt):
         convert(APP, target, progress=fail)
     assert asides(tmp_path) == [left.name]
-    assert sourcepack.open(target).tail.entry_count
+    assert srcpack.open(target).tail.entry_count
 
 
 def test_an_output_that_is_no_file_stays_what_it_is(tmp_path: Path) -> None:
@@ -282,12 +282,12 @@ def test_a_full_disk_leaves_the_old_pack_and_nothing_else(
     noise = {f"f{number}": random.Random(number).randbytes(40_000) for number in range(20)}
     (tmp_path / "a.zip").write_bytes(build_bundle(noise, {"files": {}}, stored=True))
     shell = """
-        "$0" -m sourcepack_convert convert fixture.zip -o mount/a.srcpack >&2 || exit 9
+        "$0" -m srcpack_convert convert fixture.zip -o mount/a.srcpack >&2 || exit 9
         cp mount/a.srcpack before
-        "$0" -m sourcepack_convert convert a.zip -o mount/a.srcpack --force && exit 9
+        "$0" -m srcpack_convert convert a.zip -o mount/a.srcpack --force && exit 9
         ls -A mount; cmp before mount/a.srcpack || exit 9
         mount -o remount,size=2m mount
-        "$0" -m sourcepack_convert convert a.zip -o mount/a.srcpack --force >&2
+        "$0" -m srcpack_convert convert a.zip -o mount/a.srcpack --force >&2
     """
     (tmp_path / "fixture.zip").symlink_to(APP)
     code, out, err = run(*on_a_mount("size=256k", shell), folder=tmp_path)
@@ -297,7 +297,7 @@ def test_a_full_disk_leaves_the_old_pack_and_nothing_else(
 
 def test_a_read_only_disk_is_one_line(tmp_path: Path, on_a_mount: Callable[..., list[object]]) -> None:
     (tmp_path / "a.zip").symlink_to(APP)
-    shell = '"$0" -m sourcepack_convert convert a.zip -o mount/a.srcpack'
+    shell = '"$0" -m srcpack_convert convert a.zip -o mount/a.srcpack'
     assert run(*on_a_mount("ro", shell), folder=tmp_path) == (
         1, "", "error: mount/a.srcpack: Read-only file system\n",
     )  # fmt: skip
@@ -321,7 +321,7 @@ def test_what_is_not_permitted_is_one_line(tmp_path: Path, what: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "a.zip").chmod(0 if what == "input" else 0o600)
     (tmp_path / "out").chmod(0o500 if what == "folder" else 0o700)
-    command = [sys.executable, "-m", "sourcepack_convert", "convert", "a.zip", "-o", "out/a.srcpack"]
+    command = [sys.executable, "-m", "srcpack_convert", "convert", "a.zip", "-o", "out/a.srcpack"]
     code, out, err = run(*without_privileges(), *command, folder=tmp_path)
     named = "a.zip" if what == "input" else "out/a.srcpack"
     assert (code, out, err) == (1, "", f"error: {named}: Permission denied\n")
@@ -431,7 +431,7 @@ def test_an_input_that_is_no_file_is_one_line(
     tmp_path: Path, make: Callable[[Path], object], message: str
 ) -> None:
     make(tmp_path / "a.zip")
-    command = [sys.executable, "-m", "sourcepack_convert", "convert", "a.zip", "-o", "a.srcpack"]
+    command = [sys.executable, "-m", "srcpack_convert", "convert", "a.zip", "-o", "a.srcpack"]
     assert run(*command, folder=tmp_path) == (1, "", f"error: {message}\n")
     assert not list(tmp_path.glob("a.srcpack/**/*.srcpack"))
     assert asides(tmp_path) == []

@@ -10,13 +10,13 @@ import pytest
 
 import damage
 import damage_tables
-import sourcepack
+import srcpack
 import zip_damage
 from damage import CUTS, FLIPS, HARMLESS, KINDS, MISSED, REFUSED, SAMPLED, WRONG
-from sourcepack import FormatError, Pack, SourcepackError
-from sourcepack.byte_source import BytesSource
-from sourcepack.layout import DICTIONARY, TAIL_SIZE
-from sourcepack.pack import SourceKind
+from srcpack import FormatError, Pack, SrcpackError
+from srcpack.byte_source import BytesSource
+from srcpack.layout import DICTIONARY, TAIL_SIZE
+from srcpack.pack import SourceKind
 
 PACKS = ("dictionary", "plain", "raw", "frames")
 FEW = 8
@@ -58,7 +58,7 @@ def test_each_pack_has_entries_of_every_kind(name: str) -> None:
     assert pack.by_url("~/twice.js") == winner
     assert pack.by_path("\\src\\twice.js") == winner
     assert pack.by_debug_id(winner.debug_id, "source") == winner
-    assert pack.by_path("/linked/a.c") == sourcepack.SourceLink("https://example.com/a.c")
+    assert pack.by_path("/linked/a.c") == srcpack.SourceLink("https://example.com/a.c")
 
 
 def test_the_right_answers_know_every_member_and_every_bucket(name: str) -> None:
@@ -97,7 +97,7 @@ def test_a_wrong_answer_is_told() -> None:
 
 def test_any_other_exception_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     oracle = damage.oracle_of(damage.sample_packs()["plain"])
-    monkeypatch.setattr(sourcepack.Entry, "read", lambda _: 1 // 0)
+    monkeypatch.setattr(srcpack.Entry, "read", lambda _: 1 // 0)
     verdict = damage.judge(oracle.data, oracle)
     assert verdict.outcome == WRONG
     assert verdict.wrong[0].startswith("read 'files/_/app.min.js': ZeroDivisionError(")
@@ -120,7 +120,7 @@ def test_no_cut_pack_opens(name: str) -> None:
     """A pack that was cut has no tail, or one that tells of another length."""
     data = damage.sample_packs()[name]
     for cut in damage.cut(data):
-        with pytest.raises(SourcepackError):
+        with pytest.raises(SrcpackError):
             open_bytes(cut.data)
     assert damage.tally(name, CUTS)[0] == {REFUSED: 2 * len(data)}
 
@@ -182,7 +182,7 @@ def test_every_source_refuses_what_bytes_in_memory_refuse(
         # Nothing is written over a file that may still be mapped.
         path.unlink(missing_ok=True)
         path.write_bytes(data)
-        return sourcepack.open(path, source=source)
+        return srcpack.open(path, source=source)
 
     oracle = damage.oracle_of(damage.sample_packs()[name])
     for turn, flip in enumerate(damage.flipped(oracle.data, step=499)):
@@ -194,15 +194,15 @@ def test_every_source_refuses_what_bytes_in_memory_refuse(
 
 
 def test_verify_tells_of_every_bit(name: str) -> None:
-    """Not one of all bits flips without `sourcepack.verify`, or opening, noticing."""
+    """Not one of all bits flips without `srcpack.verify`, or opening, noticing."""
     data = damage.sample_packs()[name]
-    assert list(sourcepack.verify(open_bytes(data))) == []
+    assert list(srcpack.verify(open_bytes(data))) == []
     for flip in damage.flipped(data):
         try:
             pack = open_bytes(flip.data)
-        except SourcepackError:
+        except SrcpackError:
             continue
-        assert any(sourcepack.verify(pack)), flip.what
+        assert any(srcpack.verify(pack)), flip.what
 
 
 def test_verify_tells_of_zeroed_windows_and_swapped_pieces(name: str) -> None:
@@ -210,9 +210,9 @@ def test_verify_tells_of_zeroed_windows_and_swapped_pieces(name: str) -> None:
     for damaged in (*damage.zeroed(data, step=8), *damage.swapped(data)):
         try:
             pack = open_bytes(damaged.data)
-        except SourcepackError:
+        except SrcpackError:
             continue
-        assert any(sourcepack.verify(pack)), damaged.what
+        assert any(srcpack.verify(pack)), damaged.what
 
 
 def test_sampled_bits_of_a_large_pack_are_refused_or_harmless() -> None:
@@ -269,11 +269,11 @@ def test_zips_are_damaged_in_every_way(kind: str) -> None:
 
 def test_nothing_where_there_is_something_is_a_silent_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     oracle = damage.oracle_of(damage.sample_packs()["raw"])
-    monkeypatch.setattr(sourcepack.Pack, "by_url", lambda *_: None)
+    monkeypatch.setattr(srcpack.Pack, "by_url", lambda *_: None)
     verdict = damage.judge(oracle.data, oracle)
     assert verdict.outcome == MISSED
     assert all(wrong.startswith("by_url ") for wrong in verdict.wrong)
-    monkeypatch.setattr(sourcepack.Entry, "text", lambda _: "")
+    monkeypatch.setattr(srcpack.Entry, "text", lambda _: "")
     assert damage.judge(oracle.data, oracle).outcome == WRONG
 
 

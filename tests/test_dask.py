@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
 from dying_worker import Deadly, deaths_of
 from range_server import RangeServer
-from sourcepack_convert import BatchReport, Cluster, ClusterError, cli, convert, convert_many
-from sourcepack_convert.workers import WorkerDied
+from srcpack_convert import BatchReport, Cluster, ClusterError, cli, convert, convert_many
+from srcpack_convert.workers import WorkerDied
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 pytestmark = [
@@ -202,7 +202,7 @@ def test_a_signed_url_reaches_the_workers_with_its_signature(
         source = f"{server.url}/app.zip?signature=1"
         args = ["convert", source, "-o", f"{tmp_path / 'out'}/", "--scheduler", lasting[1], "--no-progress"]
         assert cli.run(args) == 0
-    with sourcepack.open(tmp_path / "out" / "app.srcpack") as pack:
+    with srcpack.open(tmp_path / "out" / "app.srcpack") as pack:
         assert pack["files/a.js"].read() == b"1"
 
 
@@ -234,8 +234,8 @@ def test_workers_of_another_version_are_refused(
     lasting: tuple[Cluster, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster, address = lasting
-    monkeypatch.setattr(sourcepack, "__version__", "0.0.1")
-    with pytest.raises(ClusterError, match=r"has sourcepack .+, and here it is 0\.0\.1; both have to be"):
+    monkeypatch.setattr(srcpack, "__version__", "0.0.1")
+    with pytest.raises(ClusterError, match=r"has srcpack .+, and here it is 0\.0\.1; both have to be"):
         Cluster(address)
     assert cluster.submit(abs, -1).result() == 1
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.debug_id import DebugId
+from srcpack.debug_id import DebugId
 
 UUID = "3f2a9c10-7b44-4e0d-9a61-00c5d8e7b1f2"
 COMPACT = UUID.replace("-", "")

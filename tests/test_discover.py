@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.debug_id import DebugId
-from sourcepack.discover import (
+from srcpack.debug_id import DebugId
+from srcpack.discover import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,

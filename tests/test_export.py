@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sourcepack
-import sourcepack_convert
+import srcpack
+import srcpack_convert
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import DamagedMember, FormatError, LimitExceeded
-from sourcepack.manifest import EntryRecord
-from sourcepack.source_bundle import Limits, SourceBundle
-from sourcepack_convert.contents import Content
-from sourcepack_convert.conversion import convert
-from sourcepack_convert.exporting import export
-from sourcepack_convert.writer import PackWriter
+from srcpack import DamagedMember, FormatError, LimitExceeded
+from srcpack.manifest import EntryRecord
+from srcpack.source_bundle import Limits, SourceBundle
+from srcpack_convert.contents import Content
+from srcpack_convert.conversion import convert
+from srcpack_convert.exporting import export
+from srcpack_convert.writer import PackWriter
 
 SHARED = Path(__file__).parents[2] / "shared" / "corpus"
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "bundles"
@@ -122,8 +122,8 @@ def test_zip_is_written_as_uploaders_write_it(tmp_path: Path, stored: bool) -> N
 
 def test_same_pack_gives_the_same_bytes_by_path_and_open(tmp_path: Path) -> None:
     first = exported(tmp_path, build_bundle(FILES, MANIFEST)).read_bytes()
-    with sourcepack.open(tmp_path / "a.srcpack") as pack:
-        report = sourcepack_convert.export(pack, tmp_path / "again.zip")
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
+        report = srcpack_convert.export(pack, tmp_path / "again.zip")
         assert len(pack) == 6  # it is still open
     assert (tmp_path / "again.zip").read_bytes() == first
     assert (report.files, report.total_size, report.left_out) == (6, 10_004, ())
@@ -267,7 +267,7 @@ def test_large_members_need_64_bit_sizes(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_damaged_pack_leaves_the_zip_as_it_was(tmp_path: Path) -> None:
     convert(build_bundle(FILES, MANIFEST), tmp_path / "a.srcpack", frame_size=4096)
-    with sourcepack.open(tmp_path / "a.srcpack") as pack:
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
         place = pack["z"].record.frames[1]
     data = bytearray((tmp_path / "a.srcpack").read_bytes())
     data[place.offset + place.length // 2] ^= 1
@@ -289,5 +289,5 @@ def test_a_pack_is_not_exported_over_itself(tmp_path: Path) -> None:
 
 def test_files_keep_the_order_of_the_manifest(tmp_path: Path) -> None:
     convert(build_bundle(FILES, MANIFEST), tmp_path / "a.srcpack")
-    with sourcepack.open(tmp_path / "a.srcpack") as pack:
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
         assert list(pack.bundle_manifest().files) == ["z", "a", "m", "empty"]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
-from sourcepack import NotFound
-from sourcepack_convert.conversion import convert
-from sourcepack_convert.extract import Problem, extract, safe_path, safe_paths
+from srcpack import NotFound
+from srcpack_convert.conversion import convert
+from srcpack_convert.extract import Problem, extract, safe_path, safe_paths
 
 DEVICES = {
     "con",
@@ -40,10 +40,10 @@ names = st.lists(st.one_of(st.sampled_from([*HOSTILE, "/", "\\", "."]), st.text(
 )
 
 
-def pack_of(tmp_path: Path, files: dict[str, bytes]) -> sourcepack.Pack:
+def pack_of(tmp_path: Path, files: dict[str, bytes]) -> srcpack.Pack:
     manifest = {"files": {name: {"type": "source"} for name in files}}
     convert(build_bundle(files, manifest), tmp_path / "a.srcpack", verify=False, frame_size=4096)
-    return sourcepack.open(tmp_path / "a.srcpack")
+    return srcpack.open(tmp_path / "a.srcpack")
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -244,7 +244,7 @@ def test_damaged_members_are_reported_and_the_rest_is_written(tmp_path: Path) ->
         ZipMember(name="manifest.json", content=json.dumps(manifest).encode()),
     ]
     convert(build_zip(members), tmp_path / "a.srcpack")
-    with sourcepack.open(tmp_path / "a.srcpack") as pack:
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
         report = extract(pack, tmp_path / "out")
         assert report.problems == [
             Problem(member=entry.name, reason=entry.damage) for entry in pack.entries() if entry.damage
@@ -260,7 +260,7 @@ def test_nothing_is_left_of_a_content_that_is_damaged_in_the_pack(tmp_path: Path
         place = pack["d/long"].record.frames[frame]
     data = bytearray((tmp_path / "a.srcpack").read_bytes())
     data[place.offset + place.length // 2] ^= 1
-    with sourcepack.open(bytes(data)) as pack:
+    with srcpack.open(bytes(data)) as pack:
         report = extract(pack, tmp_path / "out")
     assert [problem.member for problem in report.problems] == ["d/long"]
     assert files_below(tmp_path / "out") == {"ok": b"ok"}
@@ -269,11 +269,11 @@ def test_nothing_is_left_of_a_content_that_is_damaged_in_the_pack(tmp_path: Path
 def test_a_full_disk_ends_it_and_leaves_no_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_entry: sourcepack.Entry) -> Iterator[bytes]:
+    def full(_entry: srcpack.Entry) -> Iterator[bytes]:
         yield b"part"
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sourcepack.Entry.parts", full)
+    monkeypatch.setattr("srcpack.Entry.parts", full)
     with pack_of(tmp_path, {"d/a": b"1"}) as pack, pytest.raises(OSError, match="No space") as caught:
         extract(pack, tmp_path / "out")
     assert Path(caught.value.filename) == tmp_path / "out" / "d" / "a"
@@ -295,12 +295,12 @@ def test_file_systems_without_hard_links_are_written_to(
 def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "out"
 
-    def meanwhile(_entry: sourcepack.Entry) -> Iterator[bytes]:
+    def meanwhile(_entry: srcpack.Entry) -> Iterator[bytes]:
         yield b"first"
         (folder / "a").write_bytes(b"of another")
         yield b"second"
 
-    monkeypatch.setattr("sourcepack.Entry.parts", meanwhile)
+    monkeypatch.setattr("srcpack.Entry.parts", meanwhile)
     with pack_of(tmp_path, {"a": b"1"}) as pack:
         assert extract(pack, folder).problems == [Problem(member="a", reason="a: File exists")]
     assert files_below(folder) == {"a": b"of another"}

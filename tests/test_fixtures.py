@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 import zstandard
 
-import sourcepack
+import srcpack
 from make import DAMAGES, FIXTURES, Fixture, make
-from sourcepack import Entry, FormatError, Pack, SourceLink
-from sourcepack.pack import SourceKind
+from srcpack import Entry, FormatError, Pack, SourceLink
+from srcpack.pack import SourceKind
 
 HERE = Path(__file__).parents[1] / "fixtures"
 SOURCES = ("mmap", "pread")
@@ -44,18 +44,18 @@ def pack(name: str, kind: str) -> Iterator[Pack]:
     """Open a pack, or its bundle: both have to hold and answer what the sidecar says."""
     bundle = HERE / "bundles" / f"{name}.zip"
     if kind in SOURCES:
-        opened = sourcepack.open(HERE / "packs" / f"{name}.srcpack", source=cast("SourceKind", kind))
+        opened = srcpack.open(HERE / "packs" / f"{name}.srcpack", source=cast("SourceKind", kind))
     else:
-        opened = sourcepack.open(bundle if kind == "zip" else bundle.read_bytes())
+        opened = srcpack.open(bundle if kind == "zip" else bundle.read_bytes())
     with opened:
         yield opened
 
 
 def test_make_gives_the_bytes_that_are_kept(tmp_path: Path) -> None:
     """A pack is decided by bundle, options and libzstd; a change of the format shows here first."""
-    kept = sourcepack.open(HERE / "packs" / "app.srcpack").bundle.created_by
+    kept = srcpack.open(HERE / "packs" / "app.srcpack").bundle.created_by
     libzstd = ".".join(map(str, zstandard.ZSTD_VERSION))
-    if (kept["tool"], kept["libzstd"]) != (f"sourcepack {sourcepack.__version__}", libzstd):
+    if (kept["tool"], kept["libzstd"]) != (f"srcpack {srcpack.__version__}", libzstd):
         pytest.skip(f"the packs were made by {kept['tool']} with libzstd {kept['libzstd']}")
     if "ng" in zlib.ZLIB_RUNTIME_VERSION:
         pytest.skip("zlib-ng deflates the bundles in another way")
@@ -121,8 +121,8 @@ def test_a_pack_keeps_the_manifest_s_other_values(name: str, pack: Pack) -> None
 
 
 def test_a_pack_verifies(name: str, source: SourceKind) -> None:
-    with sourcepack.open(HERE / "packs" / f"{name}.srcpack", source=source) as pack:
-        assert list(sourcepack.verify(pack)) == []
+    with srcpack.open(HERE / "packs" / f"{name}.srcpack", source=source) as pack:
+        assert list(srcpack.verify(pack)) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
@@ -130,13 +130,13 @@ def test_a_damaged_pack_is_refused_with_a_reason(damage: Any, source: SourceKind
     path = HERE / "damaged" / f"{damage.name}.srcpack"
     if damage.where == "open":
         with pytest.raises(FormatError, match=damage.says) as error:
-            sourcepack.open(path, source=source)
+            srcpack.open(path, source=source)
     else:
-        pack = sourcepack.open(path, source=source)
+        pack = srcpack.open(path, source=source)
         with pytest.raises(FormatError, match=damage.says) as error:
             pack[damage.where].read()
         assert error.value.member == damage.where
-        assert [str(problem) for problem in sourcepack.verify(pack)]
+        assert [str(problem) for problem in srcpack.verify(pack)]
     assert str(path) in str(error.value)
 
 

@@ -10,8 +10,8 @@ from weakref import ref
 import pytest
 import zstandard
 
-from sourcepack import frames
-from sourcepack.frames import Decompressors
+from srcpack import frames
+from srcpack.frames import Decompressors
 
 CONTENTS = [f"function f{number}() {{ return {number} }}\n".encode() * 40 for number in range(300)]
 PATIENCE = 20.0

@@ -16,33 +16,33 @@ from unittest.mock import Mock
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
 from range_server import RangeServer
-from sourcepack import DamagedMember, FormatError, LimitExceeded, Pack
-from sourcepack.manifest import EntryRecord
-from sourcepack_convert import convert
+from srcpack import DamagedMember, FormatError, LimitExceeded, Pack
+from srcpack.manifest import EntryRecord
+from srcpack_convert import convert
 
-fsspec = pytest.importorskip("fsspec", reason="no fsspec: pip install 'sourcepack[fsspec]'")
+fsspec = pytest.importorskip("fsspec", reason="no fsspec: pip install 'srcpack[fsspec]'")
 abstract = importlib.import_module("fsspec.tests.abstract")
 
-from sourcepack.fsspec import SourcepackFileSystem  # noqa: E402  after the skip
+from srcpack.fsspec import SrcpackFileSystem  # noqa: E402  after the skip
 
 PACKS = Path(__file__).parents[1] / "fixtures" / "packs"
 APP = "files/_/_/static/cart.js"
 
 
-def open_fs(name: str) -> SourcepackFileSystem:
-    fs = fsspec.filesystem("sourcepack", fo=PACKS / f"{name}.srcpack")
-    assert isinstance(fs, SourcepackFileSystem)
+def open_fs(name: str) -> SrcpackFileSystem:
+    fs = fsspec.filesystem("srcpack", fo=PACKS / f"{name}.srcpack")
+    assert isinstance(fs, SrcpackFileSystem)
     return fs
 
 
-def built(folder: Path, files: dict[str, bytes]) -> SourcepackFileSystem:
+def built(folder: Path, files: dict[str, bytes]) -> SrcpackFileSystem:
     listed = {"files": {name: {"type": "source"} for name in files}}
     (folder / "a.zip").write_bytes(build_bundle(files, listed))
     convert(folder / "a.zip", folder / "a.srcpack")
-    return SourcepackFileSystem(folder / "a.srcpack")
+    return SrcpackFileSystem(folder / "a.srcpack")
 
 
 # ---- fsspec's own tests
@@ -66,13 +66,13 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def scenarios(tmp_path_factory: pytest.TempPathFactory) -> SourcepackFileSystem:
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> SrcpackFileSystem:
     return built(tmp_path_factory.mktemp("scenarios"), FILES)
 
 
 class ReadOnlyFixtures(abstract.AbstractFixtures):  # type: ignore[misc,name-defined]
     @pytest.fixture
-    def fs(self, scenarios: SourcepackFileSystem) -> SourcepackFileSystem:
+    def fs(self, scenarios: SrcpackFileSystem) -> SrcpackFileSystem:
         return scenarios
 
     @pytest.fixture
@@ -105,7 +105,7 @@ class TestGet(abstract.AbstractGetTests, ReadOnlyFixtures):  # type: ignore[misc
     """Makes a folder and a file; what it goes on to test is tested below."""
 
     def test_a_folder_is_got_with_what_is_in_it(
-        self, fs: SourcepackFileSystem, local_fs: Any, tmp_path: Path
+        self, fs: SrcpackFileSystem, local_fs: Any, tmp_path: Path
     ) -> None:
         target = str(tmp_path / "target")
         for round_ in (1, 2):
@@ -157,10 +157,10 @@ def test_an_info_says_what_the_entry_does() -> None:
 
 def test_a_leading_slash_and_the_protocol_may_be_there() -> None:
     fs = open_fs("app")
-    for path in (APP, f"/{APP}", f"sourcepack://{APP}", f"sourcepack:///{APP}"):
+    for path in (APP, f"/{APP}", f"srcpack://{APP}", f"srcpack:///{APP}"):
         assert fs.cat_file(path) == fs.pack[APP].read()
         assert fs.isfile(path)
-    for path in ("files", "/files", "files/", "sourcepack://files"):
+    for path in ("files", "/files", "files/", "srcpack://files"):
         assert fs.isdir(path)
         assert fs.ls(path, detail=False) == ["files/_"]
         assert fs.info(path)["type"] == "directory"
@@ -294,7 +294,7 @@ def test_a_damaged_member_says_so() -> None:
         with pytest.raises(DamagedMember):
             ask("files/wrong-crc.js")
     with pytest.raises(LimitExceeded):
-        SourcepackFileSystem(sourcepack.open(PACKS / "app.srcpack", max_read=3)).cat_file(APP)
+        SrcpackFileSystem(srcpack.open(PACKS / "app.srcpack", max_read=3)).cat_file(APP)
 
 
 # ---- how it is opened
@@ -302,34 +302,32 @@ def test_a_damaged_member_says_so() -> None:
 
 def test_a_chained_url_of_this_machine() -> None:
     path = (PACKS / "app.srcpack").absolute()
-    expected = sourcepack.open(path)[APP].read()
-    with fsspec.open(f"sourcepack://{APP}::file://{path}") as file:
+    expected = srcpack.open(path)[APP].read()
+    with fsspec.open(f"srcpack://{APP}::file://{path}") as file:
         assert file.read() == expected
-    with fsspec.open(f"sourcepack://{APP}::{path}", "rt") as file:
+    with fsspec.open(f"srcpack://{APP}::{path}", "rt") as file:
         assert file.read().encode() == expected
-    with fsspec.open(f"sourcepack://{APP}", fo=str(path)) as file:
+    with fsspec.open(f"srcpack://{APP}", fo=str(path)) as file:
         assert file.read() == expected
-    opened = fsspec.open_files(f"sourcepack://files/_/_/static/*.js::file://{path}")
+    opened = fsspec.open_files(f"srcpack://files/_/_/static/*.js::file://{path}")
     assert [file.path for file in opened] == [
-        name
-        for name in sourcepack.open(path)
-        if name.startswith("files/_/_/static/") and name.endswith(".js")
+        name for name in srcpack.open(path) if name.startswith("files/_/_/static/") and name.endswith(".js")
     ]
 
 
 @pytest.mark.parametrize("kind", ["path", "text", "bytes", "pack", "zip"])
-def test_it_opens_what_sourcepack_opens(kind: str) -> None:
+def test_it_opens_what_srcpack_opens(kind: str) -> None:
     path = PACKS / "app.srcpack"
     what: dict[str, object] = {
         "path": path,
         "text": str(path),
         "bytes": path.read_bytes(),
-        "pack": sourcepack.open(path),
+        "pack": srcpack.open(path),
         "zip": PACKS.parent / "bundles" / "app.zip",
     }
-    fs = fsspec.filesystem("sourcepack", fo=what[kind])
-    assert fs.cat_file(APP) == sourcepack.open(path)[APP].read()
-    assert fs.find("") == list(sourcepack.open(path))
+    fs = fsspec.filesystem("srcpack", fo=what[kind])
+    assert fs.cat_file(APP) == srcpack.open(path)[APP].read()
+    assert fs.find("") == list(srcpack.open(path))
     again = pickle.loads(pickle.dumps(fs))
     assert again.cat_file(APP) == fs.cat_file(APP)
 
@@ -339,31 +337,31 @@ def test_a_file_that_was_replaced_is_another_file_system(tmp_path: Path) -> None
     for name in ("app", "names"):
         (tmp_path / "new").write_bytes((PACKS / f"{name}.srcpack").read_bytes())
         os.replace(tmp_path / "new", path)
-        assert len(fsspec.filesystem("sourcepack", fo=str(path)).find("")) == len(open_fs(name).pack)
+        assert len(fsspec.filesystem("srcpack", fo=str(path)).find("")) == len(open_fs(name).pack)
 
 
 def test_other_targets_and_options_are_refused() -> None:
     with pytest.raises(ValueError, match="not read through 'memory'"):
-        fsspec.open(f"sourcepack://{APP}::memory://app.srcpack")
+        fsspec.open(f"srcpack://{APP}::memory://app.srcpack")
     with pytest.raises(ValueError, match="target_options"):
-        fsspec.filesystem("sourcepack", fo="app.srcpack", target_options={"key": "x"})
+        fsspec.filesystem("srcpack", fo="app.srcpack", target_options={"key": "x"})
     with pytest.raises(FileNotFoundError):
-        fsspec.filesystem("sourcepack", fo="absent.srcpack")
+        fsspec.filesystem("srcpack", fo="absent.srcpack")
     with pytest.raises(FormatError):
-        fsspec.filesystem("sourcepack", fo=b"no pack")
+        fsspec.filesystem("srcpack", fo=b"no pack")
 
 
 @pytest.fixture
 def server() -> Iterator[RangeServer]:
-    pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+    pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
     with RangeServer({"/app.srcpack": (PACKS / "app.srcpack").read_bytes()}) as server:
         yield server
 
 
 def test_a_pack_at_a_url_is_read_by_ranges(server: RangeServer) -> None:
-    fs = fsspec.filesystem("sourcepack", fo=f"{server.url}/app.srcpack")
-    assert fs.cat_file(APP) == sourcepack.open(PACKS / "app.srcpack")[APP].read()
-    assert fs.find("") == list(sourcepack.open(PACKS / "app.srcpack"))
+    fs = fsspec.filesystem("srcpack", fo=f"{server.url}/app.srcpack")
+    assert fs.cat_file(APP) == srcpack.open(PACKS / "app.srcpack")[APP].read()
+    assert fs.find("") == list(srcpack.open(PACKS / "app.srcpack"))
     assert len(server.answers) == 1
 
 
@@ -380,8 +378,8 @@ def test_a_pack_at_a_url_is_read_by_ranges(server: RangeServer) -> None:
 def test_the_target_of_a_chained_url_is_opened_by_its_own(
     monkeypatch: pytest.MonkeyPatch, protocol: str, fo: str, expected: str
 ) -> None:
-    pack = sourcepack.open(PACKS / "app.srcpack")
+    pack = srcpack.open(PACKS / "app.srcpack")
     opener = Mock(return_value=pack)
-    monkeypatch.setattr("sourcepack.fsspec.open_any", opener)
-    assert SourcepackFileSystem(fo, target_protocol=protocol, target_options={}).pack is pack
+    monkeypatch.setattr("srcpack.fsspec.open_any", opener)
+    assert SrcpackFileSystem(fo, target_protocol=protocol, target_options={}).pack is pack
     opener.assert_called_once_with(expected)

@@ -15,10 +15,10 @@ import damage
 import fuzz_bundle
 import fuzz_pack
 import run as fuzz_run
-import sourcepack
+import srcpack
 from pack_lies import LIES, LIES_OF_BYTES, lie
 from pack_recipe import recipe, take_apart
-from sourcepack.facts import facts_of
+from srcpack.facts import facts_of
 
 TARGETS = {"pack": fuzz_pack, "bundle": fuzz_bundle}
 CORPUS = Path(fuzz_run.__file__).parent / "corpus"
@@ -67,7 +67,7 @@ def test_a_pack_taken_apart_is_put_together_again() -> None:
         assert made is not None
         again = made.build()
         assert fuzz_pack.check(again)
-        with sourcepack.open(again) as one, sourcepack.open(data) as other:
+        with srcpack.open(again) as one, srcpack.open(data) as other:
             assert one.bundle == other.bundle
             assert [entry.record for entry in one.entries()] == [entry.record for entry in other.entries()]
 
@@ -109,15 +109,15 @@ def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("target", "name", "broken"),
     [
-        ("pack", "sourcepack.pack.check_raw", lambda *_, **__: None),
-        ("pack", "sourcepack.pack.check_block", lambda *_, **__: None),
-        ("pack", "sourcepack.entry.Entry.read", lambda self: b"".join(map(self._part, range(1)))),
-        ("pack", "sourcepack.verification._check_content", lambda *_: None),
-        ("pack", "sourcepack.verification._check_index", lambda *_: None),
-        ("pack", "sourcepack.manifest._check_strings", lambda *_: None),
-        ("bundle", "sourcepack.source_bundle._is_right", lambda *_: 1 // 0),
-        ("bundle", "sourcepack_convert.exporting.dump_manifest", lambda _: b'{"files":{}}'),
-        ("bundle", "sourcepack_convert.conversion.facts_of", partial(facts_of, headers={})),
+        ("pack", "srcpack.pack.check_raw", lambda *_, **__: None),
+        ("pack", "srcpack.pack.check_block", lambda *_, **__: None),
+        ("pack", "srcpack.entry.Entry.read", lambda self: b"".join(map(self._part, range(1)))),
+        ("pack", "srcpack.verification._check_content", lambda *_: None),
+        ("pack", "srcpack.verification._check_index", lambda *_: None),
+        ("pack", "srcpack.manifest._check_strings", lambda *_: None),
+        ("bundle", "srcpack.source_bundle._is_right", lambda *_: 1 // 0),
+        ("bundle", "srcpack_convert.exporting.dump_manifest", lambda _: b'{"files":{}}'),
+        ("bundle", "srcpack_convert.conversion.facts_of", partial(facts_of, headers={})),
     ],
 )
 def test_what_is_broken_in_the_library_is_found(

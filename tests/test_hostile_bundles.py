@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-import sourcepack
+import srcpack
 from hostile_bundles import HOSTILE, Outcome, convert_in_process, main
-from sourcepack.source_bundle import SourceBundle
-from sourcepack_convert.compare import compare
+from srcpack.source_bundle import SourceBundle
+from srcpack_convert.compare import compare
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 LIMITED = ("bomb-1gb-zeros", "manifest-million-files", "overlap-full", "overlap-fifield")
@@ -46,7 +46,7 @@ def converted(bundle: Path, folder: Path, *, check: bool = False) -> Outcome:
     assert bundle.read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["a.srcpack"] * (outcome.code != 1)
     if outcome.code != 1:
-        with sourcepack.open(pack) as opened, SourceBundle(bundle) as zipped:
+        with srcpack.open(pack) as opened, SourceBundle(bundle) as zipped:
             assert (opened.tail.damaged_count > 0) == (outcome.code == 3) == bool(lines)
             assert out.startswith(f"{pack}: ")
             if check:

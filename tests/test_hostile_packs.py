@@ -1,7 +1,7 @@
 """Packs whose checksums are all right and whose fields lie: refused with an error of ours, or read rightly.
 
 They are put together by `fixtures/pack_recipe.py`. What a pack is asked, and that nothing but a
-`SourcepackError` comes of it, is in `survey`.
+`SrcpackError` comes of it, is in `survey`.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import damage
 import fuzz_pack
-import sourcepack
+import srcpack
 from damage import forget_dictionaries
 from pack_lies import lie
 from pack_recipe import (
@@ -55,7 +55,7 @@ from pack_recipe import (
     with_tail,
     without,
 )
-from sourcepack import (
+from srcpack import (
     Context,
     DamagedMember,
     Entry,
@@ -63,33 +63,33 @@ from sourcepack import (
     LimitExceeded,
     NotFound,
     Pack,
-    SourcepackError,
+    SrcpackError,
 )
-from sourcepack.keys import Kind
-from sourcepack.manifest import pack_block
+from srcpack.keys import Kind
+from srcpack.manifest import pack_block
 
 # ---- asking
 
 
-def survey(data: bytes, *names: str) -> list[SourcepackError]:
+def survey(data: bytes, *names: str) -> list[SrcpackError]:
     """Ask a pack all there is, and return what it raised; anything but our errors goes through.
 
     Whatever the pack is, errors begin with its name, and are short enough to be read.
     """
-    raised: list[SourcepackError] = []
+    raised: list[SrcpackError] = []
 
     def ask(question: Callable[[], Any]) -> Any:
         try:
             return question()
-        except SourcepackError as error:
+        except SrcpackError as error:
             raised.append(error)
             return None
 
     forget_dictionaries()
-    pack = ask(lambda: sourcepack.open(data))
+    pack = ask(lambda: srcpack.open(data))
     if pack is not None:
         _ask_everything(pack, ask, names)
-        raised += sourcepack.verify(pack)
+        raised += srcpack.verify(pack)
     for error in raised:
         assert str(error).startswith("<bytes>: ")
         assert error.file == "<bytes>"
@@ -139,7 +139,7 @@ def refused(data: bytes, question: Callable[[Any], object], match: str, kind: ty
     survey(data)
     forget_dictionaries()
     with pytest.raises(kind, match=match) as caught:
-        question(sourcepack.open(data))
+        question(srcpack.open(data))
     assert str(caught.value).startswith("<bytes>: ")
 
 
@@ -148,7 +148,7 @@ def read(name: str) -> Callable[[Any], bytes]:
 
 
 def others_are_right(data: bytes) -> None:
-    pack = sourcepack.open(data)
+    pack = srcpack.open(data)
     assert pack["good.js"].read() == GOOD
     assert pack["long.js"].read() == LONG
     assert pack["raw.bin"].view() == RAW
@@ -161,10 +161,10 @@ def others_are_right(data: bytes) -> None:
 
 def test_the_recipe_makes_a_right_pack() -> None:
     data = recipe().build()
-    pack = sourcepack.open(data)
+    pack = srcpack.open(data)
     assert [entry.read() for entry in pack.entries()] == [BAD, GOOD, LONG, RAW]
     others_are_right(data)
-    assert list(sourcepack.verify(pack)) == []
+    assert list(srcpack.verify(pack)) == []
     # Of what is asked, a pack has no dictionary, and a raw content that is no text.
     assert {str(error) for error in survey(data)} == {
         "<bytes>: this pack has no dictionary",
@@ -210,7 +210,7 @@ def test_a_field_of_the_tail_that_lies_is_refused_at_open(fields: dict[Any, Any]
     data = with_tail(recipe().build(), **fields)
     survey(data)
     with pytest.raises(FormatError, match=match):
-        sourcepack.open(data)
+        srcpack.open(data)
 
 
 def test_a_greater_minor_version_is_read() -> None:
@@ -233,7 +233,7 @@ def test_a_greater_minor_version_is_read() -> None:
 def test_a_head_that_is_none_is_refused(at: int, value: Any, match: str) -> None:
     data = recipe().build()
     with pytest.raises(FormatError, match=match):
-        sourcepack.open(data[:at] + value + data[at + 1 :])
+        srcpack.open(data[:at] + value + data[at + 1 :])
 
 
 def _set(row: int, column: int, value: int) -> Callable[[list[list[int]]], None]:
@@ -303,7 +303,7 @@ def test_a_section_table_that_lies_is_refused_at_open(change: Callable[..., Any]
     data = with_sections(recipe().build(), change)
     survey(data)
     with pytest.raises(FormatError, match=match):
-        sourcepack.open(data)
+        srcpack.open(data)
 
 
 def test_a_section_that_this_version_does_not_know_is_skipped() -> None:
@@ -316,11 +316,11 @@ def test_a_section_too_short_for_a_frame_header_is_refused() -> None:
     data = Recipe([], manifest=b"abc", attributes_frame=b"").build()
     survey(data)
     with pytest.raises(FormatError, match=r"tail: sections .*: found \[2\] too short"):
-        sourcepack.open(data)
+        srcpack.open(data)
 
 
 def test_kinds_of_key_that_are_not_indexed_are_an_error_not_a_miss() -> None:
-    pack = sourcepack.open(with_tail(recipe().build(), key_kinds=0))
+    pack = srcpack.open(with_tail(recipe().build(), key_kinds=0))
     questions: tuple[Callable[[], object], ...] = (
         lambda: pack["good.js"],
         lambda: pack.get("absent"),
@@ -369,10 +369,10 @@ def test_sums_that_reading_does_not_need_are_checked_by_verify(fields: dict[Any,
 
 def test_a_fan_out_that_lies_is_refused() -> None:
     data = recipe().build()
-    slots = sourcepack.open(data).tail.slot_count
+    slots = srcpack.open(data).tail.slot_count
     for first, end in ((2, 1), (U32, 2), (0, slots + 1), (0, U32), (U32, U32)):
         changed = bytearray(data)
-        index = sourcepack.open(data).index
+        index = srcpack.open(data).index
         for bucket in range(3):
             struct.pack_into("<II", changed, index.fan_out + 8 * bucket, first, 0)
             struct.pack_into("<I", changed, index.fan_out + 8 * bucket + 8, end)
@@ -388,7 +388,7 @@ def test_a_bucket_of_33_slots_is_refused() -> None:
         lambda pack: pack.read_bucket(0),
         "fan-out of bucket 0 .*: found slots 0 to 33, expected at most 32",
     )
-    pack = sourcepack.open(with_fan_out(data, 0, first=0, end=32))
+    pack = srcpack.open(with_fan_out(data, 0, first=0, end=32))
     assert len(pack.read_bucket(0)) == 32 * 8
 
 
@@ -403,7 +403,7 @@ def test_a_slot_of_the_wrong_entry_is_no_hit() -> None:
     """The entry's own key decides; an author who leaves a key out of the index can do so."""
     made = recipe()
     made.keys = [(Kind.NAME, "bad.js", 1), (Kind.URL, "~/bad.js", 2), (Kind.NAME, "good.js", 1)]
-    pack = sourcepack.open(made.build())
+    pack = srcpack.open(made.build())
     with pytest.raises(NotFound):
         pack["bad.js"]
     assert pack.by_url("~/bad.js") is None
@@ -422,7 +422,7 @@ def test_a_place_outside_the_manifest_is_refused(offset: int, length: int) -> No
 
 
 def test_a_place_inside_the_manifest_that_is_no_block_is_refused() -> None:
-    section = sourcepack.open(recipe().build()).tail.sections[2]
+    section = srcpack.open(recipe().build()).tail.sections[2]
     for offset, length in (
         (section.offset + 8, 0),
         (section.offset + 8, 5),
@@ -437,7 +437,7 @@ def test_a_place_inside_the_manifest_that_is_no_block_is_refused() -> None:
 
 
 def test_a_place_of_another_block_is_refused() -> None:
-    attributes = sourcepack.open(recipe().build()).tail
+    attributes = srcpack.open(recipe().build()).tail
     made = recipe()
     made.places = {0: (attributes.sections[2].offset + 8, attributes.attributes_length)}
     refused(made.build(), read("good.js"), "prefix of a manifest block")
@@ -514,13 +514,13 @@ def test_a_block_whose_positions_lie_is_refused(block: bytes, match: str) -> Non
         (
             lambda _: frame_header(U64 - 2) + raw_block(b"") + checksum_of(b""),
             "manifest block",
-            SourcepackError,
+            SrcpackError,
         ),
-        (lambda _: frame_header(U64) + raw_block(b"") + checksum_of(b""), "manifest block", SourcepackError),
+        (lambda _: frame_header(U64) + raw_block(b"") + checksum_of(b""), "manifest block", SrcpackError),
     ],
 )
 def test_a_block_in_a_frame_that_lies_is_refused(
-    change: Callable[..., Any], match: str, kind: type[SourcepackError]
+    change: Callable[..., Any], match: str, kind: type[SrcpackError]
 ) -> None:
     made = recipe()
     items = [msgpack.packb(entry) for entry in made.entries]
@@ -531,7 +531,7 @@ def test_a_block_in_a_frame_that_lies_is_refused(
 def test_two_blocks_with_each_others_places_are_refused() -> None:
     made = recipe()
     made.entries += [entry_of(f"z{number:02}", b"", 0) for number in range(70)]
-    places = [sourcepack.open(made.build()).block_place(number) for number in (1, 0)]
+    places = [srcpack.open(made.build()).block_place(number) for number in (1, 0)]
     made.places = dict(enumerate(places))
     refused(made.build(), read("good.js"), "prefix of a manifest block")
     refused(made.build(), lambda pack: list(pack.find_prefix("z")), "prefix of a manifest block")
@@ -678,7 +678,7 @@ def test_a_frame_of_few_bytes_cannot_claim_a_large_content() -> None:
         entry["sha256"] = hashlib.sha256(zeros).digest()
         data = Recipe([entry], frame, tail={"frame_size": 2**30}).build()
         if match is None:
-            assert sourcepack.open(data)["bad.js"].read() == zeros
+            assert srcpack.open(data)["bad.js"].read() == zeros
         else:
             refused(data, read("bad.js"), match)
 
@@ -686,7 +686,7 @@ def test_a_frame_of_few_bytes_cannot_claim_a_large_content() -> None:
 def test_entries_may_share_frames_and_nothing_breaks_when_they_do_in_part() -> None:
     made = recipe()
     made.entries[0] = {**made.entries[1], "name": "bad.js", "url": "~/bad.js"}  # type: ignore[dict-item]
-    assert sourcepack.open(made.build())["bad.js"].read() == GOOD
+    assert srcpack.open(made.build())["bad.js"].read() == GOOD
     made.entries[0]["lines"] = 3  # type: ignore[index]
     made.keys = made.all_keys()
     assert "frames shared in part" in problems(made.build())[0]
@@ -706,7 +706,7 @@ def test_entries_may_share_frames_and_nothing_breaks_when_they_do_in_part() -> N
 def test_a_key_that_begins_with_no_capital_is_read_over(value: Any) -> None:
     for key in ("pad", "É", "1", ""):
         data = with_entry(map_with(msgpack.packb(key), value))
-        assert sourcepack.open(data)["bad.js"].read() == BAD
+        assert srcpack.open(data)["bad.js"].read() == BAD
         others_are_right(data)
         survey(data)
 
@@ -759,7 +759,7 @@ def test_values_nested_too_deeply_to_be_shown_are_refused_all_the_same() -> None
 def test_a_large_entry_is_read() -> None:
     """Over 1 KiB an entry is walked before it is decoded."""
     data = with_entry(without(extra="{" + " " * 5000 + "}", headers={"a": "b" * 3000}))
-    pack = sourcepack.open(data)
+    pack = srcpack.open(data)
     assert pack["bad.js"].read() == BAD
     assert pack["bad.js"].record.extra == "{" + " " * 5000 + "}"
 
@@ -768,13 +768,13 @@ def test_an_unreadable_member_says_so() -> None:
     data = with_entry({"name": "bad.js", "url": "~/bad.js", "reason": "it was \x1b[31mgone"})
     for question in (read("bad.js"), lambda pack: pack.by_url("~/bad.js").text()):
         with pytest.raises(DamagedMember, match="cannot be read: it was"):
-            question(sourcepack.open(data))
+            question(srcpack.open(data))
     survey(data)
 
 
 def test_a_debug_id_that_is_none_is_refused_when_asked_for() -> None:
     data = with_entry(without(content_debug_id="no id"))
-    assert sourcepack.open(data)["bad.js"].read() == BAD
+    assert srcpack.open(data)["bad.js"].read() == BAD
     refused(data, lambda pack: pack["bad.js"].debug_id, "debug id: found 'no id'")
 
 
@@ -783,11 +783,11 @@ def test_content_said_to_be_utf8_that_is_not_is_refused_as_text() -> None:
     frame = compress(content)
     entry = entry_of("bad.js", content, 24, [frame])
     data = Recipe([entry], frame).build()
-    assert sourcepack.open(data)["bad.js"].read() == content
+    assert srcpack.open(data)["bad.js"].read() == content
     refused(data, lambda pack: pack["bad.js"].text(), "'bad.js': text: found .* byte 0xff .* expected UTF-8")
     refused(data, lambda pack: pack["bad.js"].context(2), "'bad.js': text: found")
     # Lines of which it is not, in their turn, can be had.
-    assert sourcepack.open(data)["bad.js"].context(1, lines=0) == Context((), "one", ())
+    assert srcpack.open(data)["bad.js"].context(1, lines=0) == Context((), "one", ())
 
 
 @pytest.mark.parametrize("lines", [0, 1, 5, 30, 100])
@@ -804,7 +804,7 @@ def test_wrong_numbers_of_lines_are_refused_or_bounded(lines: int) -> None:
     survey(data)
     for line in range(110):
         try:
-            found = sourcepack.open(data)["long.js"].context(line)
+            found = srcpack.open(data)["long.js"].context(line)
         except FormatError as error:
             assert "lines" in str(error)  # noqa: PT017  which of them, is the author's
         else:
@@ -862,7 +862,7 @@ def test_an_attributes_block_longer_than_its_section_is_refused_at_open(length: 
     data = with_tail(recipe().build(), attributes_length=length)
     survey(data)
     with pytest.raises(FormatError, match=r"tail: sections .*: found \[2\] too short"):
-        sourcepack.open(data)
+        srcpack.open(data)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, 200])
@@ -936,21 +936,21 @@ def test_a_frame_without_a_checksum_is_refused() -> None:
     frame = frame_header(len(BAD), checksum=False) + raw_block(BAD)
     data = recipe(frame).build()
     with pytest.raises(FormatError, match=r"^<bytes>: 'bad\.js': frame at offset"):
-        sourcepack.open(data)["bad.js"].read()
+        srcpack.open(data)["bad.js"].read()
     assert len(problems(data)) == 1
 
 
 def test_a_frame_made_without_the_dictionary_is_told_by_verify() -> None:
     told = "<bytes>: 'bad.js': frame's checksum and dictionary id at offset"
     data = recipe(BAD_FRAME, DICTIONARY).build()
-    assert sourcepack.open(data)["bad.js"].read() == BAD
+    assert srcpack.open(data)["bad.js"].read() == BAD
     assert problems(data) == [
         f"{told} {data.index(BAD_FRAME)}: found (True, 0), expected (True, {DICTIONARY.dict_id()})"
     ]
 
 
 def problems(data: bytes) -> list[str]:
-    return list(map(str, sourcepack.verify(sourcepack.open(data))))
+    return list(map(str, srcpack.verify(srcpack.open(data))))
 
 
 def test_an_empty_content_that_lies_is_told_by_verify() -> None:
@@ -959,7 +959,7 @@ def test_an_empty_content_that_lies_is_told_by_verify() -> None:
     assert problems(Recipe([nothing]).build()) == []
     for untrue in ({"sha256": bytes(32)}, {"binary": True}):
         data = Recipe([{**nothing, **untrue}]).build()
-        assert sourcepack.open(data)["bad.js"].read() == b""
+        assert srcpack.open(data)["bad.js"].read() == b""
         (problem,) = problems(data)
         assert problem.startswith("<bytes>: 'bad.js': SHA-256, lines, UTF-8: found ")
 
@@ -1014,7 +1014,7 @@ def test_a_raw_content_that_is_in_no_frame_of_its_own_has_no_view() -> None:
     """Reading needs its bytes only, and has checked them; a view needs the frame too."""
     for header in (skippable(b"", len(RAW) + 1), bytes(8), skippable(b"", U32)):
         data = raw_recipe(content=header + RAW)
-        assert sourcepack.open(data)["raw.bin"].read() == RAW
+        assert srcpack.open(data)["raw.bin"].read() == RAW
         refused(data, lambda pack: pack["raw.bin"].view(), "frame header of the raw content")
         assert "frame header of the raw content" in problems(data)[0]
 
@@ -1036,7 +1036,7 @@ def test_a_pack_with_a_dictionary_is_right() -> None:
     forget_dictionaries()
     data = dictionary_recipe()
     others_are_right(data)
-    assert sourcepack.open(data)["bad.js"].read() == BAD
+    assert srcpack.open(data)["bad.js"].read() == BAD
     assert problems(data) == []
     assert {str(error) for error in survey(data)} == {"<bytes>: 'raw.bin' cannot be read: not UTF-8"}
 
@@ -1079,38 +1079,38 @@ def test_a_dictionary_that_lies_is_refused(made: dict[str, Any], match: str) -> 
     ],
 )
 def test_a_dictionary_over_its_size_is_refused_before_memory_is_taken(
-    made: dict[str, Any], kind: type[SourcepackError]
+    made: dict[str, Any], kind: type[SrcpackError]
 ) -> None:
     refused(dictionary_recipe(**made), read("bad.js"), "over the limit of", kind)
 
 
 def test_a_dictionary_over_the_limit_of_the_version_is_refused_at_open() -> None:
     with pytest.raises(LimitExceeded, match="dictionary size is 1,048,577, over the limit of 1,048,576"):
-        sourcepack.open(dictionary_recipe(dictionary_size=(1 << 20) + 1))
+        srcpack.open(dictionary_recipe(dictionary_size=(1 << 20) + 1))
 
 
 def test_a_dictionary_that_another_pack_has_hides_nothing_from_verify() -> None:
     """A pack with a broken dictionary works beside one whose dictionary is whole, but does not verify."""
     forget_dictionaries()
-    assert sourcepack.open(dictionary_recipe())["bad.js"].read() == BAD
-    broken = sourcepack.open(dictionary_recipe(frame=b"x" * 40))
+    assert srcpack.open(dictionary_recipe())["bad.js"].read() == BAD
+    broken = srcpack.open(dictionary_recipe(frame=b"x" * 40))
     assert broken["bad.js"].read() == BAD
-    assert "dictionary: frame" in str(next(iter(sourcepack.verify(broken))))
+    assert "dictionary: frame" in str(next(iter(srcpack.verify(broken))))
 
 
 # ---- memory
 
 _CHILD = """
 import resource, sys
-import sourcepack
+import srcpack
 with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (160 << 20), used + (160 << 20)))
 for path in sys.argv[1:]:
     try:
-        pack = sourcepack.open(path, source="pread")
+        pack = srcpack.open(path, source="pread")
         pack["bad.js"].read()
-    except sourcepack.SourcepackError as error:
+    except srcpack.SrcpackError as error:
         print(type(error).__name__)
     else:
         print("read")
@@ -1176,7 +1176,7 @@ def test_large_entries_do_not_fill_the_cache_of_entries() -> None:
     try:
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(12):
-            pack = sourcepack.open(data)
+            pack = srcpack.open(data)
             for name in names:
                 assert pack[name].record.extra == " " * size
         kept = tracemalloc.get_traced_memory()[0] - before

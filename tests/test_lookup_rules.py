@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import DamagedMember, Entry, Pack, SourceLink
-from sourcepack_convert import convert
+from srcpack import DamagedMember, Entry, Pack, SourceLink
+from srcpack_convert import convert
 
 ID = "11111111-1111-1111-1111-111111111111"
 Query = tuple[str, ...]
@@ -116,9 +116,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def opened(kind: str, data: bytes, folder: Path) -> Pack:
     if kind == "zip":
-        return sourcepack.open(data)
+        return srcpack.open(data)
     convert(data, folder / "a.srcpack")
-    return sourcepack.open(folder / "a.srcpack")
+    return srcpack.open(folder / "a.srcpack")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.says)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from bundle_builder import build_bundle
-from sourcepack.object_info import NIL_DEBUG_ID, ObjectInfo
+from srcpack.object_info import NIL_DEBUG_ID, ObjectInfo
 
 NIL = "00000000-0000-0000-0000-000000000000"
 ID = "dfb8e43a-f242-3d73-a453-aeb6a777ef75"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sourcepack import object_store
-from sourcepack.object_store import (
+from srcpack import object_store
+from srcpack.object_store import (
     PATIENCE,
     Patience,
     check_process,
@@ -32,7 +32,7 @@ def obstore(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in os.environ:
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
             monkeypatch.delenv(name)
-    return pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+    return pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
 
 needs_obstore = pytest.mark.usefixtures("obstore")
@@ -329,18 +329,18 @@ def test_a_missing_obstore_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
     for use in (lambda: locate("s3://never-asked-before/a"), lambda: errors_of("s3://bucket/a").__enter__()):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'sourcepack\[remote\]'"):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'srcpack\[remote\]'"):
             use()
 
 
 def test_importing_the_library_does_not_import_obstore() -> None:
-    script = "import sys, sourcepack, sourcepack.object_store; sys.exit('obstore' in sys.modules)"
+    script = "import sys, srcpack, srcpack.object_store; sys.exit('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 FORK = """
 import os, sys
-from sourcepack.object_store import locate
+from srcpack.object_store import locate
 if sys.argv[1] == "used":
     locate("s3://bucket/a")
 child = os.fork()

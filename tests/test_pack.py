@@ -21,15 +21,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
 from range_server import RangeServer
-from sourcepack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack, remote
-from sourcepack.byte_source import ByteSource, BytesSource
-from sourcepack.context import get_context
-from sourcepack.index import MAX_BUCKET, SLOT, find_entries, sort_into_buckets
-from sourcepack.keys import Kind
-from sourcepack.layout import (
+from srcpack import DamagedMember, Entry, FormatError, LimitExceeded, NotFound, Pack, remote
+from srcpack.byte_source import ByteSource, BytesSource
+from srcpack.context import get_context
+from srcpack.index import MAX_BUCKET, SLOT, find_entries, sort_into_buckets
+from srcpack.keys import Kind
+from srcpack.layout import (
     FRAME_HEADER,
     HEAD_SIZE,
     TAIL_SIZE,
@@ -38,8 +38,8 @@ from sourcepack.layout import (
     pack_tail,
     parse_frame_header,
 )
-from sourcepack.pack import SourceKind
-from sourcepack_convert import convert
+from srcpack.pack import SourceKind
+from srcpack_convert import convert
 
 PACKS = Path(__file__).parents[1] / "fixtures" / "packs"
 APP = "files/_/_/static/app.min.js"
@@ -77,7 +77,7 @@ def opened(
     objects: dict[str, bytes] = {}
     base = ""
     if request.param == "url":
-        pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+        pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
         server: RangeServer = request.getfixturevalue("server")
         objects, base = server.objects, server.url
         for name in ("PIECE", "MAX_REQUEST", "MAX_GAP", "_LEAST_SHARE"):
@@ -87,11 +87,11 @@ def opened(
         path = PACKS / f"{name}.srcpack"
         if request.param == "url":
             objects[f"/{name}"] = path.read_bytes()
-            packs.append(sourcepack.open(f"{base}/{name}"))
+            packs.append(srcpack.open(f"{base}/{name}"))
         elif request.param == "bytes":
-            packs.append(sourcepack.open(path.read_bytes()))
+            packs.append(srcpack.open(path.read_bytes()))
         else:
-            packs.append(sourcepack.open(path, source=request.param))
+            packs.append(srcpack.open(path, source=request.param))
         return packs[-1]
 
     yield open_one
@@ -159,27 +159,27 @@ def test_a_short_file_is_refused(tmp_path: Path, size: int) -> None:
     path.write_bytes((PACKS / "app.srcpack").read_bytes()[:size])
     for source in ("mmap", "pread"):
         with pytest.raises(FormatError, match=r"short\.srcpack: "):
-            sourcepack.open(path, source=source)
+            srcpack.open(path, source=source)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo"):
         with pytest.raises(FormatError, match="not a regular file"):
-            sourcepack.open(path)
+            srcpack.open(path)
     with pytest.raises(FileNotFoundError):
-        sourcepack.open(tmp_path / "absent")
+        srcpack.open(tmp_path / "absent")
 
 
 def test_an_unknown_source_is_misuse() -> None:
     with pytest.raises(ValueError, match="source is 'mmap' or 'pread', not 'disk'"):
-        sourcepack.open(PACKS / "app.srcpack", source="disk")  # type: ignore[arg-type]
+        srcpack.open(PACKS / "app.srcpack", source="disk")  # type: ignore[arg-type]
 
 
 def test_the_reader_imports_neither_typer_nor_the_converter() -> None:
     code = (
-        "import sys, sourcepack;"
-        "print([m for m in sys.modules if m.split('.')[0] in ('typer', 'click', 'sourcepack_convert')])"
+        "import sys, srcpack;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('typer', 'click', 'srcpack_convert')])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
@@ -189,7 +189,7 @@ def test_the_reader_imports_neither_typer_nor_the_converter() -> None:
 def test_a_pack_may_have_as_many_sections_as_the_table_has_room_for() -> None:
     """A newer minor version may add sections; readers of this one know where they are, and no more."""
     data = (PACKS / "many.srcpack").read_bytes()
-    body, pack = data[:-TAIL_SIZE], sourcepack.open(data)
+    body, pack = data[:-TAIL_SIZE], srcpack.open(data)
     sections = dict(pack.tail.sections)
     for number in range(5, 5 + 6 - len(sections)):
         sections[number] = Section(len(body), FRAME_HEADER.size + number)
@@ -197,10 +197,10 @@ def test_a_pack_may_have_as_many_sections_as_the_table_has_room_for() -> None:
     tail = pack.tail._replace(
         file_length=len(body) + TAIL_SIZE, sections=sections, sha256=hashlib.sha256(body).digest()
     )
-    newer = sourcepack.open(body + pack_tail(tail))
+    newer = srcpack.open(body + pack_tail(tail))
     assert (len(newer.tail.sections), newer.tail.sections) == (6, sections)
     assert list(newer) == list(pack)
-    assert list(sourcepack.verify(newer)) == []
+    assert list(srcpack.verify(newer)) == []
 
 
 def test_a_frame_of_ours_is_never_longer_than_its_length_can_say() -> None:
@@ -213,7 +213,7 @@ def test_a_version_is_known_without_an_installation_too(monkeypatch: pytest.Monk
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.version", version)
-    spec = find_spec("sourcepack")
+    spec = find_spec("srcpack")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -265,7 +265,7 @@ def test_a_missing_name_is_a_key_error_that_names_pack_and_member(opened: Callab
 
 @pytest.mark.parametrize("key", [None, 7, b"bytes"])
 def test_a_key_that_is_no_text_is_misuse(key: object) -> None:
-    pack = sourcepack.open(PACKS / "app.srcpack")
+    pack = srcpack.open(PACKS / "app.srcpack")
     with pytest.raises(TypeError):
         pack[key]  # type: ignore[index]
     with pytest.raises((TypeError, AttributeError)):
@@ -273,14 +273,14 @@ def test_a_key_that_is_no_text_is_misuse(key: object) -> None:
 
 
 def test_a_key_with_a_lone_surrogate_is_a_miss() -> None:
-    pack = sourcepack.open(PACKS / "app.srcpack")
+    pack = srcpack.open(PACKS / "app.srcpack")
     assert "\ud800" not in pack
     assert pack.by_url("\ud800") is None
     assert pack.by_path("\ud800") is None
 
 
 def test_a_wrong_debug_id_or_type_is_misuse() -> None:
-    pack = sourcepack.open(PACKS / "app.srcpack")
+    pack = srcpack.open(PACKS / "app.srcpack")
     with pytest.raises(ValueError, match="garbage"):
         pack.by_debug_id("garbage", "source")
     with pytest.raises(ValueError, match="wasm"):
@@ -338,7 +338,7 @@ def test_a_range_decodes_only_its_frames() -> None:
 
 def test_a_view_of_a_raw_entry_is_of_the_map() -> None:
     """It is there after the pack was closed, and closing does not mind it."""
-    pack = sourcepack.open(PACKS / "lines.srcpack")
+    pack = srcpack.open(PACKS / "lines.srcpack")
     entry = pack["files/raw.bin"]
     assert entry.raw
     content = entry.read()
@@ -349,14 +349,14 @@ def test_a_view_of_a_raw_entry_is_of_the_map() -> None:
 
 
 def test_negative_ranges_are_misuse() -> None:
-    entry = sourcepack.open(PACKS / "app.srcpack")[APP]
+    entry = srcpack.open(PACKS / "app.srcpack")[APP]
     for start, length in ((-1, 1), (0, -1)):
         with pytest.raises(ValueError, match="must not be negative"):
             entry.read_range(start, length)
 
 
 def test_text_is_decoded_strictly() -> None:
-    pack = sourcepack.open(PACKS / "texts.srcpack")
+    pack = srcpack.open(PACKS / "texts.srcpack")
     assert pack["files/bom"].text() == "\ufeffint a;\n"
     assert pack["files/separators"].text() == "a\u2028b\x0cc\x85d\ne"
     assert pack["files/latin1"].read() == b"caf\xe9\n"
@@ -367,7 +367,7 @@ def test_text_is_decoded_strictly() -> None:
 
 
 def test_a_member_that_could_not_be_read_says_why() -> None:
-    pack = sourcepack.open(PACKS / "broken-members.srcpack")
+    pack = srcpack.open(PACKS / "broken-members.srcpack")
     entry = pack["files/wrong-crc.js"]
     calls: list[Callable[[], object]] = [entry.read, entry.text, entry.view, entry.open]
     calls += [lambda: entry.read_range(0, 1), lambda: entry.context(1)]
@@ -379,7 +379,7 @@ def test_a_member_that_could_not_be_read_says_why() -> None:
 
 
 def test_max_read_bounds_every_read() -> None:
-    pack = sourcepack.open(PACKS / "lines.srcpack", max_read=5000)
+    pack = srcpack.open(PACKS / "lines.srcpack", max_read=5000)
     entry = pack["files/many-lines.c"]
     calls: list[Callable[[], object]] = [entry.read, entry.text, entry.view]
     calls += [lambda: entry.read_range(0, 5001), lambda: entry.context(1000, lines=900)]
@@ -387,13 +387,13 @@ def test_max_read_bounds_every_read() -> None:
         with pytest.raises(LimitExceeded, match="over the limit of 5,000"):
             call()
     assert len(entry.read_range(0, 5000)) == 5000
-    assert sourcepack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].size == 4096
+    assert srcpack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].size == 4096
     with pytest.raises(LimitExceeded):
-        sourcepack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].read()
+        srcpack.open(PACKS / "lines.srcpack", max_read=4095)["files/exact.c"].read()
 
 
 def test_equal_contents_are_stored_once() -> None:
-    pack = sourcepack.open(PACKS / "texts.srcpack")
+    pack = srcpack.open(PACKS / "texts.srcpack")
     assert pack["files/crlf"].record.frames == pack["files/copy-of-crlf"].record.frames
 
 
@@ -409,7 +409,7 @@ def test_read_many_keeps_the_order(opened: Callable[[str], Pack], threads: int) 
 
 
 def test_read_many_names_what_is_missing() -> None:
-    pack = sourcepack.open(PACKS / "many.srcpack")
+    pack = srcpack.open(PACKS / "many.srcpack")
     with pytest.raises(NotFound, match="absent"):
         pack.read_many(["files/_/_/lib/007.js", "absent"], threads=2)
 
@@ -421,7 +421,7 @@ def test_read_many_names_what_is_missing() -> None:
     "name", ["files/many-lines.c", "files/one-line.js", "files/exact-two.c", "files/raw.bin"]
 )
 def test_context_is_that_of_the_whole_file(name: str) -> None:
-    entry = sourcepack.open(PACKS / "lines.srcpack")[name]
+    entry = srcpack.open(PACKS / "lines.srcpack")[name]
     text = entry.text()
     last = entry.lines
     for line in {0, 1, 2, 5, 6, last // 3, last // 2, last - 5, last - 1, last, last + 1, last + 7}:
@@ -433,7 +433,7 @@ def test_context_is_that_of_the_whole_file(name: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(line=st.integers(0, 2010), lines=st.integers(0, 30))
 def test_any_context_is_that_of_the_whole_file(line: int, lines: int) -> None:
-    entry = sourcepack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
+    entry = srcpack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
     assert entry.context(line, lines) == get_context(entry.text(), line, 0, lines)
 
 
@@ -450,7 +450,7 @@ def test_context_decodes_only_the_frames_of_its_lines() -> None:
 
 
 def test_negative_context_is_misuse() -> None:
-    entry = sourcepack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
+    entry = srcpack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
     for lines, column in ((-1, 0), (0, -1)):
         with pytest.raises(ValueError, match="must not be negative"):
             entry.context(1, lines, column)
@@ -472,7 +472,7 @@ def test_reads_of_a_closed_pack_are_misuse(opened: Callable[[str], Pack]) -> Non
 def test_a_file_cut_while_it_is_open_gives_errors(tmp_path: Path) -> None:
     path = tmp_path / "a.srcpack"
     path.write_bytes((PACKS / "many.srcpack").read_bytes())
-    with sourcepack.open(path, source="pread") as pack:
+    with srcpack.open(path, source="pread") as pack:
         os.truncate(path, pack.index.block_table)
         with pytest.raises(FormatError, match=r"a\.srcpack: cut while it was open at offset \d+: found 0,"):
             pack.by_url("~/static/0.js")
@@ -504,9 +504,9 @@ def test_a_dropped_pack_leaves_no_descriptor(tmp_path: Path) -> None:
     kinds: tuple[SourceKind, ...] = ("mmap", "pread")
     for source in kinds:
         for _ in range(50):
-            sourcepack.open(path, source=source)[APP].read()
+            srcpack.open(path, source=source)[APP].read()
         with pytest.raises(FormatError):
-            sourcepack.open(tmp_path, source=source)
+            srcpack.open(tmp_path, source=source)
     if before:
         assert len(os.listdir("/proc/self/fd")) == before
 
@@ -525,7 +525,7 @@ def test_a_pack_and_its_entries_can_be_pickled(opened: Callable[[str], Pack]) ->
 def test_a_pickled_pack_knows_that_the_file_was_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.srcpack"
     path.write_bytes((PACKS / "app.srcpack").read_bytes())
-    pickled = pickle.dumps(sourcepack.open(path))
+    pickled = pickle.dumps(srcpack.open(path))
     (tmp_path / "new").write_bytes((PACKS / "many.srcpack").read_bytes())
     (tmp_path / "new").rename(path)
     with pytest.raises(FormatError, match="another pack since it was pickled"):
@@ -554,7 +554,7 @@ def _sha256(entry: Entry) -> bytes:
 def test_other_processes_read_a_pack_that_was_opened_here(method: str) -> None:
     if sys.version_info >= (3, 12) and method == "fork" and threading.active_count() > 1:
         pytest.skip("forking a process with threads is deprecated")
-    pack = sourcepack.open(PACKS / "many.srcpack")
+    pack = srcpack.open(PACKS / "many.srcpack")
     entries = list(pack.entries())[::37]
     entries[0].read()
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as executor:
@@ -618,7 +618,7 @@ def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
     for content in (b"\n" * length, b"x\n" * length + b"end", b"long " * length + b"\na\n" * 300):
         bundle = build_bundle({"a": content}, {"files": {"a": {}}})
         convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
-        entry = sourcepack.open(tmp_path / "a.srcpack")["a"]
+        entry = srcpack.open(tmp_path / "a.srcpack")["a"]
         text = content.decode()
         for line in {1, 2, 256, 257, 258, length, length + 1, entry.lines - 1, entry.lines, entry.lines + 1}:
             if line >= 0:

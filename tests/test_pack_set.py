@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
-from sourcepack import (
+from srcpack import (
     ContentCache,
     DamagedMember,
     DebugId,
@@ -24,9 +24,9 @@ from sourcepack import (
     PackSet,
     Resolved,
     SourceLink,
-    SourcepackError,
+    SrcpackError,
 )
-from sourcepack_convert import convert
+from srcpack_convert import convert
 
 SHARED = Path(__file__).parents[2] / "shared"
 SYMBOLICATOR = SHARED / "corpus" / "symbolicator"
@@ -56,10 +56,10 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         }
         zipped = build_bundle(contents, {"files": listed, **manifest}) if bundle is None else bundle
         if request.param == "zip":
-            return sourcepack.open(zipped, max_read=max_read)
+            return srcpack.open(zipped, max_read=max_read)
         path = tmp_path / f"{next(numbers)}.srcpack"
         convert(zipped, path, dictionary="off", verify=False)
-        return sourcepack.open(path, max_read=max_read)
+        return srcpack.open(path, max_read=max_read)
 
     return make_one
 
@@ -93,8 +93,8 @@ def where(found: Resolved | DecodedMap | SourceLink | None) -> tuple[Pack, str, 
     return found.pack, found.entry.name, found.found_by, found.candidate
 
 
-class Errors(list[tuple[Pack, str, SourcepackError | OSError]]):
-    def __call__(self, pack: Pack, key: str, error: SourcepackError | OSError) -> None:
+class Errors(list[tuple[Pack, str, SrcpackError | OSError]]):
+    def __call__(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
         self.append((pack, key, error))
 
 
@@ -229,7 +229,7 @@ def test_a_damaged_index_is_a_miss_and_not_a_silent_one(make: Make) -> None:
     good = make({"a": script("~/a.js")})
     data = bytearray(Path(good.file).read_bytes())
     data[good.index.slots] ^= 1
-    damaged = sourcepack.open(bytes(data))
+    damaged = srcpack.open(bytes(data))
     errors = Errors()
     packs = PackSet([damaged, good], on_error=errors)
     assert where(packs.resolve("~/a.js"))[0] is good
@@ -256,7 +256,7 @@ def test_a_closed_pack_is_misuse(make: Make) -> None:
 
 
 def test_what_the_callback_raises_ends_the_search(make: Make) -> None:
-    def stop(_pack: Pack, _key: str, error: SourcepackError | OSError) -> None:
+    def stop(_pack: Pack, _key: str, error: SrcpackError | OSError) -> None:
         raise error
 
     pack = make({"a": script("~/a.js", content=b"\xff")})
@@ -270,7 +270,7 @@ def test_reading_reports_what_only_decoding_finds(make: Make) -> None:
     data = bytearray(Path(good.file).read_bytes())
     data[good["a"].record.frames[0].offset + 20] ^= 1
     errors = Errors()
-    packs = PackSet([sourcepack.open(bytes(data)), good], on_error=errors)
+    packs = PackSet([srcpack.open(bytes(data)), good], on_error=errors)
     first, second = packs.resolve_all("~/a.js")
     with pytest.raises(FormatError):
         packs.read(first)
@@ -547,7 +547,7 @@ needs_corpus = pytest.mark.skipif(
 
 def converted(name: str, tmp_path: Path) -> Pack:
     convert(SYMBOLICATOR / name, tmp_path / f"{name}.srcpack")
-    return sourcepack.open(tmp_path / f"{name}.srcpack")
+    return srcpack.open(tmp_path / f"{name}.srcpack")
 
 
 def members_of(name: str) -> dict[str, bytes]:
@@ -674,7 +674,7 @@ def test_a_native_frame_finds_its_source_as_symbolicator_does(tmp_path: Path) ->
 
 def test_a_set_is_of_open_packs() -> None:
     path = Path(__file__).parents[1] / "fixtures" / "packs" / "app.srcpack"
-    with sourcepack.open(path) as pack:
+    with srcpack.open(path) as pack:
         for packs, wrong in (([str(path)], "str"), (pack, "str"), ([pack, path], "PosixPath")):
             with pytest.raises(TypeError, match=f"a PackSet is of open packs, not of {wrong}: "):
                 PackSet(packs)  # type: ignore[arg-type]

@@ -43,8 +43,8 @@ def test_commands_in_the_readme_run(tmp_path: Path) -> None:
         if command.startswith(SET_UP):
             continue
         program, *arguments = shlex.split(command.replace("/tmp/", f"{tmp_path}/"))
-        assert program == ".venv/bin/sourcepack"
-        assert run([sys.executable, "-m", "sourcepack_convert", *arguments])
+        assert program == ".venv/bin/srcpack"
+        assert run([sys.executable, "-m", "srcpack_convert", *arguments])
 
 
 def test_files_that_the_readme_names_are_there() -> None:

@@ -17,20 +17,20 @@ from pathlib import Path
 
 import pytest
 
-import sourcepack
+import srcpack
 from fault_proxy import Cut, FaultProxy, Lost, Shortened, Stalled, Status
 from range_server import RangeServer
 from remote_requests import measure
 from s3_server import BUCKET, S3Server, s3_server
-from sourcepack import ContentCache, FormatError, NotFound, Pack, PackCache, PackSet, remote
-from sourcepack.cache import Generations
-from sourcepack.layout import HEAD_SIZE, pack_tail
-from sourcepack.object_store import Patience, locate
-from sourcepack.opening import open_packed
-from sourcepack.remote import RemoteSource
-from sourcepack_convert import cli, convert
+from srcpack import ContentCache, FormatError, NotFound, Pack, PackCache, PackSet, remote
+from srcpack.cache import Generations
+from srcpack.layout import HEAD_SIZE, pack_tail
+from srcpack.object_store import Patience, locate
+from srcpack.opening import open_packed
+from srcpack.remote import RemoteSource
+from srcpack_convert import cli, convert
 
-pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 JS_MANY = Path(__file__).parents[2] / "shared" / "corpus" / "real" / "js-many.zip"
@@ -64,13 +64,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def many(server: RangeServer) -> Pack:
     """Open MANY, and forget the requests for it."""
-    pack = sourcepack.open(f"{server.url}/many.srcpack")
+    pack = srcpack.open(f"{server.url}/many.srcpack")
     server.answers.clear()
     return pack
 
 
 def lines(server: RangeServer) -> Pack:
-    pack = sourcepack.open(f"{server.url}/lines.srcpack")
+    pack = srcpack.open(f"{server.url}/lines.srcpack")
     server.answers.clear()
     return pack
 
@@ -79,14 +79,14 @@ def lines(server: RangeServer) -> Pack:
 
 
 def test_a_pack_is_opened_by_one_request_for_its_end(server: RangeServer) -> None:
-    sourcepack.open(f"{server.url}/many.srcpack")
+    srcpack.open(f"{server.url}/many.srcpack")
     assert server.ranges == [f"bytes=-{remote.PIECE}"]
 
 
 def test_a_small_pack_is_read_whole_by_that_request(server: RangeServer) -> None:
     pack = many(server)
     assert [entry.read() for entry in pack.values()] == [
-        entry.read() for entry in sourcepack.open(MANY).values()
+        entry.read() for entry in srcpack.open(MANY).values()
     ]
     assert server.answers == []
 
@@ -97,7 +97,7 @@ def test_a_lookup_and_a_read_are_a_request_each(server: RangeServer) -> None:
     entry = pack.by_url("~/lib/123.js")
     assert entry is not None
     assert len(server.answers) == 1
-    assert entry.read() == sourcepack.open(MANY)[entry.name].read()
+    assert entry.read() == srcpack.open(MANY)[entry.name].read()
     assert len(server.answers) == 2
     frame = entry.record.frames[0]
     assert server.ranges[1] == f"bytes={frame.offset}-{frame.offset + frame.length - 1}"
@@ -121,7 +121,7 @@ def test_a_large_index_is_fetched_in_pieces_and_each_once(
 ) -> None:
     monkeypatch.setattr(remote, "PIECE", 1000)
     pack = many(server)
-    local = sourcepack.open(MANY)
+    local = srcpack.open(MANY)
     for entry in local.values():
         assert pack.by_url(entry.url or "") is not None
     start = pack.tail.sections[2].end
@@ -138,7 +138,7 @@ def test_what_is_kept_is_bounded_for_all_packs_together(
     monkeypatch.setattr(remote, "_KEPT", kept)
     packs = [many(server) for _ in range(20)]
     assert len(kept) <= 6
-    name = next(iter(sourcepack.open(MANY)))
+    name = next(iter(srcpack.open(MANY)))
     assert packs[0][name].read() == packs[19][name].read()
     assert server.ranges == [f"bytes=0-{len(MANY) - 1}"]
 
@@ -147,7 +147,7 @@ def test_a_content_of_many_frames_is_one_request(
     server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "PIECE", 500)
-    pack, local = lines(server), sourcepack.open(LINES)
+    pack, local = lines(server), srcpack.open(LINES)
     for name in ("files/many-lines.c", "files/raw.bin"):
         entry, same = pack[name], local[name]
         assert len(entry.record.frames) == 9
@@ -170,7 +170,7 @@ def test_a_request_is_bounded(server: RangeServer, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(remote, "PIECE", 500)
     monkeypatch.setattr(remote, "MAX_REQUEST", 10_000)
     pack = lines(server)
-    content = sourcepack.open(LINES)["files/raw.bin"].read()
+    content = srcpack.open(LINES)["files/raw.bin"].read()
     assert pack["files/raw.bin"].read() == content
     assert bytes(pack["files/raw.bin"].view()) == content
     assert max(answer.sent for answer in server.answers) == 10_000
@@ -181,7 +181,7 @@ def test_a_request_is_bounded(server: RangeServer, monkeypatch: pytest.MonkeyPat
 def test_a_listing_fetches_ever_more_blocks_at_once(server: RangeServer) -> None:
     pack = many(server)
     assert pack.tail.block_count == 5
-    assert list(pack) == list(sourcepack.open(MANY))
+    assert list(pack) == list(srcpack.open(MANY))
     assert len(server.answers) == 3
     server.answers.clear()
     assert len(list(many(server).find_prefix("files/_/_/lib/25"))) == 10
@@ -195,7 +195,7 @@ def test_a_listing_fetches_no_more_at_once_than_may_be_held(
     pack = many(server)
     places = [pack.block_place(number) for number in range(pack.tail.block_count)]
     monkeypatch.setattr(remote, "_MAX_BLOCKS", 1)  # one is always fetched, however large it is
-    assert list(pack) == list(sourcepack.open(MANY))
+    assert list(pack) == list(srcpack.open(MANY))
     assert [answer.sent for answer in server.answers] == [place.length for place in places]
 
 
@@ -203,9 +203,9 @@ def test_a_listing_fetches_no_more_at_once_than_may_be_held(
 def test_a_listing_holds_few_blocks_and_gives_those_before_a_damaged_one(
     server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sourcepack.pack._BLOCKS", Generations(1))  # keeps the last two
+    monkeypatch.setattr("srcpack.pack._BLOCKS", Generations(1))  # keeps the last two
     monkeypatch.setattr(remote, "_MAX_UNPACKED", 1)
-    names = list(sourcepack.open(MANY))
+    names = list(srcpack.open(MANY))
     pack = many(server)
     assert list(pack) == names
     assert len(server.answers) == pack.tail.block_count
@@ -224,7 +224,7 @@ def test_a_listing_holds_few_blocks_and_gives_those_before_a_damaged_one(
 
 @pytest.mark.usefixtures("small")
 def test_read_many_fetches_neighbours_together(server: RangeServer) -> None:
-    pack, local = many(server), sourcepack.open(MANY)
+    pack, local = many(server), srcpack.open(MANY)
     names = list(local)
     near = [*names[5:2:-1], names[4], local.tail and names[7]]
     assert pack.read_many(near) == local.read_many(near)
@@ -241,7 +241,7 @@ def test_read_many_fetches_neighbours_together(server: RangeServer) -> None:
 @pytest.mark.usefixtures("small")
 def test_read_many_fetches_side_by_side(server: RangeServer) -> None:
     """Each of three requests waits until the others were made."""
-    pack, local = many(server), sourcepack.open(MANY)
+    pack, local = many(server), srcpack.open(MANY)
     far = [list(local)[at] for at in (10, 150, 290)]
     entries = [pack[name] for name in far]
     together = threading.Barrier(3, timeout=30)
@@ -257,7 +257,7 @@ def test_read_many_fetches_side_by_side(server: RangeServer) -> None:
 def test_read_many_splits_what_is_long(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_REQUEST", 4000)
     monkeypatch.setattr(remote, "_LEAST_SHARE", 1000)
-    pack, local = many(server), sourcepack.open(MANY)
+    pack, local = many(server), srcpack.open(MANY)
     entries = list(pack.values())
     for threads, most in ((1, 4000), (2, 2000), (9, 1000)):
         server.answers.clear()
@@ -282,13 +282,13 @@ def js_many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.mark.slow
 def test_of_thousands_of_files_one_takes_three_requests_and_less_than_450_kb(js_many: bytes) -> None:
-    local = sourcepack.open(js_many)
+    local = srcpack.open(js_many)
     assert len(local) == 6562
     entries = random.Random(6).sample(list(local.values()), 12)
     with RangeServer({"/js-many.srcpack": js_many}) as server:
         for one, other in zip(entries[::2], entries[1::2], strict=True):
             server.answers.clear()
-            pack = sourcepack.open(f"{server.url}/js-many.srcpack")
+            pack = srcpack.open(f"{server.url}/js-many.srcpack")
             found = pack.by_url(one.url or "")
             assert found is not None
             assert found.read() == one.read()
@@ -320,23 +320,23 @@ def test_the_head_is_read_by_verify_alone(server: RangeServer) -> None:
     damaged[20] = 1  # a flag, which the tail does not have
     server.objects["/many.srcpack"] = bytes(damaged)
     with pytest.raises(FormatError, match="flags"):
-        sourcepack.open(bytes(damaged))
+        srcpack.open(bytes(damaged))
     pack = many(server)
     assert pack[next(iter(pack))].read()
-    assert "flags" in str(next(sourcepack.verify(pack)))
+    assert "flags" in str(next(srcpack.verify(pack)))
 
 
 @pytest.mark.usefixtures("small")
 def test_verify_fetches_the_pack_once(server: RangeServer) -> None:
     pack = many(server)
-    assert list(sourcepack.verify(pack)) == []
+    assert list(srcpack.verify(pack)) == []
     assert server.sent == len(MANY)
     damaged = bytearray(MANY)
     damaged[1000] ^= 1
     server.objects["/many.srcpack"] = bytes(damaged)
-    assert [str(error) for error in sourcepack.verify(many(server))] == [
+    assert [str(error) for error in srcpack.verify(many(server))] == [
         f"{server.url}/many.srcpack: {rest}"
-        for error in sourcepack.verify(sourcepack.open(bytes(damaged)))
+        for error in srcpack.verify(srcpack.open(bytes(damaged)))
         for rest in [str(error).removeprefix("<bytes>: ")]
     ]
 
@@ -373,7 +373,7 @@ def test_a_local_copy_is_of_the_pack_that_was_opened(server: RangeServer) -> Non
 def test_what_is_no_pack_is_refused(server: RangeServer, content: bytes) -> None:
     server.objects["/no"] = content
     with pytest.raises((FormatError, OSError), match=f"{server.url}/no"):
-        sourcepack.open(f"{server.url}/no")
+        srcpack.open(f"{server.url}/no")
 
 
 @pytest.mark.parametrize("size", [0, 1 << 20])
@@ -381,7 +381,7 @@ def test_a_zip_is_refused_by_name(server: RangeServer, size: int) -> None:
     content = (FIXTURES / "bundles" / "app.zip").read_bytes()
     server.objects["/app.zip"] = content[:8] + bytes(size) + content[8:]
     with pytest.raises(FormatError, match="zip, which is not read by URL: download it, or convert it"):
-        sourcepack.open(f"{server.url}/app.zip")
+        srcpack.open(f"{server.url}/app.zip")
     assert server.sent < 800_000
     with pytest.raises(FormatError, match=r": a SourceBundle zip, not a pack: convert it first$"):
         open_packed(f"{server.url}/app.zip")
@@ -389,7 +389,7 @@ def test_a_zip_is_refused_by_name(server: RangeServer, size: int) -> None:
 
 def test_a_missing_object_is_a_file_that_is_not_there(server: RangeServer) -> None:
     with pytest.raises(FileNotFoundError) as error:
-        sourcepack.open(f"{server.url}/absent.srcpack")
+        srcpack.open(f"{server.url}/absent.srcpack")
     assert error.value.filename == f"{server.url}/absent.srcpack"
 
 
@@ -397,7 +397,7 @@ def test_a_file_url_is_its_path(tmp_path: Path) -> None:
     path = tmp_path / "a pack"
     path.write_bytes(MANY)
     url = f"file://{tmp_path}/a%20pack"
-    with sourcepack.open(url) as pack, PackCache(2) as cache:
+    with srcpack.open(url) as pack, PackCache(2) as cache:
         assert pack.file == str(path)
         assert not pack.source.distant
         assert cache.get(url).file == str(path)
@@ -412,7 +412,7 @@ def test_a_file_url_is_its_path(tmp_path: Path) -> None:
 def other_of_the_same_size() -> bytes:
     """Return a pack whose bytes differ in every content, and in what depends on them."""
     other = bytearray(MANY)
-    content = sourcepack.open(MANY).tail.sections[1]
+    content = srcpack.open(MANY).tail.sections[1]
     for at in range(content.offset, content.end):
         other[at] ^= 1
     return bytes(other)
@@ -479,7 +479,7 @@ def test_a_cache_keeps_a_url_until_a_reader_finds_it_replaced(server: RangeServe
         with pytest.raises(FormatError, match="replaced"):
             list(pack)
         again = cache.get(url)
-        assert list(again) == list(sourcepack.open(LINES))
+        assert list(again) == list(srcpack.open(LINES))
         assert cache.get(url) is again
         assert cache.statistics.replaced == 1
 
@@ -504,9 +504,9 @@ def test_a_set_resolves_over_urls_and_reads_through_a_cache(server: RangeServer)
 @pytest.mark.parametrize("suffixes", ["416", "whole", "never"])
 def test_a_suffix_longer_than_the_object_may_be_refused(server: RangeServer, suffixes: str) -> None:
     server.suffixes = suffixes  # type: ignore[assignment]
-    pack = sourcepack.open(f"{server.url}/many.srcpack")
+    pack = srcpack.open(f"{server.url}/many.srcpack")
     assert [answer.method for answer in server.answers] == ["GET", "HEAD", "GET"]
-    assert list(pack) == list(sourcepack.open(MANY))
+    assert list(pack) == list(srcpack.open(MANY))
     assert len(server.answers) == 3
 
 
@@ -514,17 +514,17 @@ def test_a_suffix_longer_than_the_object_may_be_refused(server: RangeServer, suf
 def test_without_suffix_ranges_the_length_is_asked_for(server: RangeServer) -> None:
     """As it is with Azure's store."""
     server.suffixes = "never"
-    pack = sourcepack.open(f"{server.url}/many.srcpack")
+    pack = srcpack.open(f"{server.url}/many.srcpack")
     assert [answer.method for answer in server.answers] == ["GET", "HEAD", "GET"]
     assert server.sent == BEHIND_MANIFEST
-    assert list(pack) == list(sourcepack.open(MANY))
+    assert list(pack) == list(srcpack.open(MANY))
 
 
 @pytest.mark.usefixtures("small")
 def test_a_server_without_ranges_is_told_from_others(server: RangeServer) -> None:
     server.ranges_known = False
     with pytest.raises(OSError, match="answers no range requests: download the pack") as error:
-        sourcepack.open(f"{server.url}/many.srcpack")
+        srcpack.open(f"{server.url}/many.srcpack")
     assert error.value.errno == errno.ENOTSUP
     assert not any(answer.range is None and answer.method == "GET" for answer in server.answers)
 
@@ -539,13 +539,13 @@ def test_an_object_that_goes_between_two_requests_is_a_file_that_is_not_there(se
 
     server.before = remove
     with pytest.raises(FileNotFoundError, match="no such object"):
-        sourcepack.open(f"{server.url}/many.srcpack")
+        srcpack.open(f"{server.url}/many.srcpack")
     assert [answer.method for answer in server.answers] == ["GET", "HEAD", "GET"]
 
 
 def test_of_a_server_without_ranges_a_small_pack_is_read(server: RangeServer) -> None:
     server.ranges_known = False
-    pack = sourcepack.open(f"{server.url}/many.srcpack")
+    pack = srcpack.open(f"{server.url}/many.srcpack")
     assert [entry.read() for entry in pack.values()]
 
 
@@ -561,13 +561,13 @@ def test_an_object_that_grew_between_two_requests_is_not_taken_whole(
 
     server.before = grow
     with pytest.raises(OSError, match="replaced meanwhile"):
-        sourcepack.open(f"{server.url}/many.srcpack")
+        srcpack.open(f"{server.url}/many.srcpack")
 
 
 def test_a_body_that_is_too_long_is_an_error(server: RangeServer) -> None:
     server.longer = 1
     with pytest.raises(OSError, match="answered more where 38978 were asked for"):
-        sourcepack.open(f"{server.url}/many.srcpack")
+        srcpack.open(f"{server.url}/many.srcpack")
 
 
 @pytest.mark.usefixtures("small")
@@ -575,8 +575,8 @@ def test_a_body_that_is_too_short_is_an_error(server: RangeServer) -> None:
     with FaultProxy(server.url) as proxy:
         proxy.plan(Shortened(100))
         with pytest.raises(OSError, match=f"answered 100 bytes where {BEHIND_MANIFEST} were asked for"):
-            sourcepack.open(f"{proxy.url}/many.srcpack")
-        pack = sourcepack.open(f"{proxy.url}/many.srcpack")
+            srcpack.open(f"{proxy.url}/many.srcpack")
+        pack = srcpack.open(f"{proxy.url}/many.srcpack")
         proxy.plan(Shortened(100))
         with pytest.raises(OSError, match=r"answered 100 bytes where \d+ were asked for"):
             pack.by_url("~/lib/123.js")
@@ -587,12 +587,12 @@ def test_a_body_that_is_too_short_is_an_error(server: RangeServer) -> None:
 def test_failures_are_asked_for_again(server: RangeServer) -> None:
     with FaultProxy(server.url) as proxy:
         proxy.plan(Status(500), Lost())
-        pack = sourcepack.open(f"{proxy.url}/many.srcpack")
+        pack = srcpack.open(f"{proxy.url}/many.srcpack")
         proxy.plan(Status(503), Cut(1000))
         entry = pack.by_url("~/lib/123.js")
         assert entry is not None
         proxy.plan(Cut(0), Status(500))
-        assert entry.read() == sourcepack.open(MANY)[entry.name].read()
+        assert entry.read() == srcpack.open(MANY)[entry.name].read()
 
 
 @pytest.mark.usefixtures("small", "hasty")
@@ -603,12 +603,12 @@ def test_failures_that_last_are_errors_in_bounded_time(
     server: RangeServer, fault: Status | Cut | Stalled, error: type[OSError]
 ) -> None:
     with FaultProxy(server.url) as proxy:
-        pack = sourcepack.open(f"{proxy.url}/many.srcpack")
+        pack = srcpack.open(f"{proxy.url}/many.srcpack")
         proxy.plan(fault, forever=True)
         with pytest.raises(error):
             pack.by_url("~/lib/123.js")
         with pytest.raises(error):
-            sourcepack.open(f"{proxy.url}/many.srcpack")
+            srcpack.open(f"{proxy.url}/many.srcpack")
         assert len(proxy.requests) <= 1 + 2 * 3
         proxy.reset()
         assert pack.by_url("~/lib/123.js") is not None
@@ -623,11 +623,11 @@ def test_an_object_that_is_replaced_in_the_middle_of_an_answer_is_an_error(serve
             server.objects["/many.srcpack"] = other_of_the_same_size()
 
     with FaultProxy(server.url) as proxy:
-        pack = sourcepack.open(f"{proxy.url}/many.srcpack")
+        pack = srcpack.open(f"{proxy.url}/many.srcpack")
         server.before = replace
         for ask, error in (
             (lambda: pack.by_url("~/lib/123.js"), FormatError),
-            (lambda: sourcepack.open(f"{proxy.url}/many.srcpack"), OSError),
+            (lambda: srcpack.open(f"{proxy.url}/many.srcpack"), OSError),
         ):
             server.objects["/many.srcpack"] = MANY
             server.answers.clear()
@@ -639,7 +639,7 @@ def test_an_object_that_is_replaced_in_the_middle_of_an_answer_is_an_error(serve
 
 def test_messages_hold_no_secret(server: RangeServer) -> None:
     server.objects["/many.srcpack?signature=SECRET"] = MANY
-    pack = sourcepack.open(f"{server.url}/many.srcpack?signature=SECRET")
+    pack = srcpack.open(f"{server.url}/many.srcpack?signature=SECRET")
     assert pack.file == f"{server.url}/many.srcpack"
     assert isinstance(pack.source, RemoteSource)
     assert "SECRET" not in repr(pack)
@@ -647,7 +647,7 @@ def test_messages_hold_no_secret(server: RangeServer) -> None:
     assert again.sha256 == pack.sha256
     server.objects.clear()
     with pytest.raises(OSError, match=r"many\.srcpack") as error:
-        sourcepack.open(f"{server.url}/many.srcpack?signature=SECRET")
+        srcpack.open(f"{server.url}/many.srcpack?signature=SECRET")
     assert "SECRET" not in str(error.value)
 
 
@@ -708,7 +708,7 @@ def _read_of(pack: Pack, name: str) -> bytes:
 
 def test_obstore_is_imported_for_urls_only() -> None:
     code = (
-        "import sys, sourcepack; sourcepack.open(sys.argv[1]).close();"
+        "import sys, srcpack; srcpack.open(sys.argv[1]).close();"
         "print([m for m in sys.modules if m.split('.')[0] in ('obstore', 'fsspec')])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -745,20 +745,20 @@ def test_a_pack_in_a_bucket_is_read_where_it_lies(s3: S3Server, monkeypatch: pyt
     with FaultProxy(s3.url) as proxy:
         for name, value in s3.environment(endpoint=proxy.url).items():
             monkeypatch.setenv(name, value)
-        pack = sourcepack.open(f"s3://{BUCKET}/packs/many.srcpack")
+        pack = srcpack.open(f"s3://{BUCKET}/packs/many.srcpack")
         entry = pack.by_url("~/lib/123.js")
         assert entry is not None
-        assert entry.read() == sourcepack.open(MANY)[entry.name].read()
+        assert entry.read() == srcpack.open(MANY)[entry.name].read()
         assert [request.method for request in proxy.requests] == ["GET"] * 3
         assert proxy.requests[0].range == f"bytes=-{BEHIND_MANIFEST}"
-        assert list(pack) == list(sourcepack.open(MANY))
-        assert list(sourcepack.verify(pack)) == []
+        assert list(pack) == list(srcpack.open(MANY))
+        assert list(srcpack.verify(pack)) == []
         client.put_object(Bucket=BUCKET, Key="packs/many.srcpack", Body=LINES)
         with pytest.raises(FormatError, match=f"s3://{BUCKET}/packs/many.srcpack: replaced since"):
             pack["files/_/_/lib/007.js"].read()
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         with pytest.raises(PermissionError):
-            sourcepack.open(f"s3://{BUCKET}/packs/many.srcpack")
+            srcpack.open(f"s3://{BUCKET}/packs/many.srcpack")
 
 
 @pytest.mark.usefixtures("small")
@@ -769,7 +769,7 @@ def test_commands_that_read_all_of_a_pack_copy_it_and_do_not_ask_for_each_file(
     assert cli.run(["extract", url, "-o", str(tmp_path / "all")]) == 0
     assert cli.run(["export", url, "-o", str(tmp_path / "many.zip")]) == 0
     assert len(server.answers) == 4
-    pack = sourcepack.open(MANY)
+    pack = srcpack.open(MANY)
     extracted = {file.read_bytes() for file in (tmp_path / "all").rglob("*") if file.is_file()}
     assert extracted == {entry.read() for entry in pack.entries()}
     with zipfile.ZipFile(tmp_path / "many.zip") as bundle:
@@ -786,7 +786,7 @@ def test_a_pack_at_a_url_is_copied_once_to_be_verified_and_compared(server: Rang
 @pytest.mark.usefixtures("small")
 def test_a_command_for_few_files_does_not_copy_the_pack(server: RangeServer, tmp_path: Path) -> None:
     url = f"{server.url}/many.srcpack"
-    name = next(iter(sourcepack.open(MANY)))
+    name = next(iter(srcpack.open(MANY)))
     assert cli.run(["extract", url, name, "-o", str(tmp_path / "one")]) == 0
     assert sum(answer.sent for answer in server.answers) < len(MANY) * 3 / 4
 
@@ -794,4 +794,4 @@ def test_a_command_for_few_files_does_not_copy_the_pack(server: RangeServer, tmp
 def test_commands_take_the_url_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     path = FIXTURES / "packs" / "many.srcpack"
     assert cli.run(["ls", path.as_uri()]) == 0
-    assert capsys.readouterr().out.splitlines() == list(sourcepack.open(path))
+    assert capsys.readouterr().out.splitlines() == list(srcpack.open(path))

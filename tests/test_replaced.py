@@ -14,11 +14,11 @@ from random import Random
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import Entry, FormatError, Pack, PackCache, SourcepackError
-from sourcepack.pack import SourceKind
-from sourcepack_convert import convert
+from srcpack import Entry, FormatError, Pack, PackCache, SrcpackError
+from srcpack.pack import SourceKind
+from srcpack_convert import convert
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -52,7 +52,7 @@ def answers(pack: Pack) -> dict[str, Callable[[], object]]:
 def outcome(question: Callable[[], object]) -> object:
     try:
         return question()
-    except SourcepackError as error:
+    except SrcpackError as error:
         return error
 
 
@@ -66,8 +66,8 @@ def test_a_file_that_shrinks_under_pread_is_answered_rightly_or_refused(
     refused = 0
     for size in range(0, len(data), len(data) // 9):
         path.write_bytes(data)
-        right = {key: outcome(question) for key, question in answers(sourcepack.open(data)).items()}
-        asked = answers(sourcepack.open(path, source="pread"))
+        right = {key: outcome(question) for key, question in answers(srcpack.open(data)).items()}
+        asked = answers(srcpack.open(path, source="pread"))
         os.truncate(path, size)
         if grows_again:
             os.truncate(path, len(data))  # zeros
@@ -76,7 +76,7 @@ def test_a_file_that_shrinks_under_pread_is_answered_rightly_or_refused(
             if isinstance(found, FormatError):
                 refused += 1
                 assert found.file == str(path)
-            elif not isinstance(found, SourcepackError):
+            elif not isinstance(found, SrcpackError):
                 assert found == right[key], key
             else:
                 assert type(found) is type(right[key]), key
@@ -89,15 +89,13 @@ def test_a_zip_that_shrinks_is_answered_rightly_or_refused(tmp_path: Path) -> No
     refused = 0
     for size in range(0, len(data), len(data) // 9):
         path.write_bytes(data)
-        pack = sourcepack.open(path)
-        right = {name: entry.read() for name, entry in sourcepack.open(data).items()}
+        pack = srcpack.open(path)
+        right = {name: entry.read() for name, entry in srcpack.open(data).items()}
         os.truncate(path, size)
         found = {name: outcome(entry.read) for name, entry in pack.items()}
-        refused += sum(isinstance(content, SourcepackError) for content in found.values())
+        refused += sum(isinstance(content, SrcpackError) for content in found.values())
         assert all(
-            content == right[name]
-            for name, content in found.items()
-            if not isinstance(content, SourcepackError)
+            content == right[name] for name, content in found.items() if not isinstance(content, SrcpackError)
         )
     assert refused
 
@@ -109,7 +107,7 @@ def large_pack(path: Path) -> None:
 
 def test_a_file_that_shrinks_before_it_is_mapped_is_refused(tmp_path: Path) -> None:
     large_pack(tmp_path / "a.srcpack")
-    pack = sourcepack.open(tmp_path / "a.srcpack")
+    pack = srcpack.open(tmp_path / "a.srcpack")
     entry = pack["f5"]
     os.truncate(tmp_path / "a.srcpack", 5000)
     for question in (entry.read, entry.view, entry.view):
@@ -123,14 +121,14 @@ def test_a_file_that_shrinks_under_its_map_ends_the_process(tmp_path: Path, sour
     """What README.md warns of is so; and `pread` is the way around it."""
     large_pack(tmp_path / "a.srcpack")
     program = """
-import os, sys, sourcepack
-pack = sourcepack.open(sys.argv[1], source=sys.argv[2])
+import os, sys, srcpack
+pack = srcpack.open(sys.argv[1], source=sys.argv[2])
 entries = list(pack.entries())
 entries[0].view()
 os.truncate(sys.argv[1], 4096)
 try:
     entries[5].read()
-except sourcepack.FormatError:
+except srcpack.FormatError:
     pass
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -149,7 +147,7 @@ def test_a_file_that_is_written_over_is_refused(tmp_path: Path, source: SourceKi
     """Its checksums are held against what is there at the moment of the read."""
     path = tmp_path / "a.srcpack"
     large_pack(path)
-    pack = sourcepack.open(path, source=source)
+    pack = srcpack.open(path, source=source)
     entries = list(pack.entries())
     entries[0].view()
     with open(path, "r+b") as file:
@@ -196,7 +194,7 @@ def reopen(path: Path, stop: Path, source: SourceKind) -> set[str]:
     seen: set[str] = set()
     opened = 0
     while (len(seen) < 2 or opened < 30) and not stop.exists():
-        with sourcepack.open(path, source=source) as pack:
+        with srcpack.open(path, source=source) as pack:
             seen.add(one_version(pack))
         opened += 1
     return seen
@@ -230,7 +228,7 @@ def test_replacing_by_renaming_is_safe_under_load(tmp_path: Path) -> None:
         convert(build_bundle(contents, {"release": version, "files": {}}), tmp_path / version)
     shutil.copyfile(tmp_path / "old", path)
     kinds: tuple[SourceKind, ...] = ("mmap", "pread")
-    held = [sourcepack.open(path, source=kind) for kind in kinds]
+    held = [srcpack.open(path, source=kind) for kind in kinds]
     with (
         ProcessPoolExecutor(3, mp_context=get_context("spawn")) as processes,
         ThreadPoolExecutor(6) as threads,

@@ -5,9 +5,9 @@ import inspect
 import re
 from pathlib import Path
 
-import sourcepack
-from sourcepack import index, layout
-from sourcepack.source_bundle import DEFAULT_LIMITS
+import srcpack
+from srcpack import index, layout
+from srcpack.source_bundle import DEFAULT_LIMITS
 
 UNITS = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
 
@@ -22,7 +22,7 @@ def test_the_table_of_limits_is_what_the_code_has() -> None:
     }
     assert promised == {
         **{f"Limits.{name}": value for name, value in dataclasses.asdict(DEFAULT_LIMITS).items()},
-        "open(max_read)": inspect.signature(sourcepack.open).parameters["max_read"].default,
+        "open(max_read)": inspect.signature(srcpack.open).parameters["max_read"].default,
         "layout.MAX_FRAME_SIZE": layout.MAX_FRAME_SIZE,
         "layout.MAX_BLOCK": layout.MAX_BLOCK,
         "layout.MAX_DICTIONARY": layout.MAX_DICTIONARY,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import sourcepack
-from sourcepack.byte_source import _Descriptor
+import srcpack
+from srcpack.byte_source import _Descriptor
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -46,15 +46,15 @@ def leaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gives_wrong_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = sourcepack.Entry.read
-    monkeypatch.setattr(sourcepack.Entry, "read", lambda entry: read(entry).replace(b"const", b"CONST"))
+    read = srcpack.Entry.read
+    monkeypatch.setattr(srcpack.Entry, "read", lambda entry: read(entry).replace(b"const", b"CONST"))
 
 
 def raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def by_url(*_: object) -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(sourcepack.Pack, "by_url", by_url)
+    monkeypatch.setattr(srcpack.Pack, "by_url", by_url)
 
 
 @pytest.mark.slow
@@ -81,14 +81,14 @@ def test_what_is_wrong_ends_it(
 def test_errors_of_verify_keep_no_pack_open(tmp_path: Path) -> None:
     """Nor do they make a cycle with a caller that keeps them, so that only the collector could close it."""
     data = bytearray((ROOT / "fixtures" / "packs" / "lines.srcpack").read_bytes())
-    with sourcepack.open(bytes(data)) as whole:
+    with srcpack.open(bytes(data)) as whole:
         data[whole.tail.sections[1].offset + 100] ^= 1
     (tmp_path / "a.srcpack").write_bytes(data)
-    pack = sourcepack.open(tmp_path / "a.srcpack")
+    pack = srcpack.open(tmp_path / "a.srcpack")
     gone = weakref.ref(pack)
     gc.disable()
     try:
-        errors = list(sourcepack.verify(pack))
+        errors = list(srcpack.verify(pack))
         del pack
         assert errors
         assert gone() is None

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
-from sourcepack.errors import DamagedMember, FormatError, LimitExceeded, NotFound, SourcepackError
-from sourcepack.source_bundle import Limits, Member, SourceBundle
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound, SrcpackError
+from srcpack.source_bundle import Limits, Member, SourceBundle
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 # symbolic opens them; they unpack to more than a thousand times their size.
@@ -357,8 +357,8 @@ def test_a_manifest_is_refused_by_its_size_beside_the_bundle_s() -> None:
 def test_a_manifest_is_refused_by_its_quotes_and_brackets_before_it_is_read(
     mark: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sourcepack.source_bundle._MARKS_FREE", 100)
-    monkeypatch.setattr("sourcepack.source_bundle.parse_manifest", None)
+    monkeypatch.setattr("srcpack.source_bundle._MARKS_FREE", 100)
+    monkeypatch.setattr("srcpack.source_bundle.parse_manifest", None)
     for members in (0, 5):
         manifest = mark * (100 + members * 50)
         data = build_bundle({f"{number}": b"" for number in range(members)}, manifest)
@@ -643,7 +643,7 @@ def test_symbolic_opens_and_refuses_the_same_zips(
                 with suppress(DamagedMember):
                     bundle.read(name)
         ours = True
-    except SourcepackError:
+    except SrcpackError:
         ours = False
     assert ours == theirs
 
@@ -661,7 +661,7 @@ def test_more_files_than_the_limit_are_refused() -> None:
 
 
 def test_more_files_that_are_not_there_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sourcepack.source_bundle._MISSING_FREE", 3)
+    monkeypatch.setattr("srcpack.source_bundle._MISSING_FREE", 3)
     listed = build_bundle({"files/0": b""}, {"files": {f"files/{number}": {} for number in range(5)}})
     with pytest.raises(LimitExceeded) as caught:
         SourceBundle(listed, limits=Limits(max_files=10))

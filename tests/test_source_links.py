@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.errors import LimitExceeded
-from sourcepack.source_links import SourceLink, SourceLinks
+from srcpack.errors import LimitExceeded
+from srcpack.source_links import SourceLink, SourceLinks
 
 
 @pytest.mark.parametrize(

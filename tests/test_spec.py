@@ -7,11 +7,11 @@ import pytest
 import zstandard
 
 import spec_example
-from sourcepack import layout, manifest
-from sourcepack.file_type import FileType
-from sourcepack.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
-from sourcepack.keys import Kind
-from sourcepack.layout import Section, Tail
+from srcpack import layout, manifest
+from srcpack.file_type import FileType
+from srcpack.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
+from srcpack.keys import Kind
+from srcpack.layout import Section, Tail
 
 SPEC = (Path(__file__).parents[1] / "SPEC.md").read_text(encoding="utf-8")
 

@@ -17,7 +17,7 @@ import pytest
 import xxhash
 import zstandard
 
-from sourcepack_convert.conversion import convert
+from srcpack_convert.conversion import convert
 
 _spec = importlib.util.spec_from_file_location("spec_reader", Path(__file__).with_name("spec_reader.py"))
 assert _spec is not None

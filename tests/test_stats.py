@@ -1,4 +1,4 @@
-"""`sourcepack stats`: what is counted over many packs, and the index that query engines read."""
+"""`srcpack stats`: what is counted over many packs, and the index that query engines read."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import ZipMember, build_bundle, build_zip
 from s3_server import BUCKET, s3_server
-from sourcepack import Entry
-from sourcepack_convert import cli, convert, stats_index
-from sourcepack_convert.stats import LargeFile, Statistics, TypeTotals, gather
-from sourcepack_convert.stats_index import COLUMNS, written_index
+from srcpack import Entry
+from srcpack_convert import cli, convert, stats_index
+from srcpack_convert.stats import LargeFile, Statistics, TypeTotals, gather
+from srcpack_convert.stats_index import COLUMNS, written_index
 
 ROOT = Path(__file__).parents[1]
 PACKS = ROOT / "fixtures" / "packs"
@@ -87,7 +87,7 @@ def test_stored_is_what_contents_take_in_the_packs() -> None:
     paths = sorted(PACKS.glob("*.srcpack"))
     with_size = stored = 0
     for path in paths:
-        with sourcepack.open(path) as pack:
+        with srcpack.open(path) as pack:
             frames = {frame for entry in pack.entries() for frame in entry.record.frames}
             stored += sum(frame.length for frame in frames)
             with_size += pack.bundle.source["size"]
@@ -124,7 +124,7 @@ def test_damaged_members_are_counted(tmp_path: Path) -> None:
 
 def test_a_pack_counts_up_to_where_it_is_damaged(write: Write) -> None:
     path = write("a.srcpack", {f"{number:03}": b"%d" % number for number in range(200)})
-    with sourcepack.open(path) as pack:
+    with srcpack.open(path) as pack:
         offset = pack.block_place(2).offset
     data = bytearray(path.read_bytes())
     data[offset + 20] ^= 1
@@ -214,7 +214,7 @@ def test_without_obstore_a_url_is_refused(
     monkeypatch.setitem(sys.modules, "obstore", None)
     code, out, err = run(capfd, write("a.srcpack", {"a": b"a"}), "s3://bucket/packs/")
     assert (code, out) == (1, "")
-    assert "sourcepack[remote]" in err
+    assert "srcpack[remote]" in err
 
 
 @pytest.mark.slow
@@ -270,7 +270,7 @@ def test_the_index_has_a_row_for_each_file(index: Path) -> None:
         gather([str(PACKS)], failed=failing, row=row)
     expected = []
     for path in sorted(PACKS.glob("*.srcpack")):
-        with sourcepack.open(path) as pack:
+        with srcpack.open(path) as pack:
             for entry in pack.entries():
                 same = ("path", "url", "type", "size", "stored_size", "lines", "source_mapping_url", "damage")
                 facts = {column: getattr(entry, column) for column in same}
@@ -339,7 +339,7 @@ def test_what_was_there_stays_if_the_index_cannot_be_written_whole(index: Path) 
     index.write_bytes(b"old")
 
     def fill(row: Callable[[Entry], None]) -> Iterator[Entry]:
-        for number, entry in enumerate(sourcepack.open(PACKS / "many.srcpack").entries()):
+        for number, entry in enumerate(srcpack.open(PACKS / "many.srcpack").entries()):
             if number == 50:
                 raise OSError(28, "No space left on device")
             row(entry)
@@ -437,7 +437,7 @@ def test_without_pyarrow_parquet_is_refused_before_the_work(
     path = write("a.srcpack", {"a": b"a"})
     code, out, err = run(capfd, path, "--index", tmp_path / "i.parquet")
     assert (code, out) == (1, "")
-    assert "pip install 'sourcepack[parquet]'" in err
+    assert "pip install 'srcpack[parquet]'" in err
     assert run(capfd, path, "--index", tmp_path / "i.jsonl")[0] == 0
 
 
@@ -467,7 +467,7 @@ def test_the_document_shows_what_is_so(
         block = as_shown.replace("/tmp/", f"{tmp_path}/")
         if language == "console":
             for command, output in re.findall(
-                r"^\$ sourcepack stats (.*)\n((?:[^$\n].*\n|\n)*)", block, re.MULTILINE
+                r"^\$ srcpack stats (.*)\n((?:[^$\n].*\n|\n)*)", block, re.MULTILINE
             ):
                 code, out, err = run(capfd, *command.split())
                 assert (code, err) == (0, "")

@@ -17,21 +17,21 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
 from fault_proxy import Cut, Fault, FaultProxy, Lost, Request, Shortened, Stalled, Status
 from s3_server import BUCKET, MANY, MANY_KEYS, S3Server, s3_server
-from sourcepack.errors import FormatError, LimitExceeded
-from sourcepack.object_store import Patience
-from sourcepack_convert import convert
-from sourcepack_convert.storage import PART, convert_url, fetched, head, list_objects, put
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.object_store import Patience
+from srcpack_convert import convert
+from srcpack_convert.storage import PART, convert_url, fetched, head, list_objects, put
 
 When: TypeAlias = Callable[[Request], bool]
 
 QUICK = Patience(retries=3, first_wait=0.01, longest_wait=0.05)
 IMPATIENT = Patience(retries=3, first_wait=0.01, longest_wait=0.05, idle=1)
 
-pytest.importorskip("obstore", reason="no obstore: pip install 'sourcepack[remote]'")
+pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -696,7 +696,7 @@ def test_a_web_server_is_neither_listed_nor_written(web: Web, tmp_path: Path) ->
 
 def test_a_converted_pack_opens(bundle: Path, tmp_path: Path) -> None:
     convert_url(f"file://{bundle}", f"file://{tmp_path}/app.srcpack")
-    with sourcepack.open(tmp_path / "app.srcpack") as opened:
+    with srcpack.open(tmp_path / "app.srcpack") as opened:
         assert len(opened) == 199
 
 

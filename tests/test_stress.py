@@ -19,11 +19,11 @@ from random import Random
 
 import pytest
 
-import sourcepack
-from sourcepack import ContentCache, DamagedMember, Entry, NotFound, Pack, PackCache
-from sourcepack import cache as cache_module
-from sourcepack.cache import Shelf, Shelves
-from sourcepack.pack import SourceKind
+import srcpack
+from srcpack import ContentCache, DamagedMember, Entry, NotFound, Pack, PackCache
+from srcpack import cache as cache_module
+from srcpack.cache import Shelf, Shelves
+from srcpack.pack import SourceKind
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -69,7 +69,7 @@ def check(
 
 def check_in_every_way(pack: Pack, file: KnownFile, random: Random) -> None:
     """Look a file up by one key and read it, some way or other."""
-    found: Entry | sourcepack.SourceLink | None
+    found: Entry | srcpack.SourceLink | None
     match random.randrange(4):
         case 0:
             found = pack[file.name]
@@ -114,11 +114,11 @@ def at_once(work: Callable[[Random], object], threads: int = THREADS) -> None:
 def test_32_threads_share_one_pack(library: dict[Path, KnownBundle], source: str) -> None:
     path, bundle = next(iter(library.items()))
     if source == "zip":
-        pack = sourcepack.open(bundle.zip())
+        pack = srcpack.open(bundle.zip())
     elif source == "bytes":
-        pack = sourcepack.open(path.read_bytes())
+        pack = srcpack.open(path.read_bytes())
     else:
-        pack = sourcepack.open(path, source="mmap" if source == "mmap" else "pread")
+        pack = srcpack.open(path, source="mmap" if source == "mmap" else "pread")
 
     def work(random: Random) -> None:
         for _ in range(READS):
@@ -156,7 +156,7 @@ def test_a_pack_that_is_closed_under_readers_gives_right_bytes_or_says_so(
     """In whatever way they read: and no descriptor is closed that another file has by then."""
     path, bundle = next(iter(library.items()))
     for round_number in range(10):
-        pack, reads = sourcepack.open(path, source=source), iter(range(1 << 30))
+        pack, reads = srcpack.open(path, source=source), iter(range(1 << 30))
         cache = ContentCache(50_000)
 
         def work(
@@ -183,7 +183,7 @@ def test_asyncio_reads_by_threads(library: dict[Path, KnownBundle]) -> None:
     files = [file for file in bundle.files if file.kind != "damaged"]
 
     async def read_all() -> None:
-        with sourcepack.open(path) as pack:
+        with srcpack.open(path) as pack:
             found = await asyncio.gather(*(asyncio.to_thread(pack.by_url, file.url) for file in files))
             reads = [asyncio.to_thread(entry.read) for entry in found if isinstance(entry, Entry)]
             assert await asyncio.gather(*reads) == [file.content() for file in files]
@@ -207,7 +207,7 @@ def the_same(pack: Pack, name: str) -> Entry:
 
 @pytest.mark.slow
 def test_packs_go_to_processes_and_entries_come_back(library: dict[Path, KnownBundle]) -> None:
-    packs = {sourcepack.open(path): bundle for path, bundle in list(library.items())[:4]}
+    packs = {srcpack.open(path): bundle for path, bundle in list(library.items())[:4]}
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         for pack, bundle in packs.items():
             names = [file.name for file in bundle.files]
@@ -243,7 +243,7 @@ def test_a_fork_reads_what_is_open_while_threads_read_it(
     library: dict[Path, KnownBundle], source: SourceKind
 ) -> None:
     path, bundle = next(iter(library.items()))
-    pack, cache, done = sourcepack.open(path, source=source), ContentCache(50_000), threading.Event()
+    pack, cache, done = srcpack.open(path, source=source), ContentCache(50_000), threading.Event()
 
     def read_all() -> bool:
         for file in bundle.files:
@@ -291,12 +291,12 @@ def test_a_fork_while_another_thread_empties_shelves_still_empties_them() -> Non
 
 
 ENDS = """
-import itertools, sys, threading, sourcepack
+import itertools, sys, threading, srcpack
 path, source, ends = sys.argv[1:]
-pack = sourcepack.open(path, source=source)
-cache = sourcepack.ContentCache(50_000)
-packs = sourcepack.PackCache(1)
-cycle = [sourcepack.open(path, source=source)]
+pack = srcpack.open(path, source=source)
+cache = srcpack.ContentCache(50_000)
+packs = srcpack.PackCache(1)
+cycle = [srcpack.open(path, source=source)]
 cycle.append(cycle)
 entries = [entry for entry in pack.entries() if entry.damage is None]
 busy = threading.Barrier(9)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sourcepack.urls import (
+from srcpack.urls import (
     candidate_urls,
     file_stem,
     join_paths,

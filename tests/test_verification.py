@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import zstandard
 
-import sourcepack
+import srcpack
 from bundle_builder import build_bundle
-from sourcepack import BundlePack, FormatError
-from sourcepack.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
-from sourcepack.keys import Kind, keys_of
-from sourcepack.layout import (
+from srcpack import BundlePack, FormatError
+from srcpack.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
+from srcpack.keys import Kind, keys_of
+from srcpack.layout import (
     CONTENT,
     FRAME_HEADER,
     HEAD_SIZE,
@@ -32,7 +32,7 @@ from sourcepack.layout import (
     pack_head,
     pack_tail,
 )
-from sourcepack.manifest import (
+from srcpack.manifest import (
     ATTRIBUTES_BLOCK,
     Attributes,
     EntryRecord,
@@ -41,8 +41,8 @@ from sourcepack.manifest import (
     pack_block,
     pack_entry,
 )
-from sourcepack.verification import verify
-from sourcepack_convert import convert
+from srcpack.verification import verify
+from srcpack_convert import convert
 
 FRAME_SIZE = 4096
 TEXT = "".join(f"let v{number} = {number};\n" for number in range(500)).encode()
@@ -91,7 +91,7 @@ class Parts:
 
     @classmethod
     def of(cls, data: bytes) -> "Parts":
-        with sourcepack.open(data) as pack:
+        with srcpack.open(data) as pack:
             content = pack.tail.sections[CONTENT]
             records = [entry.record for entry in pack.entries()]
             return cls(pack.tail, data[content.offset : content.end], pack.bundle, records)
@@ -170,12 +170,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def problems(data: bytes, expected: Sequence[EntryRecord] | None = None) -> list[str]:
-    return [str(error) for error in verify(sourcepack.open(data), expected)]
+    return [str(error) for error in verify(srcpack.open(data), expected)]
 
 
 def resealed(data: bytes) -> bytes:
     """Return a pack whose bytes before the tail were changed, with their SHA-256."""
-    tail = sourcepack.open(data).tail
+    tail = srcpack.open(data).tail
     return data[:-TAIL_SIZE] + pack_tail(tail._replace(sha256=hashlib.sha256(data[:-TAIL_SIZE]).digest()))
 
 
@@ -194,14 +194,14 @@ def test_a_pack_without_some_kinds_of_key_is_right(whole: bytes) -> None:
     parts.change_tail(key_kinds=1 << Kind.NAME | 1 << Kind.URL)
     data = parts.build()
     assert problems(data) == []
-    pack = sourcepack.open(data)
+    pack = srcpack.open(data)
     assert pack.by_url("~/a.js") == pack["a.js"]
     with pytest.raises(FormatError, match="this pack has no index of the kind path"):
         pack.by_path("/b.js")
 
 
 def test_only_a_pack_can_be_verified() -> None:
-    zipped = sourcepack.open(build_bundle(FILES, {"files": LISTED}))
+    zipped = srcpack.open(build_bundle(FILES, {"files": LISTED}))
     assert isinstance(zipped, BundlePack)
     with pytest.raises(TypeError, match=r"a SourceBundle zip; only a \.srcpack can be verified"):
         list(verify(zipped))
@@ -223,7 +223,7 @@ def test_a_byte_changed_is_found_by_the_hash_of_all_and_then_where_it_is(whole: 
 
 def test_a_section_must_be_a_frame_that_zstd_skips(whole: bytes) -> None:
     changed = bytearray(whole)
-    changed[sourcepack.open(whole).tail.sections[MANIFEST].offset] ^= 1
+    changed[srcpack.open(whole).tail.sections[MANIFEST].offset] ^= 1
     (problem,) = problems(resealed(bytes(changed)))
     assert problem.startswith("<bytes>: frame header of the section 2 at offset ")
 

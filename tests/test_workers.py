@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from sourcepack_convert import workers
-from sourcepack_convert.workers import WorkerDied, WorkerProcesses, _ending, _serve, _Worker
+from srcpack_convert import workers
+from srcpack_convert.workers import WorkerDied, WorkerProcesses, _ending, _serve, _Worker
 
 SIGNALS = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM")
 
@@ -91,7 +91,7 @@ def test_a_worker_that_died_before_its_call_leaves_no_buffer_of_it_behind() -> N
 _HANG_UP = """
 import os, signal
 from multiprocessing import forkserver, resource_tracker
-from sourcepack_convert.workers import _Worker
+from srcpack_convert.workers import _Worker
 
 if __name__ == "__main__":
     first = _Worker()

@@ -1,0 +1,142 @@
+"""Arguments that several commands have, and what is checked of them before the work."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from srcpack.layout import MAX_DICTIONARY
+from srcpack.object_store import is_url, path_or_url, without_secrets
+from srcpack_convert.conversion import DictionaryChoice
+
+from .terminal import Failure
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch
+
+
+def parse_bytes(text: str | int) -> int:
+    """Return a number of bytes, given as `65536`, `64K`, `2M` or `1G`."""
+    if isinstance(text, int):  # typer parses defaults too
+        return text
+    match = _BYTES(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no number of bytes, such as 65536, 64K, 2M or 1G")
+    return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+def parse_count(text: str | int) -> int:
+    """Return a whole number from 1 on."""
+    if isinstance(text, int):  # typer parses defaults too
+        return text
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", text):
+        raise typer.BadParameter(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def parse_dictionary(text: str) -> DictionaryChoice:
+    """Return what `--dictionary` means: a word, a number of bytes, or the bytes of a file."""
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if _BYTES(text):
+        return parse_bytes(text)
+    with open(text, "rb") as file:
+        # One byte more than there may be is enough to be told so.
+        return file.read(MAX_DICTIONARY + 1)
+
+
+def parse_output(text: str) -> Path:
+    """Return the path of an output, given as that or as a `file://` URL; other URLs are refused."""
+    try:
+        place = path_or_url(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if is_url(place):
+        raise typer.BadParameter(f"only convert writes to URLs; give a path, not {without_secrets(place)}")
+    return Path(place)
+
+
+PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
+PacksArgument: TypeAlias = Annotated[list[str], typer.Argument(metavar="PACK...", help=".srcpack files.")]
+PackOrZipArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="PACK", help="A .srcpack file, or a SourceBundle zip.")
+]
+PacksOrZipsArgument: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="PACK...", help=".srcpack files, or SourceBundle zips.")
+]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonLinesOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON Lines: one object a line.")
+]
+ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+UrlOption: TypeAlias = Annotated[str | None, typer.Option("--url", help="URL, exactly as in the manifest.")]
+PathOption: TypeAlias = Annotated[
+    str | None, typer.Option("--path", help="Path; slashes and backslashes are the same.")
+]
+DebugIdOption: TypeAlias = Annotated[
+    str | None, typer.Option("--debug-id", metavar="ID", help="Debug id, in any form.")
+]
+MaxFileSize: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="BYTES",
+        parser=parse_bytes,
+        show_default="1G",
+        help="Members that unpack to more count as damaged.",
+    ),
+]
+MaxTotalSize: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="BYTES",
+        parser=parse_bytes,
+        show_default="16G",
+        help="A bundle whose members unpack to more is refused.",
+    ),
+]
+MaxManifestSize: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="BYTES",
+        parser=parse_bytes,
+        show_default="256M",
+        help="A bundle with a larger manifest is refused.",
+    ),
+]
+MaxTotalRatio: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        parser=parse_count,
+        help="A bundle that unpacks to more than so many times its size, and 64 MiB, is refused.",
+    ),
+]
+MaxFiles: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        parser=parse_count,
+        help="A bundle with more members, or that lists more files, is refused.",
+    ),
+]
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse an output before the work."""
+    if not path.parent.is_dir():
+        raise Failure(f"{path}: there is no folder {os.fspath(path.parent)!r}")
+    if os.path.lexists(path) and not path.is_file():
+        raise Failure(f"{path}: it exists and is not a regular file")
+    if os.path.lexists(path) and not force:
+        raise Failure(f"{path}: it exists; --force replaces it")
+
+
+def check_selectors(selectors: Mapping[str, str | None]) -> None:
+    """Refuse anything but exactly one of these options."""
+    if sum(value is not None for value in selectors.values()) != 1:
+        raise typer.BadParameter(f"give exactly one of {', '.join(selectors)}")

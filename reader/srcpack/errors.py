@@ -1,0 +1,117 @@
+"""Every error that the library raises of its own.
+
+    SrcpackError
+    ├── FormatError            a pack or a SourceBundle is not what it has to be
+    ├── DamagedMember          one member cannot be read; the rest can
+    ├── LimitExceeded          a size is over its limit; nothing of that size was allocated
+    └── NotFound (KeyError)    a pack has no entry of that name
+
+Errors take facts (file, member, offset, found, expected) and build their message from them. What the
+input contains is shown with `repr`, so that no control character of a file name reaches a terminal.
+Misuse by the caller stays ValueError or TypeError.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["DamagedMember", "FormatError", "LimitExceeded", "NotFound", "SrcpackError"]
+
+
+class SrcpackError(Exception):
+    """Base of all errors of this library.
+
+    Attributes:
+        file: The pack or bundle, as the caller named it.
+        member: The member it is about, or None.
+    """
+
+    def __init__(self, message: str, *, file: str, member: str | None = None) -> None:
+        super().__init__(message)
+        self.file = file
+        self.member = member
+
+    def __str__(self) -> str:
+        # KeyError, a base of NotFound, would show the repr of its message.
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple["Callable[..., SrcpackError]", tuple[Any, ...]]:
+        # The default calls the class with `args` alone, which the keyword arguments don't fit.
+        return _rebuilt, (type(self), self.args, self.__dict__.copy())
+
+
+class FormatError(SrcpackError):
+    """A pack or a SourceBundle is not what SPEC.md, or the SourceBundle rules, say it has to be.
+
+    Attributes:
+        offset: Byte offset in the file that the problem is at, or None.
+        found: What is there, or None.
+        expected: What has to be there, or None.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        problem: str,
+        *,
+        member: str | None = None,
+        offset: int | None = None,
+        found: object = None,
+        expected: object = None,
+    ) -> None:
+        message = f"{file}: "
+        if member is not None:
+            message += f"{member!r}: "
+        message += problem
+        if offset is not None:
+            message += f" at offset {offset}"
+        if found is not None:
+            message += f": found {found}"
+        if expected is not None:
+            message += f", expected {expected}" if found is not None else f": expected {expected}"
+        super().__init__(message, file=file, member=member)
+        self.offset = offset
+        self.found = found
+        self.expected = expected
+
+
+class DamagedMember(SrcpackError):
+    """A member that is listed cannot be read.
+
+    Attributes:
+        reason: Why, in a few words.
+    """
+
+    def __init__(self, file: str, member: str, reason: str) -> None:
+        super().__init__(f"{file}: {member!r} cannot be read: {reason}", file=file, member=member)
+        self.reason = reason
+
+
+class LimitExceeded(SrcpackError):
+    """A size that the input declares, or grows to, is over its limit.
+
+    Attributes:
+        what: What is too large.
+        size: The size found, in bytes unless `what` says otherwise.
+        limit: The limit, in the same unit.
+    """
+
+    def __init__(self, file: str, what: str, size: int, limit: int, *, member: str | None = None) -> None:
+        where = f"{file}: " if member is None else f"{file}: {member!r}: "
+        super().__init__(f"{where}{what} is {size:,}, over the limit of {limit:,}", file=file, member=member)
+        self.what = what
+        self.size = size
+        self.limit = limit
+
+
+class NotFound(SrcpackError, KeyError):
+    """A pack has no entry of that name."""
+
+    def __init__(self, file: str, member: str) -> None:
+        super().__init__(f"{file}: no entry {member!r}", file=file, member=member)
+
+
+def _rebuilt(cls: type[SrcpackError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SrcpackError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
