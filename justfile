@@ -12,11 +12,11 @@ bench *args:
 
 # Half an hour of reads while packs come and go: memory, descriptors, every byte.
 soak *args:
-    MALLOC_ARENA_MAX=1 PYTHONPATH=fixtures {{python}} -m reliability.soak {{args}}
+    MALLOC_ARENA_MAX=1 PYTHONPATH=tests {{python}} -m reliability.soak {{args}}
 
 # Hundreds of conversions killed at random instants, and what they leave.
 crash *args:
-    PYTHONPATH=fixtures {{python}} -m reliability.crash {{args}}
+    PYTHONPATH=tests {{python}} -m reliability.crash {{args}}
 
 # Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
 fuzz *args:

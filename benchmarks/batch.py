@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from srcpack_convert.batch import memory_of
+from srcpack_convert.many.batch import memory_of
 
 from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, measure, progress
 from .workloads import File, write_bundle
@@ -22,7 +22,7 @@ from .workspace import Workspace
 
 sys.path.insert(0, str(ROOT / "fixtures"))
 
-from many import make_many
+from support.many import make_many
 
 __all__ = ["run"]
 
@@ -83,7 +83,7 @@ def run(work: Workspace) -> Result:
         question="batch",
         title=f"{number:,} bundles converted by one command",
         method=f"""
-            `fixtures/many.py` makes {number:,} bundles, {size / 1e6:.0f} MB together, each of some
+            `tests/support/many.py` makes {number:,} bundles, {size / 1e6:.0f} MB together, each of some
             neighbouring files of one of the bundles named, of at most 300,000 bytes. Each run is the command
             `srcpack convert FOLDER -o PACKS` from its start to its end, Python's start included. Before
             a first run the packs are removed. Memory is the proportional share (`Pss`) of all processes of

@@ -24,10 +24,10 @@ import zstandard
 
 import srcpack
 from srcpack import ContentCache, Context
-from srcpack.context import get_context
-from srcpack.discover import discover_source_map_reference
-from srcpack.frames import DICTIONARIES
+from srcpack.format.frames import DICTIONARIES
 from srcpack.pack import _BLOCKS, _RECORDS
+from srcpack.rules.context import get_context
+from srcpack.rules.discover import discover_source_map_reference
 
 from .formats import FORMATS, MANIFEST, Material, lmdb_key, missing, records_of, zstd_zipfile
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import zstandard
 
 import srcpack
+from srcpack.bundle.members import SourceBundle
 from srcpack.errors import DamagedMember, NotFound
-from srcpack.facts import facts_of
-from srcpack.source_bundle import SourceBundle
-from srcpack_convert.conversion import convert
-from srcpack_convert.dictionary import choose_dictionary
-from srcpack_convert.presets import DEFAULT_PRESET, PRESETS
+from srcpack.rules.content_facts import facts_of
+from srcpack_convert.one.convert import convert
+from srcpack_convert.one.dictionary import choose_dictionary
+from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 
 from .harness import Cell, Column, Job, Result, Spread, Table, Target, Timings, measure, progress
 from .workspace import Workspace

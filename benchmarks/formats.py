@@ -22,10 +22,10 @@ from typing import Any
 
 import zstandard
 
-from srcpack.source_bundle import SourceBundle
-from srcpack_convert.conversion import DictionaryChoice, convert
-from srcpack_convert.dictionary import choose_dictionary
-from srcpack_convert.presets import DEFAULT_PRESET, PRESETS
+from srcpack.bundle.members import SourceBundle
+from srcpack_convert.one.convert import DictionaryChoice, convert
+from srcpack_convert.one.dictionary import choose_dictionary
+from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [
     "FORMATS",

@@ -18,7 +18,13 @@ from typing import Any, Literal, TypeAlias
 
 import zstandard
 
-from srcpack_convert.measuring import Job, Spread, Timings, measure, rounded
+from srcpack_convert.bench.measuring import (
+    Job,
+    Spread,
+    Timings,
+    measure,
+    rounded,
+)
 
 __all__ = [
     "RESULTS",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zstandard
 
-from srcpack_convert.conversion import convert
+from srcpack_convert.one.convert import convert
 
 from .contenders import (
     Contender,

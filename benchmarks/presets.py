@@ -11,9 +11,9 @@ from hashlib import sha256
 
 import zstandard
 
-from srcpack.source_bundle import SourceBundle
-from srcpack_convert.dictionary import pack_dictionary, train
-from srcpack_convert.presets import DEFAULT_PRESET, PRESETS, Preset
+from srcpack.bundle.members import SourceBundle
+from srcpack_convert.one.dictionary import pack_dictionary, train
+from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS, Preset
 
 from .harness import ROOT, Cell, Column, Result, Spread, Table, Target, progress
 from .workspace import Workspace

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from srcpack_convert.conversion import convert
+from srcpack_convert.one.convert import convert
 
 from .contenders import BY_NAME, Contender
 from .formats import FORMATS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import srcpack
 from srcpack import FileType
-from srcpack.discover import discover_source_map_reference
+from srcpack.rules.discover import discover_source_map_reference
 
 from .contenders import (
     CACHED_BYTES,

@@ -17,13 +17,13 @@ from typing import Any
 from unittest import mock
 
 import srcpack
-from bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
-from pack_lies import scribble
 from srcpack import DamagedMember, Entry, SrcpackError
-from srcpack.bundle_pack import BundlePack
-from srcpack.source_bundle import Limits, SourceBundle
+from srcpack.bundle.members import Limits, SourceBundle
+from srcpack.bundle.zip_store import BundlePack
 from srcpack_convert import convert, export
-from srcpack_convert.compare import compare
+from srcpack_convert.back.compare import compare
+from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
+from support.pack_lies import scribble
 
 __all__ = ["LIMITS", "MAX_LENGTH", "check", "mutate", "seeds"]
 

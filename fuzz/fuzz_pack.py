@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 import zstandard
 
 import srcpack
-from damage import forget_dictionaries
-from pack_lies import lie, scribble
 from srcpack import DamagedMember, Entry, NotFound, Pack, SrcpackError
-from srcpack.context import get_context
-from srcpack.entry import raw_checksum
-from srcpack.keys import Kind, debug_id_key, keys_of
+from srcpack.format.frames import raw_checksum
 from srcpack.pack import open_pack
+from srcpack.rules.context import get_context
+from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
+from support.damage import forget_dictionaries
+from support.pack_lies import lie, scribble
 
 __all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
 

@@ -32,7 +32,7 @@ TARGETS = {"pack": "fuzz_pack", "bundle": "fuzz_bundle"}
 _HERE = Path(__file__).parent
 _CORPUS = _HERE / "corpus"
 _FINDINGS = _HERE / "findings"
-_PATH = [_HERE, _HERE.parent / "fixtures"]
+_PATH = [_HERE, _HERE.parent / "tests"]
 _MEMORY_MB, _SECONDS = 1024, 10
 _STATUS = re.compile(r"#(\d+)\t(?:INITED|DONE|NEW|REDUCE|pulse).* cov: (\d+) ft: (\d+) corp: (\d+)/")
 

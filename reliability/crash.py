@@ -34,9 +34,9 @@ from pathlib import Path
 from random import Random
 
 import srcpack
-from bundle_builder import build_bundle
 from srcpack import SrcpackError
 from srcpack_convert import convert
+from support.bundle_builder import build_bundle
 
 from .known import text
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeAlias
 
 import zstandard
 
-from bundle_builder import ZipMember, build_zip
 from srcpack_convert import convert
-from srcpack_convert.presets import PRESETS
+from srcpack_convert.one.presets import PRESETS
+from support.bundle_builder import ZipMember, build_zip
 
 __all__ = ["Kind", "KnownBundle", "KnownFile", "text"]
 

@@ -54,7 +54,7 @@ from srcpack import (
     Resolved,
     SrcpackError,
 )
-from srcpack.context import get_context
+from srcpack.rules.context import get_context
 
 from .known import KnownBundle, KnownFile
 

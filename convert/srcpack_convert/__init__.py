@@ -6,14 +6,14 @@ for report in srcpack_convert.convert_many(["bundles"], "packs"):
     print(report.status, report.source)
 """
 
-from srcpack.source_bundle import Limits
-
-from .batch import BatchProgress, convert_many
-from .cluster import Cluster, ClusterError
-from .conversion import convert
-from .exporting import ExportReport, export
-from .inputs import Inputs
-from .report import BatchReport, ConversionReport, FailureReport, PlanReport, SkipReport
+from srcpack.bundle.members import Limits
+from srcpack_convert.back.export import ExportReport, export
+from srcpack_convert.many.batch import BatchProgress, convert_many
+from srcpack_convert.many.cluster import Cluster, ClusterError
+from srcpack_convert.many.inputs import Inputs
+from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport, SkipReport
+from srcpack_convert.one.convert import convert
+from srcpack_convert.one.report import ConversionReport
 
 __all__ = [
     "BatchProgress",

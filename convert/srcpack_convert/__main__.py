@@ -1,6 +1,6 @@
 """The command line as `python -m srcpack_convert`."""
 
-from .cli import main
+from srcpack_convert.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,8 @@
         convert_url(found.url, "s3://bucket/packs/" + name_of(found))
 
 What is read and written by a conversion stays a file: a bundle is fetched before it, a pack is put when it
-is complete and verified. URLs are those of `srcpack.object_store`; credentials come from the environment.
+is complete and verified. URLs are those of `srcpack.source.object_stores`; credentials come from the
+environment.
 """
 
 import errno
@@ -20,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from srcpack.errors import LimitExceeded, SrcpackError
-from srcpack.object_store import (
+from srcpack.source.object_stores import (
     PATIENCE,
     Patience,
     errors_of,
@@ -30,10 +31,9 @@ from srcpack.object_store import (
     locate_folder,
     without_secrets,
 )
-
-from .conversion import convert
-from .output import written_aside
-from .report import ConversionReport
+from srcpack_convert.atomic_write import written_aside
+from srcpack_convert.one.convert import convert
+from srcpack_convert.one.report import ConversionReport
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -71,7 +71,7 @@ class StoredObject:
     """An object in a store.
 
     Attributes:
-        url: Of the object; `head`, `fetched` and `srcpack.object_store.locate` take it.
+        url: Of the object; `head`, `fetched` and `srcpack.source.object_stores.locate` take it.
         size: In bytes.
         modified: Seconds since 1970, UTC; 0 where a server does not say.
         etag: Another one for each version, in quotes, as the store gives it; None where it gives none.

@@ -7,21 +7,27 @@ entry.read()
 
 from importlib.metadata import PackageNotFoundError, version
 
-from .bundle_pack import BundlePack
-from .content_cache import ContentCache
-from .context import Context
-from .debug_id import DebugId
-from .entry import Entry
-from .errors import DamagedMember, FormatError, LimitExceeded, NotFound, SrcpackError
-from .file_type import FileType
-from .object_info import ObjectInfo
-from .opening import open_any as open  # noqa: A004  read as `srcpack.open`
-from .pack import Pack
-from .pack_cache import PackCache
-from .pack_set import PackSet
-from .resolved import DecodedMap, Resolved
-from .source_links import SourceLink
-from .verification import verify
+from srcpack.bundle.zip_store import BundlePack
+from srcpack.entry import Entry
+from srcpack.errors import (
+    DamagedMember,
+    FormatError,
+    LimitExceeded,
+    NotFound,
+    SrcpackError,
+)
+from srcpack.format.verify import verify
+from srcpack.opening import open_any as open  # noqa: A004  read as `srcpack.open`
+from srcpack.pack import Pack
+from srcpack.records import FileType
+from srcpack.resolve.content_cache import ContentCache
+from srcpack.resolve.pack_cache import PackCache
+from srcpack.resolve.pack_set import PackSet
+from srcpack.resolve.resolved import DecodedMap, Resolved
+from srcpack.rules.context import Context
+from srcpack.rules.debug_id import DebugId
+from srcpack.rules.object_info import ObjectInfo
+from srcpack.rules.source_links import SourceLink
 
 __all__ = [
     "BundlePack",

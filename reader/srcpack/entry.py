@@ -5,20 +5,18 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import xxhash
-
-from .context import Context, get_context
-from .debug_id import DebugId
-from .errors import DamagedMember, FormatError, LimitExceeded
-from .file_type import FileType
-from .keys import header_debug_id, header_reference, lower_headers
-from .layout import FRAME_HEADER, parse_frame_header
-from .manifest import EntryRecord, FrameRecord
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded
+from srcpack.format.frames import check_raw
+from srcpack.format.head_tail import FRAME_HEADER, parse_frame_header
+from srcpack.records import EntryRecord, FileType, FrameRecord
+from srcpack.rules.context import Context, get_context
+from srcpack.rules.debug_id import DebugId
+from srcpack.rules.lookup_keys import header_debug_id, header_reference, lower_headers
 
 if TYPE_CHECKING:
-    from .pack import Pack
+    from srcpack.pack import Pack
 
-__all__ = ["Entry", "EntryReader", "check_raw", "raw_checksum"]
+__all__ = ["Entry", "EntryReader"]
 
 _FEW = 256
 
@@ -397,29 +395,6 @@ class EntryReader(io.RawIOBase):
         target[: len(data)] = data
         self._at += len(data)
         return len(data)
-
-
-def raw_checksum(data: bytes | memoryview) -> bytes:
-    """Return the low 32 bits of the XXH64 of a part of a raw content, as they would end a zstd frame."""
-    return xxhash.xxh64_digest(data)[:3:-1]
-
-
-def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member: str) -> None:
-    """Check a part of a raw content against its checksum.
-
-    Raises:
-        FormatError: It is damaged, or is not the one that the manifest means.
-    """
-    checksum = raw_checksum(data)
-    if checksum != frame.checksum or len(data) != frame.length:
-        raise FormatError(
-            file,
-            "checksum of raw content",
-            member=member,
-            offset=frame.offset,
-            found=checksum.hex(),
-            expected=frame.checksum.hex(),
-        )
 
 
 def _entry_of(pack: "Pack", name: str) -> Entry:

@@ -3,13 +3,13 @@
 import os
 from contextlib import suppress
 
-from .bundle_pack import BundlePack
-from .byte_source import PreadSource
-from .errors import FormatError
-from .object_store import is_url, path_or_url, without_secrets
-from .pack import Pack, SourceKind, open_pack
-from .remote import RemoteSource
-from .source_bundle import HEAD_SIZE, is_source_bundle
+from srcpack.bundle.members import HEAD_SIZE, is_source_bundle
+from srcpack.bundle.zip_store import BundlePack
+from srcpack.errors import FormatError
+from srcpack.pack import Pack, SourceKind, open_pack
+from srcpack.source.local import PreadSource
+from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.remote import RemoteSource
 
 __all__ = ["open_any", "open_packed"]
 

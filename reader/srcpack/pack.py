@@ -12,27 +12,20 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from zstandard import ZstdError, frame_content_size
 
-from .bundle_manifest import BundleManifest
-from .bundle_records import manifest_of
-from .byte_source import ByteSource, BytesSource, MmapSource, PreadSource
-from .cache import Generations, Shelf, Shelves
-from .debug_id import DebugId
-from .entry import Entry, check_raw
-from .errors import FormatError, LimitExceeded, NotFound
-from .file_type import FileType
-from .frames import CHECKSUM_FLAG, DICTIONARIES, PLAIN, Dictionary, content_size, decode_block
-from .index import (
-    MAX_BUCKET,
-    SLOT,
-    BlockPlace,
-    IndexLayout,
-    bucket_checksum,
-    find_entries,
-    parse_block_place,
-    parse_fan_out,
+from srcpack.bundle.manifest_records import manifest_of
+from srcpack.caches import Generations, Shelf, Shelves
+from srcpack.entry import Entry
+from srcpack.errors import FormatError, LimitExceeded, NotFound
+from srcpack.format.frames import (
+    CHECKSUM_FLAG,
+    DICTIONARIES,
+    PLAIN,
+    Dictionary,
+    check_raw,
+    content_size,
+    decode_block,
 )
-from .keys import DEBUG_ID, NAME, PATH, URL, Kind, debug_id_key, hash_key, key_of, normalize_path
-from .layout import (
+from srcpack.format.head_tail import (
     CONTENT,
     DICTIONARY,
     FRAME_HEADER,
@@ -44,19 +37,41 @@ from .layout import (
     parse_head,
     parse_tail,
 )
-from .manifest import (
+from srcpack.format.index import (
+    MAX_BUCKET,
+    SLOT,
+    BlockPlace,
+    IndexLayout,
+    bucket_checksum,
+    find_entries,
+    parse_block_place,
+    parse_fan_out,
+)
+from srcpack.format.keys import hash_key
+from srcpack.format.manifest import (
     ATTRIBUTES_BLOCK,
-    Attributes,
-    EntryRecord,
     check_block,
     frame_bound,
     item_of,
     parse_attributes,
     parse_entry,
 )
-from .object_store import is_url, path_or_url
-from .remote import RemoteSource, blocks_ahead, read_many
-from .source_links import SourceLink, SourceLinks
+from srcpack.records import Attributes, BundleManifest, EntryRecord, FileType
+from srcpack.rules.debug_id import DebugId
+from srcpack.rules.lookup_keys import (
+    DEBUG_ID,
+    NAME,
+    PATH,
+    URL,
+    Kind,
+    debug_id_key,
+    key_of,
+    normalize_path,
+)
+from srcpack.rules.source_links import SourceLink, SourceLinks
+from srcpack.source.local import ByteSource, BytesSource, MmapSource, PreadSource
+from srcpack.source.object_stores import is_url, path_or_url
+from srcpack.source.remote import RemoteSource, blocks_ahead, read_many
 
 __all__ = ["Block", "Pack", "SourceKind", "open_pack"]
 

@@ -8,11 +8,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from srcpack.layout import MAX_DICTIONARY
-from srcpack.object_store import is_url, path_or_url, without_secrets
-from srcpack_convert.conversion import DictionaryChoice
-
-from .terminal import Failure
+from srcpack.format.head_tail import MAX_DICTIONARY
+from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.cli.terminal import Failure
+from srcpack_convert.one.convert import DictionaryChoice
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch

@@ -13,14 +13,13 @@ import typer
 
 import srcpack
 from srcpack import DebugId, Entry, FileType, Pack, SourceLink, SrcpackError
-from srcpack.object_store import path_or_url
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
 from srcpack.opening import open_packed
-from srcpack.remote import local_copy
-from srcpack.source_bundle import DEFAULT_LIMITS, Limits, SourceBundle
-from srcpack_convert.compare import compare
-from srcpack_convert.extract import extract as extract_pack
-
-from .arguments import (
+from srcpack.source.object_stores import path_or_url
+from srcpack.source.remote import local_copy
+from srcpack_convert.back.compare import compare
+from srcpack_convert.back.extract import extract as extract_pack
+from srcpack_convert.cli.arguments import (
     DebugIdOption,
     ForceOption,
     JsonLinesOption,
@@ -39,8 +38,16 @@ from .arguments import (
     check_selectors,
     parse_output,
 )
-from .facts import content_facts, counts, damage_mark, entry_facts, fact_lines, facts_of_pack, long_line
-from .terminal import (
+from srcpack_convert.cli.describe import (
+    content_facts,
+    counts,
+    damage_mark,
+    entry_facts,
+    fact_lines,
+    facts_of_pack,
+    long_line,
+)
+from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
     Failure,

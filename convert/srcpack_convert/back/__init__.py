@@ -1,0 +1,1 @@
+"""A pack into something else: a zip, a folder, a comparison."""

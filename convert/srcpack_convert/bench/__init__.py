@@ -1,0 +1,1 @@
+"""The comparison of packs with zips on bundles of one's own."""

@@ -1,0 +1,462 @@
+"""The commands between zips and packs: `convert` and `export`."""
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from srcpack.bundle.members import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
+from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.back.export import export as export_pack
+from srcpack_convert.cli.arguments import (
+    ForceOption,
+    JsonOption,
+    MaxFiles,
+    MaxFileSize,
+    MaxManifestSize,
+    MaxTotalRatio,
+    MaxTotalSize,
+    PackArgument,
+    check_output,
+    parse_bytes,
+    parse_count,
+    parse_dictionary,
+    parse_output,
+)
+from srcpack_convert.cli.convert_batch import BatchOutput, run_batch
+from srcpack_convert.cli.describe import damage_text
+from srcpack_convert.cli.reading import open_whole
+from srcpack_convert.cli.terminal import (
+    PARTLY,
+    Failure,
+    about,
+    files_text,
+    print_json,
+    print_line,
+    shown,
+    size_text,
+    warn,
+)
+from srcpack_convert.many.batch import cores
+from srcpack_convert.many.cluster import Cluster, ClusterError
+from srcpack_convert.many.inputs import Inputs, is_folder_url, is_pattern
+from srcpack_convert.many.outputs import pack_name
+from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.one.convert import Options
+from srcpack_convert.one.convert import convert as convert_bundle
+from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
+from srcpack_convert.one.report import DamageReport
+from srcpack_convert.storage import check_destination, convert_url, head, is_web
+
+_MANY = "Many bundles"
+
+
+def convert(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="SourceBundles, by path or URL; folders, searched with all below; patterns in quotes.",
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PACK|FOLDER",
+            help="The pack; without it, beside the zip. For many, a folder.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(PRESETS)}: from fast to small; raw does not compress.",
+            autocompletion=lambda: list(PRESETS),
+        ),
+    ] = DEFAULT_PRESET,
+    level: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=parse_count, help="Level of zstd, in place of the preset's."),
+    ] = None,
+    dictionary: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|BYTES|FILE",
+            help="Train one where it pays; use none; train one of at most so many bytes; use this one.",
+        ),
+    ] = "auto",
+    frame_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES", parser=parse_bytes, help="Bytes of content in a frame, in place of the preset's."
+        ),
+    ] = None,
+    raw: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Store members with such names as they are. May be repeated."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            parser=parse_count,
+            help="Bundles converted at once, or threads for the only one; by default one for each core.",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Read every file back and compare it with the zip.")
+    ] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what exists, also packs that are up to date.")
+    ] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="Show on stderr how far it is.")
+    ] = True,
+    files_from: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Read more inputs, one a line.", rich_help_panel=_MANY),
+    ] = None,
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null", "-0", help="Paths in --files-from and --errors-to end with NUL.", rich_help_panel=_MANY
+        ),
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Take only such files from folders.", rich_help_panel=_MANY),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out such files and folders.", rich_help_panel=_MANY),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Put packs by their inputs' paths relative to it.", rich_help_panel=_MANY
+        ),
+    ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Put all packs into the one folder.", rich_help_panel=_MANY)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be done, a line each.", rich_help_panel=_MANY),
+    ] = False,
+    checksum: Annotated[
+        bool,
+        typer.Option(
+            "--checksum",
+            help="Read each zip to find whether its pack is up to date, whatever size and time say.",
+            rich_help_panel=_MANY,
+        ),
+    ] = False,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End with the first that fails.", rich_help_panel=_MANY)
+    ] = False,
+    errors_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON on each input; over what is there.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            parser=parse_bytes,
+            help="Memory that what is converted at once may take, estimated by the zips' sizes; "
+            "by default three quarters of the machine's.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Convert on the workers of this Dask scheduler, tcp://host:8786 say.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
+    max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
+    max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
+    max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
+    max_files: MaxFiles = DEFAULT_LIMITS.max_files,
+    as_json: JsonOption = False,
+) -> int:
+    """Convert SourceBundle zips into packs: one into a pack, many into a folder.
+
+    Members that cannot be read are recorded as damaged, and the exit code is 3; so it is where some of many
+    inputs failed. Of many, those whose pack is up to date are skipped: a batch that was interrupted goes
+    on when it is run again.
+
+    Examples:
+      srcpack convert app.zip
+      srcpack convert app.zip -o packs/app.srcpack --preset max
+      srcpack convert app.zip --raw '*.map' --jobs 2 --json
+      srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
+      srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
+      find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
+    """
+    sources = sources or []
+    if not sources and files_from is None:
+        raise typer.BadParameter("give at least one INPUT, or --files-from")
+    if output == "-":
+        raise typer.BadParameter("-o -: a pack is not written to stdout")
+    chosen = parse_dictionary(dictionary)
+    # What is wrong with an option is told before what is wrong with a file.
+    Options.of(preset, level, chosen, frame_size, raw or ())
+    limits = Limits(
+        max_file_size=max_file_size,
+        max_total_size=max_total_size,
+        max_manifest_size=max_manifest_size,
+        max_total_ratio=max_total_ratio,
+        max_files=max_files,
+    )
+    for_many = {
+        "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
+        "--base": base, "--flat": flat, "--dry-run": dry_run, "--checksum": checksum, "--state": state,
+        "--fail-fast": fail_fast, "--errors-to": errors_to, "--report": report, "--max-memory": max_memory,
+        "--scheduler": scheduler,
+    }  # fmt: skip
+    if not _are_many(sources, output, files_from):
+        if given := [name for name, value in for_many.items() if value]:
+            raise typer.BadParameter(
+                f"{', '.join(given)}: for many bundles; give a folder as --output (one to be made ends in /)"
+            )
+        return _convert_one(
+            sources[0],
+            output,
+            force=force,
+            as_json=as_json,
+            is_watched=progress,
+            preset=preset,
+            level=level,
+            dictionary=chosen,
+            frame_size=frame_size,
+            raw=raw or (),
+            jobs=jobs or cores(),
+            verify=verify,
+            limits=limits,
+        )
+    if output is None:
+        raise typer.BadParameter("many bundles need --output, a folder for their packs")
+    if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
+        raise Failure(f"{output}: it exists and is no folder")
+    for written in filter(None, (report, errors_to)):
+        _check_written(written, sources, files_from)
+    with ExitStack() as stack:
+        listed = None
+        if files_from is not None:
+            listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
+        executor = None
+        if scheduler is not None:
+            executor = stack.enter_context(_cluster(scheduler))
+            sources, output = [*map(_from_anywhere, sources)], _from_anywhere(output)
+        return run_batch(
+            Inputs(
+                sources,
+                listed=cast("io.BufferedReader", listed),
+                zero=null,
+                include=include or (),
+                exclude=exclude or (),
+                base=base,
+            ),
+            output,
+            BatchOutput(
+                as_json=as_json,
+                is_watched=progress,
+                report=report,
+                errors_to=errors_to,
+                end=b"\0" if null else b"\n",
+                fail_fast=fail_fast,
+            ),
+            executor=executor,
+            jobs=jobs,
+            flat=flat,
+            force=force,
+            checksum=checksum,
+            state=state,
+            dry_run=dry_run,
+            max_memory=max_memory,
+            look_ahead=files_from != "-",
+            preset=preset,
+            level=level,
+            dictionary=chosen,
+            frame_size=frame_size,
+            raw=raw or (),
+            verify=verify,
+            limits=limits,
+        )
+
+
+def _are_many(sources: Sequence[str], output: str | None, files_from: str | None) -> bool:
+    """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
+    if files_from is not None or len(sources) != 1 or os.path.isdir(path_or_url(sources[0])):
+        return True
+    if (
+        is_folder_url(sources[0])
+        if is_url(sources[0])
+        else (is_pattern(sources[0]) and not os.path.lexists(sources[0]))
+    ):
+        return True
+    return output is not None and (output.endswith("/") or os.path.isdir(path_or_url(output)))
+
+
+def _from_anywhere(place: str) -> str:
+    """Return a path that means the same in every folder; a URL as it is, with the signature it may have."""
+    place = path_or_url(place)
+    return place if is_url(place) else os.path.abspath(place)
+
+
+def _check_written(path: str, sources: Sequence[str], files_from: str | None) -> None:
+    """Refuse to write over what is read, and over bundles and packs."""
+    if not os.path.isfile(path):
+        return
+    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
+        raise Failure(f"{path}: it is read for --files-from; write to another file")
+    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
+        raise Failure(f"{path}: it is an input; write to another file")
+    with open(path, "rb") as file:
+        head = file.read(FRAME_HEADER.size + len(MAGIC))
+    if is_source_bundle(head[:HEAD_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+        raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    """Yield the workers of a scheduler."""
+    try:
+        cluster = Cluster(address)
+    except (ModuleNotFoundError, ClusterError) as error:
+        raise Failure(str(error)) from error
+    for name in ("distributed", "distributed.client"):  # what they log is told here in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown(cancel_futures=True)
+
+
+def _convert_one(
+    source: str, output: str | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
+) -> int:
+    if output is None:
+        if is_web(source):
+            raise typer.BadParameter(f"{without_secrets(source)}: give --output, nothing is put beside it")
+        output = pack_name(without_secrets(source))
+    if is_url(output):
+        check_destination(output)
+        if not force and head(output) is not None:
+            raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
+    else:
+        check_output(Path(output), force=force)
+    run = convert_url if is_url(source) or is_url(output) else convert_bundle
+    with about(output), _progress(is_shown=is_watched) as progress:
+        report = run(source, output, progress=progress, **options)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_line(
+            shown(
+                f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}"
+                f"{damage_text(len(report.damaged))}; zip {size_text(report.source_size)}, "
+                f"pack {size_text(report.output_size)}, ratio {report.ratio:.3f}; {report.seconds:.1f} s"
+            )
+        )
+    warn_of_damage(report.source, report.damaged, "cannot be read")
+    return PARTLY if report.damaged else 0
+
+
+def export(
+    pack: PackArgument,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="ZIP", parser=parse_output, help="The SourceBundle."),
+    ],
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Store the members, in place of deflating them.")
+    ] = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Turn a pack back into a SourceBundle zip with the same manifest and contents.
+
+    Members that were damaged when the bundle was converted are left out, and the exit code is 3.
+
+    Examples:
+      srcpack export app.srcpack -o app.zip
+      srcpack export app.srcpack -o app.zip --stored --force
+    """
+    check_output(output, force=force)
+    with about(output), open_whole(pack) as opened:
+        report = export_pack(opened, output, stored=stored)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_line(
+            shown(
+                f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}; "
+                f"pack {size_text(report.source_size)}, zip {size_text(report.output_size)}; "
+                f"{report.seconds:.1f} s"
+            )
+        )
+    warn_of_damage(report.source, report.left_out, "is left out")
+    return PARTLY if report.left_out else 0
+
+
+@contextmanager
+def _progress(*, is_shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what conversion tells its progress to; None where nobody watches."""
+    if not is_shown or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("converting", total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(
+                task, completed=done, total=total, description="finishing" if done == total else "converting"
+            )
+
+        yield update
+
+
+def warn_of_damage(file: str, damaged: Sequence[DamageReport], what: str) -> None:
+    """Warn of members that could not be read."""
+    warn(f"{file}: {each.member!r} {what}: {each.reason}" for each in damaged)

@@ -1,0 +1,1 @@
+"""Many bundles into packs: inputs, outputs, resume, workers, reports."""

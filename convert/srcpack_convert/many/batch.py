@@ -1,0 +1,467 @@
+"""Conversion of many bundles: a window of tasks over workers, in constant memory however many there are."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from heapq import nlargest
+from itertools import chain
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits
+from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.many.cluster import Cluster
+from srcpack_convert.many.inputs import Input, Inputs, identity_of
+from srcpack_convert.many.outputs import Outputs
+from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport
+from srcpack_convert.many.resume import STATE_NAME, State, check_state
+from srcpack_convert.many.tasks import (
+    Known,
+    Outcome,
+    Task,
+    asked,
+    facts_at,
+    failure,
+    is_input,
+    run_task,
+)
+from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
+from srcpack_convert.one.convert import DictionaryChoice, Options
+from srcpack_convert.one.presets import DEFAULT_PRESET
+from srcpack_convert.storage import is_web
+
+__all__ = ["BatchProgress", "convert_many", "cores", "memory_bound", "memory_of"]
+
+_MOST_DEATHS = 3
+"""Workers that a bundle may take with it before it is given up."""
+
+_LOOK_AHEAD = 10_000
+_LOOK_FOR = 0.05
+_TELL_EVERY = 0.25
+_MOST_SUSPECTS = 1000
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchProgress:
+    """How far a batch is.
+
+    Attributes:
+        found: Inputs found so far.
+        found_size: Their bytes, as far as known.
+        is_all: Whether there are no more.
+        ignored: Files passed over while searching folders.
+        done: Inputs of which a report was given.
+        done_size: Their bytes, as far as known.
+        running: Inputs handed to workers.
+    """
+
+    found: int
+    found_size: int
+    is_all: bool
+    ignored: int
+    done: int
+    done_size: int
+    running: int
+
+
+ProgressOfBatch: TypeAlias = Callable[[BatchProgress], None]
+
+
+def convert_many(
+    sources: Iterable[str | os.PathLike[str]] | Inputs,
+    destination: str | os.PathLike[str],
+    *,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    flat: bool = False,
+    force: bool = False,
+    checksum: bool = False,
+    state: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
+    max_memory: int | None = None,
+    look_ahead: bool = True,
+    preset: str = DEFAULT_PRESET,
+    level: int | None = None,
+    dictionary: DictionaryChoice = "auto",
+    frame_size: int | None = None,
+    raw: Sequence[str] = (),
+    verify: bool = True,
+    limits: Limits | None = None,
+    progress: ProgressOfBatch | None = None,
+) -> Generator[BatchReport, None, None]:
+    """Convert many SourceBundles, and yield a report of each as it is done, in no particular order.
+
+    Nothing happens before the first report is asked for. No input stops the others: what is wrong with one is
+    in its `FailureReport`. A pack that is there already, of the same bytes (by their SHA-256) and options, is
+    left as it is: so a batch that was ended at any instant goes on where it was when it is run again. Closing
+    the iterator ends what is under way; finished packs stay.
+
+    Args:
+        sources: Files, folders, patterns, URLs; see `Inputs`, which has more choices.
+        destination: The folder to write to, made if it is not there, or its URL. Packs are put as their zips
+            are in the folders named.
+        executor: Runs the tasks, one bundle each; it is not shut down. A `Cluster`, say, or any other of
+            `concurrent.futures`, which may break with its first worker that dies. Without one, a bundle is
+            converted in one of `jobs` processes, and a process that does not survive it is replaced; programs
+            then need the `if __name__ == "__main__"` that multiprocessing asks for.
+        jobs: How many bundles are converted at once; by default one for each core, or what the `Cluster`
+            has. Of another executor it should be what that has. Without an executor, a bundle that is the
+            only one is converted with as many threads.
+        flat: Put all packs into the destination itself.
+        force: Convert also what is up to date, and replace files that are no packs.
+        checksum: Read each source to find whether its pack is up to date, whatever size and time say.
+        state: File that remembers digests of sources by their sizes and times, or ETags; by default
+            `.srcpack-state.db` in the destination, or in `~/.cache/srcpack` if that is a URL. A file
+            that is none is refused.
+        dry_run: Write nothing, and yield a `PlanReport` for each bundle that would be converted.
+        max_memory: Bytes that what is converted at once may take by `memory_of`; a bundle that would take
+            more by itself is converted alone. By default three quarters of the machine's memory, or of what
+            its container may have; not limited where there is an executor.
+        look_ahead: Find more inputs than can be worked on, so that `progress` knows how many there are;
+            False where finding one may take long, as in a list that is still being written.
+        preset: As `convert`; so are the others up to `limits`.
+        level: See `convert`.
+        dictionary: See `convert`.
+        frame_size: See `convert`.
+        raw: See `convert`.
+        verify: See `convert`.
+        limits: See `convert`.
+        progress: Told how far the batch is, at most a quarter of a second apart.
+
+    Raises:
+        ValueError: An option is out of its range.
+        FileExistsError: `state` exists and is no state file.
+        OSError: The destination cannot be made.
+        BrokenExecutor: The executor given does not work any more; or the processes do not start, for lack of
+            that `if __name__ == "__main__"` most often.
+    """
+    options = Options.of(preset, level, dictionary, frame_size, raw)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs is at least 1, not {jobs}")
+    if max_memory is not None and max_memory < 1:
+        raise ValueError(f"max_memory is at least 1, not {max_memory}")
+    destination = path_or_url(os.fspath(destination))
+    if is_url(destination):
+        destination = destination.rstrip("/")
+        if is_web(destination):
+            raise ValueError(
+                f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"
+            )
+    state_path = default_state(destination) if state is None else os.fspath(state)
+    check_state(state_path)
+    if executor is None and max_memory is None:
+        max_memory = memory_bound()
+    batch = _Batch(
+        inputs=sources if isinstance(sources, Inputs) else Inputs(sources),
+        destination=destination,
+        executor=executor,
+        jobs=jobs,
+        flat=flat,
+        force=force,
+        checksum=checksum,
+        state_path=state_path,
+        dry_run=dry_run,
+        max_memory=max_memory,
+        look_ahead=look_ahead,
+        options={
+            "preset": preset,
+            "level": level,
+            "dictionary": dictionary,
+            "frame_size": frame_size,
+            "raw": tuple(raw),
+            "verify": verify,
+            "limits": limits or DEFAULT_LIMITS,
+        },
+        recorded=options.as_recorded(),
+        progress=progress,
+    )
+    return batch.run()
+
+
+def default_state(destination: str) -> str:
+    """Return where a batch remembers its sources: in the destination, or for a URL in the user's cache."""
+    if not is_url(destination):
+        return os.path.join(destination, STATE_NAME)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "srcpack", f"{sha256(os.fsencode(destination)).hexdigest()[:32]}.db")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_of(size: int, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return how much memory the conversion of a bundle takes, by the bytes of its zip; an estimate.
+
+    Measured in docs/batch.md. Small zips may hold very many files, which take more than their contents; in
+    large ones the largest file matters, and its size is limited. One that is packed far better than source
+    code is takes more.
+    """
+    return 64 * _MIB + min(20 * size, 512 * _MIB + 2 * min(size, limits.max_file_size))
+
+
+def memory_bound() -> int:
+    """Return three quarters of the memory that this machine has, or this container may have."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            total = min(total, int(file.read()))
+    except (OSError, ValueError):  # no container of this sort, or no limit
+        pass
+    return max(1, total // 4 * 3)
+
+
+@dataclass(kw_only=True)
+class _Batch:
+    """A batch under way."""
+
+    inputs: Inputs
+    destination: str
+    executor: Executor | None
+    jobs: int | None
+    flat: bool
+    force: bool
+    checksum: bool
+    state_path: str
+    dry_run: bool
+    max_memory: int | None
+    look_ahead: bool
+    options: dict[str, Any]
+    recorded: dict[str, Any]
+    progress: ProgressOfBatch | None
+
+    def __post_init__(self) -> None:
+        self._is_url = is_url(self.destination)
+        self._found = iter(self.inputs)
+        self._is_all = False
+        self._ahead: deque[Input] = deque()
+        self._suspects: deque[Task] = deque()
+        self._running: dict[Future[Any], Task] = {}
+        self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._found_count = self._found_size = self._done_count = self._done_size = 0
+        self._told_at = -_TELL_EVERY
+
+    def run(self) -> Generator[BatchReport, None, None]:
+        """Yield the reports."""
+        if not self.dry_run and not self._is_url:
+            os.makedirs(self.destination, exist_ok=True)
+        with ExitStack() as stack:
+            self._outputs = stack.enter_context(Outputs(self.destination, flat=self.flat))
+            self._state = stack.enter_context(State(self.state_path, is_read_only=self.dry_run))
+            executor = self.executor
+            if executor is not None:
+                stack.callback(self._let_go)
+            else:
+                own = WorkerProcesses(self._slots)
+                stack.callback(own.stop)
+                executor = own
+            for report in self._reports(executor):
+                self._done_count += 1
+                self._done_size += report.source_size or 0
+                self._tell()
+                yield report
+            self._tell(now=True)
+
+    def _reports(self, executor: Executor) -> Iterator[BatchReport]:
+        if self.look_ahead:
+            while len(self._ahead) < 2 and self._find():
+                pass
+            if self._is_all and self._found_count == 1:
+                self.options["jobs"] = self._slots if self.executor is None else 1
+        held: Task | None = None
+        while True:
+            while held is None or self._fits(held):
+                if held is not None:
+                    self._start(executor, held)
+                following = self._next()
+                held = following if isinstance(following, Task) else None
+                if following is None:
+                    break
+                if not isinstance(following, Task):
+                    yield following
+            if not self._running:
+                return
+            report = self._wait()
+            if report is not None:
+                yield report
+
+    # ---- finding
+
+    def _find(self) -> bool:
+        """Find one more input; return whether there was one."""
+        found = next(self._found, None)
+        if found is None:
+            self._is_all = True
+            return False
+        self._ahead.append(found)
+        self._found_count += 1
+        self._found_size += found.size or 0
+        return True
+
+    def _find_more(self) -> bool:
+        """Find inputs for a moment, so that it is known what is to come; return whether to go on."""
+        if not self.look_ahead or self.progress is None:
+            return False
+        until = time.monotonic() + _LOOK_FOR
+        while len(self._ahead) < _LOOK_AHEAD and time.monotonic() < until:
+            if not self._find():
+                return False
+        return len(self._ahead) < _LOOK_AHEAD
+
+    def _next(self) -> Task | BatchReport | None:
+        """Return what is to be done next, or what is known of an input without work; None at the end."""
+        while self._ahead or (not self._is_all and self._find()):
+            if len(self._suspects) >= _MOST_SUSPECTS:
+                break
+            self._tell()
+            following = self._decide(self._ahead.popleft())
+            if following is not None:
+                return following
+        # Each of these is run alone, so others would wait: they come last.
+        return self._suspects.popleft() if self._suspects else None
+
+    def _decide(self, found: Input) -> Task | BatchReport | None:
+        """Return what is to be done with an input; None if it was named before, or is none."""
+        started = time.perf_counter()
+        name = self._outputs.of(found.relative)
+        output = os.path.join(self.destination, name)
+        task = Task(
+            source=found.source,
+            output=output,
+            size=found.size,
+            stamp=found.stamp,
+            is_candidate=found.is_candidate,
+            options=self.options,
+            recorded=self.recorded,
+            trust=not self.checksum,
+        )
+        if found.problem is not None:
+            return self._failed(found, None, found.problem)
+        try:
+            owner = self._outputs.take(name, found.source)
+            if owner is not None and identity_of(owner) == identity_of(found.source):
+                self._forget(task)
+                return None
+            if owner is not None:
+                owner, output = without_secrets(owner), without_secrets(output)
+                return self._failed(found, output, f"its output {output} is already that of {owner}")
+            if self.dry_run and not is_input(task):
+                self.inputs.ignored += 1
+                self._forget(task)
+                return None
+            if self.force:
+                return self._planned(task) if self.dry_run else task
+            task = replace(task, known=self._state.find(name))
+            if self._is_url and not self.dry_run:
+                return replace(task, check=True)  # workers wait for stores side by side
+            facts = facts_at(output)
+            if facts is None or not task.fits(facts):
+                return self._planned(task) if self.dry_run else task
+            if task.knows(facts) or (self.dry_run and asked(task).is_of(facts)):
+                return task.skipped(facts, started)
+        except (OSError, ValueError) as error:
+            return failure(task, error, started)
+        return self._planned(task) if self.dry_run else replace(task, check=True)
+
+    def _forget(self, task: Task) -> None:
+        """Take what is no input out of the counts."""
+        self._found_count -= 1
+        self._found_size -= task.size or 0
+
+    @staticmethod
+    def _planned(task: Task) -> PlanReport:
+        source, output = without_secrets(task.source), without_secrets(task.output)
+        return PlanReport(source=source, output=output, source_size=task.size)
+
+    @staticmethod
+    def _failed(found: Input, output: str | None, reason: str) -> FailureReport:
+        source = without_secrets(found.source)
+        return FailureReport(source=source, output=output, reason=reason, source_size=found.size)
+
+    # ---- running
+
+    @property
+    def _slots(self) -> int:
+        """How many tasks are run at once; a cluster's workers come and go."""
+        if self.jobs is not None:
+            return self.jobs
+        return self.executor.slots if isinstance(self.executor, Cluster) else cores()
+
+    def _fits(self, task: Task) -> bool:
+        """Return whether a task may run beside those that run."""
+        running = self._running.values()
+        if not running:
+            return True
+        # After a death it is not known whose fault it was, and memory may have been short.
+        if task.deaths or any(each.deaths for each in running) or len(running) >= 2 * self._slots:
+            return False
+        if self.max_memory is None:
+            return True
+        needs = (memory_of(each.size or 0, self.options["limits"]) for each in chain(running, [task]))
+        return sum(nlargest(self._slots, needs)) <= self.max_memory
+
+    def _start(self, executor: Executor, task: Task) -> None:
+        future = executor.submit(run_task, task)
+        self._running[future] = task
+        future.add_done_callback(self._finished.put)
+
+    def _wait(self) -> BatchReport | None:
+        """Wait until a task is done, or it is time to tell how far the batch is."""
+        self._tell()
+        try:
+            if self._find_more():
+                future = self._finished.get_nowait()
+            else:
+                future = self._finished.get(timeout=None if self.progress is None else _TELL_EVERY)
+        except Empty:
+            return None
+        task = self._running.pop(future)
+        try:
+            outcome: Outcome = future.result()
+        except WorkerDied as error:
+            task = replace(task, deaths=task.deaths + 1)
+            if task.deaths < _MOST_DEATHS:
+                self._suspects.append(task)
+                return None
+            return failure(task, WorkerDied(f"{task.deaths} workers did not survive it: {error}"))
+        report = outcome.report
+        if report is None:
+            self.inputs.ignored += 1
+            self._forget(task)
+        elif not isinstance(report, FailureReport) and outcome.size is not None:
+            digest = bytes.fromhex(report.source_sha256)
+            known = Known(identity_of(task.source), outcome.size, outcome.stamp, digest, task.limits)
+            self._state.add(task.output.removeprefix(self.destination).lstrip("/"), known)
+        return report
+
+    def _let_go(self) -> None:
+        """Leave an executor that is somebody else's with nothing of ours."""
+        for future in self._running:
+            future.cancel()
+        wait(self._running)
+
+    def _tell(self, *, now: bool = False) -> None:
+        if self.progress is None or not (now or time.monotonic() - self._told_at >= _TELL_EVERY):
+            return
+        self._told_at = time.monotonic()
+        self.progress(
+            BatchProgress(
+                found=self._found_count,
+                found_size=self._found_size,
+                is_all=self._is_all,
+                ignored=self.inputs.ignored,
+                done=self._done_count,
+                done_size=self._done_size,
+                running=len(self._running),
+            )
+        )

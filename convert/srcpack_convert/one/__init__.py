@@ -1,0 +1,1 @@
+"""A bundle into a pack."""

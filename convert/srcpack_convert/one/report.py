@@ -1,0 +1,70 @@
+"""What a conversion reports."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+__all__ = ["ConversionReport", "DamageReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageReport:
+    """A member that could not be read, and why; the pack has an entry for it that says so."""
+
+    member: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionReport:
+    """What was converted, into what, and what it took.
+
+    Attributes:
+        source: The SourceBundle, as the caller named it.
+        output: The pack.
+        source_size: Bytes of the zip.
+        output_size: Bytes of the pack.
+        source_sha256: Of the zip, in hex.
+        sha256: The pack's identity, in hex.
+        files: Entries of the pack, damaged ones included.
+        total_size: Bytes of all files' contents.
+        content_size: Bytes of the distinct contents.
+        content_count: Distinct contents that are not empty.
+        dictionary_size: Bytes of the dictionary, 0 where none is used.
+        preset: Name of the preset.
+        level: Level of zstd, None where all contents are raw.
+        frame_size: Bytes of content in a frame.
+        jobs: Threads that compressed.
+        verified: Whether every file was read back from the pack and compared.
+        seconds: How long it took.
+        damaged: Members that could not be read.
+    """
+
+    status: ClassVar[str] = "converted"
+
+    source: str
+    output: str
+    source_size: int
+    output_size: int
+    source_sha256: str
+    sha256: str
+    files: int
+    total_size: int
+    content_size: int
+    content_count: int
+    dictionary_size: int
+    preset: str
+    level: int | None
+    frame_size: int
+    jobs: int
+    verified: bool
+    seconds: float
+    damaged: tuple[DamageReport, ...] = field(default=())
+
+    @property
+    def ratio(self) -> float:
+        """Size of the pack as a share of the zip's."""
+        return self.output_size / self.source_size
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as values that JSON knows."""
+        return {**asdict(self), "ratio": round(self.ratio, 4), "seconds": round(self.seconds, 3)}

@@ -1,0 +1,158 @@
+"""A table with a row for each file of many packs, for query engines: Parquet, or JSON lines.
+
+Rows are written in batches, beside the table's place, which it takes when it is whole. pyarrow is imported
+where a Parquet file is asked for.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeAlias
+
+from srcpack import Entry
+from srcpack_convert.atomic_write import written_aside
+
+__all__ = ["COLUMNS", "ENDINGS", "ParquetUnavailable", "require_pyarrow", "written_index"]
+
+COLUMNS = {
+    "pack": str,
+    "member": str,
+    "path": str,
+    "url": str,
+    "debug_id": str,
+    "type": str,
+    "size": int,
+    "stored_size": int,
+    "lines": int,
+    "sha256": str,
+    "source_mapping_url": str,
+    "damage": str,
+}
+"""The columns and their types; all but pack, member, type and the numbers may be null."""
+
+ENDINGS = (".parquet", ".jsonl")
+
+_Value: TypeAlias = str | int | None
+_BATCH_ROWS = 8192
+_BATCH_TEXT = 8 << 20
+"""Characters of text after which a batch ends early."""
+_GROUP_ROWS = 16 * _BATCH_ROWS
+_GROUP_BYTES = 64 << 20
+
+
+class ParquetUnavailable(Exception):
+    """pyarrow is not installed."""
+
+
+def require_pyarrow() -> tuple[Any, Any]:
+    """Return the modules `pyarrow` and `pyarrow.parquet`.
+
+    Raises:
+        ParquetUnavailable: They are not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415  an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise ParquetUnavailable(
+            f"a Parquet file needs pyarrow ({error}): pip install 'srcpack[parquet]', "
+            "or give a name that ends with .jsonl"
+        ) from error
+    return pa, parquet
+
+
+@contextmanager
+def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Entry], None]]:
+    """Yield a function that writes an entry's row; the file takes its place when the block ends well.
+
+    Args:
+        path: The file, which is replaced. Its ending, one of `ENDINGS`, chooses the format.
+
+    Raises:
+        ValueError: The ending is another one.
+        ParquetUnavailable: It is `.parquet`, and pyarrow is not installed.
+        OSError: It cannot be written.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"{os.fspath(path)}: an index ends with {' or '.join(ENDINGS)}")
+    writing = _parquet if ending == ".parquet" else _json_lines
+    with written_aside(path) as (out, _), writing(out) as write:
+        yield write
+
+
+def _row(entry: Entry) -> tuple[_Value, ...]:
+    debug_id, digest, reference = entry.debug_id, entry.sha256, entry.source_mapping_url
+    return (
+        # A path of the system may be no UTF-8.
+        entry.pack.file.encode("utf-8", "backslashreplace").decode(),
+        entry.name,
+        entry.path,
+        entry.url,
+        None if debug_id is None else str(debug_id),
+        entry.type.value,
+        entry.size,
+        entry.stored_size,
+        entry.lines,
+        None if digest is None else digest.hex(),
+        _without_data(reference),
+        entry.damage,
+    )
+
+
+def _without_data(reference: str | None) -> str | None:
+    """Return a reference; of a map that is in the reference, which may have megabytes, what is before it."""
+    if reference is None or not reference.startswith("data:"):
+        return reference
+    return reference[:200].partition(",")[0]
+
+
+@contextmanager
+def _json_lines(out: BinaryIO) -> Iterator[Callable[[Entry], None]]:
+    encode = json.JSONEncoder().encode
+
+    def write(entry: Entry) -> None:
+        out.write(encode(dict(zip(COLUMNS, _row(entry), strict=True))).encode() + b"\n")
+
+    yield write
+
+
+@contextmanager
+def _parquet(out: BinaryIO) -> Iterator[Callable[[Entry], None]]:
+    pa, parquet = require_pyarrow()
+    types = {str: pa.string(), int: pa.int64()}
+    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    rows: list[tuple[_Value, ...]] = []
+    batches: list[Any] = []
+    texts = 0
+
+    def write(entry: Entry) -> None:
+        nonlocal texts
+        row = _row(entry)
+        rows.append(row)
+        texts += sum(len(value) for value in row if isinstance(value, str))
+        if len(rows) >= _BATCH_ROWS or texts >= _BATCH_TEXT:
+            end_batch()
+
+    def end_batch() -> None:
+        nonlocal texts
+        if rows:
+            columns = zip(*rows, strict=True)
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            rows.clear()
+            texts = 0
+        table = pa.Table.from_batches(batches, schema)
+        if table.num_rows >= _GROUP_ROWS or table.nbytes >= _GROUP_BYTES:
+            end_group(table)
+
+    def end_group(table: Any) -> None:
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+        batches.clear()
+
+    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+        yield write
+        end_batch()
+        if batches:
+            end_group(pa.Table.from_batches(batches, schema))

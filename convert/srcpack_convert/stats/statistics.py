@@ -1,0 +1,334 @@
+"""Figures over many packs: sizes, duplicates, the largest files (`srcpack stats`).
+
+Packs are opened one by one and read block by block. What is kept of all of them is 16 bytes of the SHA-256 of
+each distinct content, and of each pack's place: about 100 bytes of memory for each, with the dict or set. All
+else does not grow with the number of packs.
+"""
+
+import errno
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeAlias
+
+from srcpack import Entry, FormatError, Pack, SrcpackError
+from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.opening import open_packed
+from srcpack.source.local import PreadSource
+from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.storage import head, is_web, list_objects
+
+__all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]
+
+Failed: TypeAlias = Callable[[SrcpackError | OSError | ValueError], None]
+"""Told of what could not be read."""
+
+_SUFFIX = ".srcpack"
+_LARGEST = 10
+_DIGEST = 16
+
+
+@dataclass(slots=True)
+class TypeTotals:
+    """Files of one type.
+
+    Attributes:
+        files: How many.
+        size: Bytes of their contents.
+        stored_size: Bytes that these take in the packs. Equal contents of one pack are stored once, and count
+            for the first of their files.
+    """
+
+    files: int = 0
+    size: int = 0
+    stored_size: int = 0
+
+
+@dataclass(slots=True)
+class Duplicates:
+    """Contents that are in more than one pack, by the SHA-256 that the packs claim.
+
+    Attributes:
+        contents: How many.
+        copies: In how many packs they are beyond the first, added up.
+        size: Bytes of content of these copies.
+        stored_size: Bytes that these copies take: what could be saved.
+    """
+
+    contents: int = 0
+    copies: int = 0
+    size: int = 0
+    stored_size: int = 0
+
+
+class LargeFile(NamedTuple):
+    """One of the largest files; of equal ones the first that was found."""
+
+    size: int
+    pack: str
+    member: str
+    type: str
+    stored_size: int
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What was counted.
+
+    Attributes:
+        packs: Packs that were read to their end.
+        failed: Packs that could not be read, and inputs without a pack. The files of a pack before the place
+            where it is damaged are counted all the same, the pack's own size is not.
+        pack_size: Bytes of the packs.
+        with_zip: Packs that say how large the zip was that they were made from.
+        with_zip_size: Bytes of these packs.
+        zip_size: Bytes of these zips.
+        files: Entries, damaged ones included.
+        damaged: Members that could not be read when their bundle was converted.
+        packs_with_damage: How many packs have such.
+        content_count: Distinct contents, pack by pack.
+        content_size: Their bytes.
+        types: Readable files by type.
+        duplicates: Contents that several packs have.
+    """
+
+    packs: int = 0
+    failed: int = 0
+    pack_size: int = 0
+    with_zip: int = 0
+    with_zip_size: int = 0
+    zip_size: int = 0
+    files: int = 0
+    damaged: int = 0
+    packs_with_damage: int = 0
+    content_count: int = 0
+    content_size: int = 0
+    types: dict[str, TypeTotals] = field(default_factory=dict)
+    duplicates: Duplicates = field(default_factory=Duplicates)
+    _largest: list[LargeFile] = field(default_factory=list)
+    _seen: dict[bytes, bool] = field(default_factory=dict)
+
+    @property
+    def largest(self) -> list[LargeFile]:
+        """The largest files, from the largest on."""
+        return sorted(self._largest, reverse=True)
+
+    @property
+    def total(self) -> TypeTotals:
+        """Readable files of all types."""
+        total = TypeTotals()
+        for each in self.types.values():
+            total.files += each.files
+            total.size += each.size
+            total.stored_size += each.stored_size
+        return total
+
+    def count(self, pack: Pack) -> Iterator[Entry]:
+        """Count a pack, and yield its entries as they are counted.
+
+        Raises:
+            FormatError: The pack is damaged. What came before is counted.
+            OSError: It cannot be read.
+        """
+        in_pack: set[int] = set()
+        damaged = False
+        for entry in pack.entries():
+            self.files += 1
+            if entry.damage is not None:
+                self.damaged += 1
+                if not damaged:
+                    damaged = True
+                    self.packs_with_damage += 1
+            else:
+                self._count_content(entry, in_pack)
+            yield entry
+        source_size = pack.bundle.source.get("size")
+        self.packs += 1
+        self.pack_size += pack.tail.file_length
+        if isinstance(source_size, int) and source_size > 0:
+            self.with_zip += 1
+            self.with_zip_size += pack.tail.file_length
+            self.zip_size += source_size
+
+    def _count_content(self, entry: Entry, in_pack: set[int]) -> None:
+        size, stored = entry.size, entry.stored_size
+        totals = self.types.get(entry.type)
+        if totals is None:
+            totals = self.types[entry.type] = TypeTotals()
+        totals.files += 1
+        totals.size += size
+        frames = entry.record.frames
+        # Two entries of a pack have one content if and only if they have one place.
+        if not frames or frames[0].offset in in_pack:
+            return
+        in_pack.add(frames[0].offset)
+        totals.stored_size += stored
+        self.content_count += 1
+        self.content_size += size
+        digest = entry.record.sha256[:_DIGEST]
+        known = self._seen.get(digest)
+        self._seen[digest] = known is not None
+        if known is None:
+            item = LargeFile(size, entry.pack.file, entry.name, entry.type, stored)
+            if len(self._largest) < _LARGEST:
+                heapq.heappush(self._largest, item)
+            elif size > self._largest[0].size:
+                heapq.heapreplace(self._largest, item)
+        else:
+            self.duplicates.contents += not known
+            self.duplicates.copies += 1
+            self.duplicates.size += size
+            self.duplicates.stored_size += stored
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as values that JSON knows."""
+        total = self.total
+        return {
+            "packs": self.packs,
+            "failed": self.failed,
+            "pack_size": self.pack_size,
+            "zips": {
+                "packs": self.with_zip,
+                "pack_size": self.with_zip_size,
+                "zip_size": self.zip_size,
+                "ratio": ratio(self.with_zip_size, self.zip_size),
+            },
+            "files": self.files,
+            "damaged": self.damaged,
+            "packs_with_damage": self.packs_with_damage,
+            "total_size": total.size,
+            "stored_size": total.stored_size,
+            "content_count": self.content_count,
+            "content_size": self.content_size,
+            "types": {
+                name: {
+                    "files": each.files,
+                    "size": each.size,
+                    "stored_size": each.stored_size,
+                    "ratio": ratio(each.stored_size, each.size),
+                }
+                for name, each in sorted(self.types.items())
+            },
+            "duplicates": {
+                "contents": self.duplicates.contents,
+                "copies": self.duplicates.copies,
+                "size": self.duplicates.size,
+                "stored_size": self.duplicates.stored_size,
+            },
+            "largest": [each._asdict() for each in self.largest],
+        }
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """Return a share with four digits; None of nothing."""
+    return round(part / whole, 4) if whole else None
+
+
+def gather(
+    inputs: Iterable[str],
+    *,
+    failed: Failed,
+    row: Callable[[Entry], None] | None = None,
+    progress: Callable[[str, Statistics], None] | None = None,
+) -> Statistics:
+    """Count packs, one after the other, each once: also one that several inputs or links lead to.
+
+    Args:
+        inputs: Packs, and folders with packs, by path or URL. In a folder, also below it, the packs are what
+            begins as one and what is named `.srcpack`; in a bucket, whose objects are not looked into for
+            that, what is named so.
+        failed: Told why a pack could not be read, or not to its end; or an input not be listed.
+        row: Called with each entry.
+        progress: Told which pack is next, and what was counted so far.
+
+    Raises:
+        ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
+    """
+    statistics = Statistics()
+    seen: set[bytes] = set()
+
+    def fail(error: SrcpackError | OSError | ValueError) -> None:
+        statistics.failed += 1
+        failed(error)
+
+    for each in inputs:
+        for name in _packs_of(each, seen, fail):
+            if progress is not None:
+                progress(name, statistics)
+            for entry in _counted(name, statistics, fail):
+                if row is not None:
+                    row(entry)
+    return statistics
+
+
+def _counted(name: str, statistics: Statistics, fail: Failed) -> Iterator[Entry]:
+    # Errors of who takes the entries, as that of a full disk, do not come through here: they are no pack's.
+    try:
+        # By `pread`: a map would end the process if someone cut the file.
+        with open_packed(name, source="pread") as pack:
+            yield from statistics.count(pack)
+    except (SrcpackError, OSError, ValueError) as error:
+        fail(error)
+
+
+def _packs_of(name: str, seen: set[bytes], fail: Failed) -> Iterator[str]:
+    """Yield the packs that an input stands for and that were not seen yet, by the digests of their places."""
+    found = False
+    failures = 0
+
+    def fail_here(error: OSError | ValueError) -> None:
+        nonlocal failures
+        failures += 1
+        fail(error)
+
+    try:
+        place = path_or_url(name)
+        for pack in _packs_at(place) if is_url(place) else _packs_in(place, fail_here):
+            found = True
+            if (digest := _digest_of(pack)) not in seen:
+                seen.add(digest)
+                yield pack
+    except (OSError, ValueError) as error:
+        fail_here(error)
+    if not found and not failures:
+        fail(FileNotFoundError(errno.ENOENT, "no pack in it", without_secrets(name)))
+
+
+def _digest_of(pack: str) -> bytes:
+    # A URL as it is: its query, which is left out of messages, may be what names the object.
+    place = pack if is_url(pack) else os.path.realpath(pack)
+    return sha256(place.encode(errors="surrogatepass")).digest()[:_DIGEST]
+
+
+def _packs_in(path: str, fail: Callable[[OSError], None]) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path, onerror=fail):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            try:
+                if name.endswith(_SUFFIX) or _begins_as_pack(file):
+                    yield file
+            except OSError as error:
+                fail(error)
+
+
+def _begins_as_pack(file: str) -> bool:
+    try:
+        return PreadSource(file).read(FRAME_HEADER.size, len(MAGIC)) == MAGIC
+    except FormatError:  # a FIFO, a socket
+        return False
+
+
+def _packs_at(url: str) -> Iterator[str]:
+    _, _, key = url.partition("://")[2].partition("/")
+    if is_web(url) or (key and not key.endswith("/") and head(url) is not None):
+        yield url
+        return
+    for found in list_objects(url):
+        if found.url.endswith(_SUFFIX):
+            yield found.url

@@ -1,0 +1,175 @@
+"""Decoding of zstd frames, checked before memory is taken (SPEC.md, "Content" and "Dictionary").
+
+zstandard's one-shot `decompress` allocates what the frame's header claims, so the header is held
+against what the manifest says first.
+"""
+
+from collections import deque
+from contextlib import suppress
+from hashlib import sha256
+from weakref import ref
+
+import xxhash
+import zstandard
+
+from srcpack.caches import Generations
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.records import FrameRecord
+
+__all__ = [
+    "CHECKSUM_FLAG",
+    "DICTIONARIES",
+    "PLAIN",
+    "Decompressors",
+    "Dictionary",
+    "content_size",
+    "decode_block",
+]
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+CHECKSUM_FLAG = 0x04
+"""Set in the fifth byte of a zstd frame that ends with a checksum."""
+
+_SMALLEST_FRAME = 4 + 2 + 3 + 4
+
+DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(9 << 20)
+"""By SHA-256, shared by all packs and threads; the limit is in bytes.
+
+One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 60 to
+120 used last are kept; but not 1,000 for 1,000 open packs.
+"""
+
+_DICTIONARY_COST = 32 << 10
+"""Bytes that a dictionary takes beside its own: libzstd's tables."""
+
+_MADE: deque[ref[deque[zstandard.ZstdDecompressor]]] = deque()
+"""Where decompressors wait, once for each that was made; the oldest is let go when there are too many."""
+
+_MOST_MADE = 256
+"""Each takes 24 KiB when it has decoded small contents, and 94 KiB after large ones."""
+
+
+class Decompressors:
+    """Decompressors of one dictionary, or of none, that wait to be used by any thread.
+
+    A decompressor is for one thread at a time: it is taken from here and put back. Making one takes as long
+    as decoding a few small files, so those that were made last are kept, for all dictionaries together.
+    """
+
+    __slots__ = ("_dictionary", "_idle")
+
+    def __init__(self, dictionary: zstandard.ZstdCompressionDict | None = None) -> None:
+        self._dictionary = dictionary
+        self._idle: deque[zstandard.ZstdDecompressor] = deque()
+        # Digested here, while no other thread has it: building the first decompressor writes to it.
+        self._idle.append(self._made())
+
+    def decompress(self, frame: bytes) -> bytes:
+        """Return the content of just one frame; the size in its header is allocated, and so was checked.
+
+        Raises:
+            zstandard.ZstdError: It is damaged, has no content size, or has bytes after it.
+        """
+        try:
+            decompressor = self._idle.pop()
+        except IndexError:
+            decompressor = self._made()
+        content = decompressor.decompress(frame, 0, False, False)  # no second frame, no bytes after it
+        self._idle.append(decompressor)
+        return content
+
+    def _made(self) -> zstandard.ZstdDecompressor:
+        """Return a new one, and let the oldest go if there are too many."""
+        _MADE.append(ref(self._idle))
+        if len(_MADE) > _MOST_MADE and (idle := _MADE.popleft()()):
+            with suppress(IndexError):  # it is in use
+                idle.popleft()
+        return zstandard.ZstdDecompressor(dict_data=self._dictionary)
+
+
+PLAIN = Decompressors()
+"""What decodes frames without a dictionary."""
+
+
+class Dictionary(Decompressors):
+    """A trained dictionary, with what decodes frames by it.
+
+    Attributes:
+        data: The dictionary, as zstandard has it.
+        sha256: Of its bytes.
+    """
+
+    __slots__ = ("data", "sha256")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+        self.sha256 = sha256(data).digest()
+        super().__init__(self.data)
+
+    def keep(self) -> None:
+        """Let packs find it in `DICTIONARIES`."""
+        DICTIONARIES.put(self.sha256, self, len(self.data) + _DICTIONARY_COST)
+
+
+def content_size(frame: bytes) -> int:
+    """Return the content size in a frame's header; -1 if it has none or is no zstd frame."""
+    if frame[:4] != _ZSTD_MAGIC:
+        return -1
+    try:
+        return zstandard.frame_content_size(frame)
+    except zstandard.ZstdError:
+        return -1
+
+
+def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int) -> bytes:
+    """Return the content of a frame that carries its own size and checksum: a block or the dictionary.
+
+    Args:
+        frame: Exactly the frame.
+        limit: Most bytes that it may hold.
+        what: Name of the structure, for messages.
+        file: The pack, for messages.
+        offset: Of the frame in the file, for messages.
+
+    Raises:
+        FormatError: The frame is damaged.
+        LimitExceeded: Its header claims more than `limit`.
+    """
+    size = content_size(frame)
+    if size < 1 or len(frame) < _SMALLEST_FRAME or not frame[4] & CHECKSUM_FLAG:
+        raise FormatError(
+            file,
+            f"{what}: frame",
+            offset=offset,
+            found=frame[:8].hex(" "),
+            expected="a zstd frame with content size and checksum",
+        )
+    if size > limit:
+        raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
+    try:
+        return PLAIN.decompress(frame)
+    except zstandard.ZstdError as error:
+        raise FormatError(file, f"{what}: {error}", offset=offset) from error
+
+
+def raw_checksum(data: bytes | memoryview) -> bytes:
+    """Return the low 32 bits of the XXH64 of a part of a raw content, as they would end a zstd frame."""
+    return xxhash.xxh64_digest(data)[:3:-1]
+
+
+def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member: str) -> None:
+    """Check a part of a raw content against its checksum.
+
+    Raises:
+        FormatError: It is damaged, or is not the one that the manifest means.
+    """
+    checksum = raw_checksum(data)
+    if checksum != frame.checksum or len(data) != frame.length:
+        raise FormatError(
+            file,
+            "checksum of raw content",
+            member=member,
+            offset=frame.offset,
+            found=checksum.hex(),
+            expected=frame.checksum.hex(),
+        )

@@ -1,0 +1,31 @@
+"""The hash of a key, by which the index finds it (SPEC.md, "Keys")."""
+
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
+
+from srcpack.rules.lookup_keys import Kind
+
+__all__ = ["KeyHash", "hash_key"]
+
+_HASH = Struct("<II")
+
+
+_KIND_BYTES = tuple(bytes([kind]) for kind in Kind)
+
+
+class KeyHash(NamedTuple):
+    """The first 8 bytes of a key's SHA-256, as two little-endian numbers."""
+
+    fingerprint: int
+    spread: int
+
+    def bucket(self, bucket_count: int) -> int:
+        """Return the number, below `bucket_count`, of the bucket that the key is in."""
+        return self.spread * bucket_count >> 32
+
+
+def hash_key(seed: bytes, kind: Kind, key: str) -> KeyHash:
+    """Return the hash of a normalised key in a pack with that index seed."""
+    digest = sha256(seed + _KIND_BYTES[kind] + key.encode(errors="surrogatepass")).digest()
+    return KeyHash._make(_HASH.unpack_from(digest))

@@ -1,0 +1,1 @@
+"""Packs behind the interfaces of other projects."""

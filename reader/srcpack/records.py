@@ -1,0 +1,129 @@
+"""The values that packs, bundles and the rules share: types of files, entries, attributes, manifests.
+
+Field by field as in SPEC.md, "Manifest", and as in a SourceBundle's `manifest.json`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+__all__ = ["Attributes", "BundleManifest", "EntryRecord", "FileInfo", "FileType", "FrameRecord"]
+
+
+class FileType(StrEnum):
+    """The four types that symbolic knows; any other makes it refuse the bundle."""
+
+    SOURCE = "source"
+    MINIFIED_SOURCE = "minified_source"
+    SOURCE_MAP = "source_map"
+    INDEXED_RAM_BUNDLE = "indexed_ram_bundle"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "FileType":
+        raise ValueError(f"{value!r} is no type of file: they are {', '.join(cls)}")
+
+
+class FrameRecord(NamedTuple):
+    """One zstd frame, or one part of a raw content, as an entry records it.
+
+    Attributes:
+        offset: Of its first byte in the file.
+        length: In the file, in bytes.
+        checksum: Low 32 bits of the XXH64 of its content, 4 bytes as they end a zstd frame.
+        newlines_before: Line feeds of the file's content that come before its content.
+    """
+
+    offset: int
+    length: int
+    checksum: bytes
+    newlines_before: int
+
+
+class EntryRecord(NamedTuple):
+    """An entry as the manifest has it; field by field as in SPEC.md.
+
+    `type` is None where the bundle's manifest has no type or a null one, which `type_is_null` tells
+    apart; both read as `source`. `reason` is set if and only if the member could not be read.
+    """
+
+    name: str
+    type: FileType | None = None
+    type_is_null: bool = False
+    path: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] | None = None
+    extra: str | None = None
+    position: int | None = None
+    listed: bool = True
+    size: int = 0
+    lines: int = 0
+    sha256: bytes = b""
+    frames: tuple[FrameRecord, ...] = ()
+    raw: bool = False
+    utf8: bool = True
+    reference: str | None = None
+    content_debug_id: str | None = None
+    reason: str | None = None
+
+
+class Attributes(NamedTuple):
+    """The attributes block.
+
+    Attributes:
+        attributes: The bundle's top-level values, all but `files` and `source_links`.
+        source_links: The bundle's source links, or None where its manifest has none.
+        has_files: Whether the bundle's manifest has the key `files`.
+        identity: SHA-256 over names, metadata and contents; equal for two packs of one bundle.
+        source: What the pack was made from: `sha256` and `size` of the zip, its `header`.
+        created_by: What made it: `tool`, `libzstd`, and the `options` that decide the bytes.
+    """
+
+    attributes: Mapping[str, str]
+    source_links: Mapping[str, str] | None
+    has_files: bool
+    identity: bytes
+    source: Mapping[str, Any]
+    created_by: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What a manifest says of one file.
+
+    Attributes:
+        type: The type; None where it is null or missing.
+        type_is_null: Whether `type` is there and null.
+        path: The path, or None where the key is missing; "" where it is empty.
+        url: The URL, as `path`.
+        headers: Pairs of name and value as written, in order, or None where the key is missing. Of a
+            name that occurs twice the last value counts.
+        extra: The keys that symbolic does not know, with their values, to the letter: the text of a
+            JSON object (bytes that are not UTF-8, which symbolic skips over, become U+FFFD). None
+            where there are none.
+    """
+
+    type: FileType | None = None
+    type_is_null: bool = False
+    path: str | None = None
+    url: str | None = None
+    headers: tuple[tuple[str, str], ...] | None = None
+    extra: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleManifest:
+    """A whole manifest.
+
+    Attributes:
+        files: What is said of each file, by member name, in the order of the JSON; the last of
+            duplicates.
+        source_links: Patterns and their targets, or None where the key is missing.
+        attributes: All other top-level values; the last of duplicates.
+        has_files: Whether the key `files` is there.
+    """
+
+    files: dict[str, FileInfo]
+    source_links: dict[str, str] | None
+    attributes: dict[str, str]
+    has_files: bool = True

@@ -1,0 +1,1 @@
+"""The rules of symbolic and symbolicator that answers must keep, as pure functions."""

@@ -1,0 +1,1 @@
+"""Where bytes come from: files, memory, object stores and web servers."""

@@ -1,0 +1,255 @@
+"""Many bundles on a Dask cluster: a scheduler and workers that are processes, of which some are killed."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import srcpack
+from srcpack_convert import BatchReport, Cluster, ClusterError, convert, convert_many
+from srcpack_convert.cli import main as cli
+from srcpack_convert.many.workers import WorkerDied
+from support.bundle_builder import build_bundle
+from support.dying_worker import Deadly, deaths_of
+from support.range_server import RangeServer
+
+pytest.importorskip("distributed", reason="dask.distributed is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    # Of libraries that Dask uses, while its client is set up and closed.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(sys.path),
+    "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "false",
+}
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Processes:
+    """A scheduler and its workers, as one would start them."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", self.address.split(":")[2])
+
+    def add_worker(self, *args: str) -> None:
+        options = ("--nworkers", "1", "--nthreads", "1", "--host", "127.0.0.1", *args)
+        self.workers.append(self._start("worker", self.address, *options))
+
+    @staticmethod
+    def _start(*args: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + args[0], *args[1:], "--no-dashboard"],
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a nanny's worker too
+            process.wait()
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    started = Processes()
+    yield started
+    started.stop()
+
+
+@contextmanager
+def two_workers(processes: Processes) -> Iterator[Cluster]:
+    """Without a nanny, so that one that is killed stays away."""
+    for _ in range(2):
+        processes.add_worker("--no-nanny")
+    client = Cluster(processes.address, timeout=60)
+    wait_for(lambda: len(client._client.nthreads()) == 2)
+    yield client
+    client.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def cluster(processes: Processes) -> Iterator[Cluster]:
+    """One to be damaged."""
+    with two_workers(processes) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[tuple[Cluster, str]]:
+    """One that stays as it is, and its address."""
+    started = Processes()
+    with two_workers(started) as client:
+        yield client, started.address
+    started.stop()
+
+
+def bundles(folder: Path, names: list[str], size: int = 100_000) -> Path:
+    noise = random.Random(1)
+    folder.mkdir()
+    for name in names:
+        content = noise.randbytes(size).hex().encode()
+        (folder / name).write_bytes(build_bundle({"x": content}, {}, stored=True))
+    return folder
+
+
+def packs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.srcpack"))}
+
+
+def by_name(reports: list[BatchReport]) -> dict[str, BatchReport]:
+    return {os.path.basename(report.source): report for report in reports}
+
+
+def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
+    cluster: Cluster, processes: Processes, tmp_path: Path
+) -> None:
+    """Its bundles are converted by the other one, to the same bytes as here."""
+    names = [f"{number:02}.zip" for number in range(24)]
+    source = bundles(tmp_path / "in", names)
+    reports: list[BatchReport] = []
+    for report in convert_many([source], tmp_path / "out", executor=cluster, preset="max"):
+        reports.append(report)
+        if len(reports) == 6:
+            processes.workers[0].kill()
+            processes.workers[0].wait()
+    assert {name: report.status for name, report in by_name(reports).items()} == dict.fromkeys(
+        names, "converted"
+    )
+    expected = {}
+    for name in names:
+        convert(source / name, tmp_path / "alone.srcpack", preset="max")
+        expected[name.replace(".zip", ".srcpack")] = (tmp_path / "alone.srcpack").read_bytes()
+    assert packs(tmp_path / "out") == expected
+    again = convert_many([source], tmp_path / "out", executor=cluster, preset="max")
+    assert {report.status for report in again} == {"skipped"}
+
+
+def test_a_bundle_that_kills_its_workers_is_given_up_and_the_others_are_not(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """After three, whatever the scheduler's `allowed-failures` is; nannies start workers again."""
+    processes.add_worker()
+    processes.add_worker()
+    cluster = Cluster(processes.address, timeout=60)
+    good = [f"{number:02}.zip" for number in range(8)]
+    source = bundles(tmp_path / "in", [*good, "03 poison.zip", "05 unlucky.zip"], size=1000)
+    try:
+        reports = by_name(list(convert_many([source], tmp_path / "out", executor=Deadly(cluster), jobs=2)))
+    finally:
+        cluster.shutdown(cancel_futures=True)
+    assert {name: report.status for name, report in reports.items()} == {
+        **dict.fromkeys([*good, "05 unlucky.zip"], "converted"),
+        "03 poison.zip": "failed",
+    }
+    assert (
+        reports["03 poison.zip"]
+        .as_json()["reason"]
+        .startswith("3 workers did not survive it: its worker is gone")
+    )
+    assert deaths_of(source / "03 poison.zip") == 3
+    assert deaths_of(source / "05 unlucky.zip") == 1
+
+
+def test_the_command_converts_on_a_cluster(
+    lasting: tuple[Cluster, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With paths as the workers need them; its errors are lines."""
+    source = bundles(tmp_path / "in", ["a.zip", "b.zip"])
+    (source / "bad.zip").write_bytes(b"bad")
+    relative = os.path.relpath(source)
+    options = ["-o", os.path.relpath(tmp_path / "out"), "--scheduler", lasting[1]]
+    report = tmp_path / "report"
+    assert cli.run(["convert", relative, *options, "--report", str(report)]) == 3
+    captured = capfd.readouterr()
+    assert captured.out.startswith("3 bundles: 2 converted, 1 failed; ")
+    assert captured.err.startswith(f"failed: {source}/bad.zip: not a SourceBundle")
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert {line["output"] for line in lines} == {f"{tmp_path}/out/{n}.srcpack" for n in ("a", "b", "bad")}
+    assert list(packs(tmp_path / "out")) == ["a.srcpack", "b.srcpack"]
+    assert lasting[0].slots == 2
+
+
+def test_a_signed_url_reaches_the_workers_with_its_signature(
+    lasting: tuple[Cluster, str], tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore", reason="URLs need obstore")
+    with RangeServer({"/app.zip?signature=1": build_bundle({"files/a.js": b"1"}, {})}) as server:
+        source = f"{server.url}/app.zip?signature=1"
+        args = ["convert", source, "-o", f"{tmp_path / 'out'}/", "--scheduler", lasting[1], "--no-progress"]
+        assert cli.run(args) == 0
+    with srcpack.open(tmp_path / "out" / "app.srcpack") as pack:
+        assert pack["files/a.js"].read() == b"1"
+
+
+def test_a_scheduler_that_goes_away_is_an_error(
+    cluster: Cluster, processes: Processes, tmp_path: Path
+) -> None:
+    """What is finished stays, and the batch can be run again."""
+    source = bundles(tmp_path / "in", [f"{number:02}.zip" for number in range(24)])
+    died = cluster.submit(signal.raise_signal, signal.SIGKILL).exception()
+    assert isinstance(died, WorkerDied)
+    reports = convert_many([source], tmp_path / "out", executor=cluster, preset="max")
+    next(reports)
+    processes.scheduler.kill()
+    with pytest.raises(ClusterError, match=f"{processes.address}: the connection to the scheduler is lost"):
+        list(reports)
+    assert packs(tmp_path / "out")
+
+
+def test_what_a_call_raises_comes_back(lasting: tuple[Cluster, str]) -> None:
+    cluster, _ = lasting
+    assert isinstance(cluster.submit(int, "x").exception(), ClusterError)
+    waiting = [cluster.submit(time.sleep, 0.2) for _ in range(8)]
+    assert waiting[-1].cancel()
+    assert waiting[0].result() is None
+    wait_for(lambda: not cluster._calls)
+
+
+def test_workers_of_another_version_are_refused(
+    lasting: tuple[Cluster, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, address = lasting
+    monkeypatch.setattr(srcpack, "__version__", "0.0.1")
+    with pytest.raises(ClusterError, match=r"has srcpack .+, and here it is 0\.0\.1; both have to be"):
+        Cluster(address)
+    assert cluster.submit(abs, -1).result() == 1
+
+
+def test_no_scheduler_and_no_workers_are_errors(processes: Processes) -> None:
+    with pytest.raises(ClusterError, match="the scheduler does not answer"):
+        Cluster("tcp://127.0.0.1:1", timeout=1)
+    wait_for(lambda: _answers(processes.address))
+    with pytest.raises(ClusterError, match="no worker joined in 2 s"):
+        Cluster(processes.address, timeout=2)
+
+
+def _answers(address: str) -> bool:
+    host, port = address.removeprefix("tcp://").split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0

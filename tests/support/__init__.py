@@ -1,0 +1,1 @@
+"""Helpers of tests: builders of bundles and packs, damage, servers, and an independent reader."""

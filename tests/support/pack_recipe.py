@@ -1,0 +1,485 @@
+"""Puts packs together from parts that no writer would write, with every checksum right.
+
+So only the check of the meaning can find what is wrong with them. `Recipe` says what is to be in a pack;
+`recipe` is one of a small pack that is all right, to be spoilt.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
+
+import msgpack
+import xxhash
+import zstandard
+
+from srcpack import FormatError
+from srcpack.format.frames import raw_checksum
+from srcpack.format.head_tail import Section
+from srcpack.format.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
+from srcpack.format.manifest import ATTRIBUTES_BLOCK, pack_block, parse_entry
+from srcpack.rules.lookup_keys import Kind, keys_of
+
+SEED = b"the seed"
+FRAME_SIZE = 64
+HEAD = struct.pack("<II8sHHI", 0x184D2A5B, 16, b"\x89SRC\r\n\x1a\n", 1, 0, 0)
+TAIL_SIZE = 320
+TAIL = {
+    "frame_magic": (0, "<I"),
+    "frame_length": (4, "<I"),
+    "major": (8, "<H"),
+    "minor": (10, "<H"),
+    "flags": (12, "<I"),
+    "file_length": (16, "<Q"),
+    "frame_size": (24, "<I"),
+    "block_entries": (28, "<I"),
+    "entry_count": (32, "<I"),
+    "key_kinds": (36, "<I"),
+    "bucket_count": (40, "<I"),
+    "slot_count": (44, "<I"),
+    "total_size": (48, "<Q"),
+    "content_size": (56, "<Q"),
+    "content_count": (64, "<I"),
+    "damaged_count": (68, "<I"),
+    "attributes_length": (72, "<I"),
+    "dictionary_id": (76, "<I"),
+    "dictionary_size": (80, "<I"),
+    "reserved": (84, "4s"),
+    "seed": (88, "8s"),
+    "dictionary_sha256": (96, "32s"),
+    "sha256": (128, "32s"),
+    "sections": (160, "144s"),
+}
+"""Offset and type of each field: written out as SPEC.md has them, so that the code is held against it."""
+
+ATTRIBUTES = {
+    "attributes": {"release": "1"},
+    "has_files": True,
+    "identity": b"",
+    "source": {"sha256": bytes(32), "size": 1},
+    "created_by": {"tool": "t", "libzstd": "z", "options": {}},
+}
+U32, U64 = 2**32 - 1, 2**64 - 1
+GOOD = b"let good = 1;\n" * 4
+BAD = b"let bad = 2;\n" * 4
+LONG = b"".join(b"line %d\n" % number for number in range(30))
+RAW = bytes(range(160))
+
+
+# ---- putting packs together
+
+
+def skippable(data: bytes, length: int | None = None) -> bytes:
+    """Return a skippable frame, or one that claims another length."""
+    return struct.pack("<II", 0x184D2A5B, len(data) if length is None else length) + data
+
+
+def compress(data: bytes, dictionary: zstandard.ZstdCompressionDict | None = None, **options: Any) -> bytes:
+    """Return a zstd frame, with size and checksum unless options say otherwise."""
+    options = {"write_checksum": True, "write_content_size": True, **options}
+    return zstandard.ZstdCompressor(level=3, dict_data=dictionary, **options).compress(data)
+
+
+def frame_header(size: int, *, checksum: bool = True) -> bytes:
+    """Return the start of a zstd frame that claims a size."""
+    return b"\x28\xb5\x2f\xfd" + bytes([0xE4 if checksum else 0xE0]) + struct.pack("<Q", size)
+
+
+def raw_block(data: bytes) -> bytes:
+    """Return the last block of a zstd frame, not compressed."""
+    return (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+def checksum_of(data: bytes) -> bytes:
+    """Return the checksum that ends the zstd frame of a content."""
+    return xxhash.xxh64_digest(data)[:3:-1]
+
+
+def identity_of(items: list[bytes], attributes: Mapping[str, Any] = ATTRIBUTES) -> bytes:
+    """Return the content identity of a pack with these entries; zeros where one of them is no map."""
+    digest = hashlib.sha256(msgpack.packb({**attributes, "identity": b"", "source": {}, "created_by": {}}))
+    for item in items:
+        try:
+            entry = msgpack.unpackb(item)
+            stored = {key: value for key, value in entry.items() if key not in ("frames", "raw")}
+            digest.update(msgpack.packb(stored))
+        except (ValueError, AttributeError):
+            return bytes(32)
+    return digest.digest()
+
+
+@dataclass
+class Recipe:
+    """A pack to be; each attribute may be set to what a pack must not have.
+
+    Attributes:
+        entries: Each a map, or the bytes in place of one.
+        content: What lies in the content section.
+        keys: Kind, key and entry number; None for the keys that the entries have.
+        blocks: Frames in place of the entry blocks.
+        block_prefix: What the prefix of the entry blocks is to say: seed, first, count.
+        attributes: A map, or the bytes in place of one; an identity of b"" in it becomes the right one.
+        attributes_frame: The frame in place of the attributes block.
+        dictionary: The content of the dictionary section.
+        dictionary_frame: The frame in place of it.
+        manifest: The manifest section, in place of the frame that is right.
+        places: Elements of the block table by number, in place of the right ones.
+        extra: A section with the id 5.
+        tail: Fields of the tail by name, in place of the right ones.
+        head: The head.
+        seed: The seed.
+        bucket_count: How many buckets the index has.
+    """
+
+    entries: list[dict[str, Any] | bytes]
+    content: bytes = b""
+    keys: list[tuple[Kind, str, int]] | None = None
+    blocks: dict[int, bytes] = field(default_factory=dict)
+    block_prefix: tuple[bytes, int, int] | None = None
+    attributes: Any = None
+    attributes_frame: bytes | None = None
+    dictionary: bytes = b""
+    dictionary_frame: bytes | None = None
+    manifest: bytes | None = None
+    places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    extra: bytes | None = None
+    tail: dict[str, Any] = field(default_factory=dict)
+    head: bytes = HEAD
+    seed: bytes = SEED
+    bucket_count: int = 3
+
+    def build(self) -> bytes:
+        """Return the pack."""
+        items = [entry if isinstance(entry, bytes) else msgpack.packb(entry) for entry in self.entries]
+        attributes = ATTRIBUTES if self.attributes is None else self.attributes
+        if isinstance(attributes, Mapping) and attributes.get("identity") == b"":
+            attributes = {**attributes, "identity": identity_of(items, attributes)}
+        if not isinstance(attributes, bytes):
+            attributes = msgpack.packb(attributes)
+        blocks = [
+            self.attributes_frame
+            if self.attributes_frame is not None
+            else compress(pack_block(self.seed, ATTRIBUTES_BLOCK, [attributes]))
+        ]
+        for number, first in enumerate(range(0, len(items), 64)):
+            block = pack_block(self.seed, first, items[first : first + 64])
+            if self.block_prefix is not None:
+                block = struct.pack("<8sII", *self.block_prefix) + block[16:]
+            blocks.append(self.blocks.get(number, compress(block)))
+        body = self.head + self.content
+        manifest_at = len(body)
+        body += skippable(b"".join(blocks)) if self.manifest is None else self.manifest
+        places, at = [], manifest_at + 8
+        for number, frame in enumerate(blocks):
+            places.append(BlockPlace(*self.places.get(number - 1, (at, len(frame)))))
+            at += len(frame)
+        sections = [(1, 0, 24, manifest_at - 24), (2, 0, manifest_at, len(body) - manifest_at)]
+        if self.dictionary or self.dictionary_frame is not None:
+            frame = compress(self.dictionary) if self.dictionary_frame is None else self.dictionary_frame
+            sections.append((3, 0, len(body), 8 + len(frame)))
+            body += skippable(frame)
+        buckets = sort_into_buckets(self.all_keys(), self.seed, self.bucket_count)
+        if buckets is None:
+            raise ValueError("a bucket has too many keys")
+        index = pack_index(self.seed, places[1:], buckets)
+        sections.append((4, 0, len(body), len(index)))
+        body += index
+        if self.extra is not None:
+            sections.append((5, 0, len(body), 8 + len(self.extra)))
+            body += skippable(self.extra)
+        sizes = [entry.get("size", 0) for entry in self.entries if isinstance(entry, dict)]
+        contents = {str(entry.get("frames")): entry for entry in self.entries if isinstance(entry, dict)}
+        distinct = [entry["size"] for entry in contents.values() if entry.get("size") and entry.get("frames")]
+        fields: dict[str, Any] = {
+            "frame_magic": 0x184D2A5B,
+            "frame_length": TAIL_SIZE - 8,
+            "major": 1,
+            "file_length": len(body) + TAIL_SIZE,
+            "frame_size": FRAME_SIZE,
+            "block_entries": 64,
+            "entry_count": len(items),
+            "key_kinds": 15,
+            "bucket_count": self.bucket_count,
+            "slot_count": sum(map(len, buckets)),
+            "total_size": sum(size for size in sizes if type(size) is int) % 2**64,
+            "content_size": sum(size for size in distinct if type(size) is int) % 2**64,
+            "content_count": len(distinct),
+            "attributes_length": len(blocks[0]),
+            "seed": self.seed,
+            "sha256": hashlib.sha256(body).digest(),
+            "sections": b"".join(struct.pack("<IIQQ", *section) for section in sections),
+        }
+        if len(sections) > 3 and sections[2][0] == 3:
+            fields["dictionary_id"] = int.from_bytes(self.dictionary[4:8], "little") or 1
+            fields["dictionary_size"] = len(self.dictionary) or 1
+            fields["dictionary_sha256"] = hashlib.sha256(self.dictionary).digest()
+        return body + sealed_tail({**fields, **self.tail})
+
+    def all_keys(self) -> list[tuple[Kind, str, int]]:
+        """Return the keys of the index to be."""
+        if self.keys is not None:
+            return self.keys
+        found = {}
+        for number, entry in enumerate(self.entries):
+            if isinstance(entry, dict):
+                for key in _keys_of(entry):
+                    found[key] = number
+        return [(kind, key, number) for (kind, key), number in found.items()]
+
+
+def _keys_of(entry: Mapping[str, Any]) -> list[tuple[Kind, str]]:
+    """Return the keys of an entry as far as it is right, whatever it says of its content."""
+    fields = {key: entry[key] for key in ("name", "type", "path", "url", "headers") if key in entry}
+    try:
+        packed = msgpack.packb({**fields, "reason": ""})
+        record = parse_entry(packed, frame_size=1, content=Section(0, 0), file="", offset=0)
+        return list(keys_of(record))
+    except (FormatError, ValueError, TypeError, OverflowError):
+        return []
+
+
+_DERIVED = {
+    *("frame_magic", "frame_length", "file_length", "entry_count", "bucket_count", "slot_count", "seed"),
+    *("total_size", "content_size", "content_count", "attributes_length", "sections", "sha256"),
+    *("dictionary_id", "dictionary_size", "dictionary_sha256"),
+}
+"""Fields of the tail that follow from the rest of a recipe."""
+
+
+def take_apart(data: bytes) -> Recipe | None:
+    """Return the recipe of a pack, as far as it is whole; None where its parts cannot be told.
+
+    What is built of it is the same pack, packed anew, with every checksum right.
+    """
+    if len(data) < len(HEAD) + TAIL_SIZE:
+        return None
+    tail = _tail_of(data)
+    sections = {
+        id_: data[at : at + size] for id_, _, at, size in struct.iter_unpack("<IIQQ", tail["sections"])
+    }
+    places = parts_of_index(data)
+    if not {1, 2, 4} <= sections.keys() or places is None:
+        return None
+    attributes = _items_of(sections[2][8 : 8 + tail["attributes_length"]])
+    if attributes is None:
+        return None
+    items: list[bytes] = []
+    for number in range(places.blocks):
+        at, length = struct.unpack_from("<QI", data, places.block_table + 12 * number)
+        block = _items_of(data[at : at + length])
+        if block is None:
+            return None
+        items += block
+    made = Recipe(
+        [_map_of(item) for item in items],
+        sections[1],
+        attributes=_map_of(attributes[0]) if attributes else b"",
+        head=data[: len(HEAD)],
+        seed=tail["seed"],
+        bucket_count=tail["bucket_count"],
+        tail={name: value for name, value in tail.items() if name not in _DERIVED},
+        extra=sections[5][8:] if 5 in sections else None,
+    )
+    if isinstance(made.attributes, dict):
+        made.attributes["identity"] = b""
+    if 3 in sections:
+        made.dictionary = _decoded(sections[3][8:]) or b""
+        if not made.dictionary:
+            made.dictionary_frame = sections[3][8:]
+    return made
+
+
+class IndexParts(NamedTuple):
+    """Where the parts of an index begin, and how many each has.
+
+    Attributes:
+        block_table: Offset of the block table.
+        fan_out: Offset of the fan-out.
+        slots: Offset of the slots.
+        blocks: How many blocks of entries there are.
+        buckets: How many buckets there are.
+        end: Offset behind the last slot.
+    """
+
+    block_table: int
+    fan_out: int
+    slots: int
+    blocks: int
+    buckets: int
+    end: int
+
+
+def parts_of_index(data: bytes) -> IndexParts | None:
+    """Return where the parts of a pack's index lie by its tail; None where that cannot be."""
+    tail = _tail_of(data)
+    rows = {row[0]: row for row in struct.iter_unpack("<IIQQ", tail["sections"])}
+    if 4 not in rows:
+        return None
+    _, _, at, length = rows[4]
+    blocks = -(-tail["entry_count"] // 64)
+    fan_out = at + 8 + 12 * blocks
+    slots = fan_out + 8 * (tail["bucket_count"] + 1)
+    end = slots + 8 * tail["slot_count"]
+    if at + length != end or end > len(data) - TAIL_SIZE:
+        return None
+    return IndexParts(at + 8, fan_out, slots, blocks, tail["bucket_count"], end)
+
+
+def _tail_of(data: bytes) -> dict[str, Any]:
+    return {
+        name: struct.unpack_from(type_, data, len(data) - TAIL_SIZE + at)[0]
+        for name, (at, type_) in TAIL.items()
+    }
+
+
+def _decoded(frame: bytes) -> bytes | None:
+    try:
+        if not 0 < zstandard.frame_content_size(frame) < 1 << 20:
+            return None
+        return zstandard.ZstdDecompressor().decompress(frame)
+    except zstandard.ZstdError:
+        return None
+
+
+def _items_of(frame: bytes) -> list[bytes] | None:
+    """Return the items of a block of the manifest; None where it is none."""
+    block = _decoded(frame)
+    if block is None or len(block) < 16:
+        return None
+    (count,) = struct.unpack_from("<I", block, 12)
+    if count > 64 or len(block) < 16 + 4 * (count + 1):
+        return None
+    ends = struct.unpack_from(f"<{count + 1}I", block, 16)
+    items = block[16 + 4 * (count + 1) :]
+    return [items[start:end] for start, end in pairwise(ends)]
+
+
+def _map_of(item: bytes) -> dict[str, Any] | bytes:
+    """Return the map of an entry, or its bytes where it is none that could be packed again."""
+    try:
+        entry = msgpack.unpackb(item)
+        if type(entry) is dict and all(type(key) is str for key in entry):
+            msgpack.packb(entry)
+            return cast("dict[str, Any]", entry)
+    except (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackException):
+        pass
+    return item
+
+
+def sealed_tail(fields: dict[str, Any]) -> bytes:
+    """Return a tail whose checksum is right; fields that are not given are zeros."""
+    tail = bytearray(TAIL_SIZE - 16)
+    for name, value in fields.items():
+        struct.pack_into(TAIL[name][1], tail, TAIL[name][0], value)
+    return bytes(tail) + struct.pack("<Q8s", xxhash.xxh64_intdigest(tail), HEAD[8:16])
+
+
+def with_tail(data: bytes, **fields: Any) -> bytes:
+    """Return a pack with other values in its tail, whose checksum is right."""
+    return data[:-TAIL_SIZE] + sealed_tail({**_tail_of(data), **fields})
+
+
+def with_sections(data: bytes, change: Callable[[list[list[int]]], None]) -> bytes:
+    """Return a pack with another section table: a list of id, reserved, offset and length."""
+    table = data[-TAIL_SIZE + 160 : -16]
+    rows = [list(row) for row in struct.iter_unpack("<IIQQ", table)]
+    change(rows)
+    return with_tail(data, sections=b"".join(struct.pack("<IIQQ", *row) for row in rows))
+
+
+def with_fan_out(data: bytes, bucket: int, first: int | None = None, end: int | None = None) -> bytes:
+    """Return a pack where a bucket begins or ends elsewhere; the bucket's checksum is right, if it can be."""
+    index = parts_of_index(data)
+    if index is None:
+        raise ValueError("no pack with an index")
+    changed = bytearray(data)
+    at = index.fan_out + 8 * bucket
+    if first is not None:
+        struct.pack_into("<I", changed, at, first)
+    if end is not None:
+        struct.pack_into("<I", changed, at + 8, end)
+    _seal_bucket(changed, index, bucket)
+    return bytes(changed)
+
+
+def with_slot(data: bytes, number: int, fingerprint: int, entry: int) -> bytes:
+    """Return a pack with another slot; the checksum of its bucket is right."""
+    index = parts_of_index(data)
+    if index is None:
+        raise ValueError("no pack with an index")
+    changed = bytearray(data)
+    struct.pack_into("<II", changed, index.slots + 8 * number, fingerprint, entry)
+    for bucket in range(index.buckets):
+        _seal_bucket(changed, index, bucket)
+    return bytes(changed)
+
+
+def _seal_bucket(data: bytearray, index: IndexParts, bucket: int) -> None:
+    at = index.fan_out + 8 * bucket
+    start, _, stop = struct.unpack_from("<III", data, at)
+    slots = bytes(data[index.slots + 8 * start : index.slots + 8 * stop])
+    seed = bytes(_tail_of(bytes(data[-TAIL_SIZE:]))["seed"])
+    struct.pack_into("<I", data, at + 4, bucket_checksum(seed, bucket, start, slots))
+
+
+def entry_of(
+    name: str, data: bytes, at: int, frames: list[bytes] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return the map of an entry whose frames begin at an offset."""
+    parts = [data[start : start + FRAME_SIZE] for start in range(0, len(data), FRAME_SIZE)]
+    values: list[Any] = []
+    newlines = 0
+    for number, part in enumerate(parts):
+        frame = part if frames is None else frames[number]
+        values += [at, len(frame), raw_checksum(part) if frames is None else frame[-4:], newlines]
+        at += len(frame)
+        newlines += part.count(b"\n")
+    lines = newlines + (bool(data) and not data.endswith(b"\n"))
+    fields = {"name": name, "type": 1, "url": f"~/{name}", "size": len(data), "lines": lines}
+    return {**fields, "sha256": hashlib.sha256(data).digest(), "frames": values, **more}
+
+
+def frames_of(data: bytes, dictionary: zstandard.ZstdCompressionDict | None = None) -> list[bytes]:
+    """Return the frames of a content."""
+    return [compress(data[at : at + FRAME_SIZE], dictionary) for at in range(0, len(data), FRAME_SIZE)]
+
+
+def recipe(
+    frame: bytes | None = None, dictionary: zstandard.ZstdCompressionDict | None = None, **bad: Any
+) -> Recipe:
+    """Return a pack of four entries, all right but for the frame of `bad.js` and fields of its entry."""
+    if frame is None:
+        frame = frames_of(BAD, dictionary)[0]
+    good, long = frames_of(GOOD, dictionary), frames_of(LONG, dictionary)
+    content = skippable(RAW) + good[0] + frame + b"".join(long)
+    at = 24 + 8 + len(RAW)
+    entries: list[dict[str, Any] | bytes] = [
+        {**entry_of("bad.js", BAD, at + len(good[0]), [frame]), **bad},
+        entry_of("good.js", GOOD, at, good),
+        entry_of("long.js", LONG, at + len(good[0]) + len(frame), long),
+        entry_of("raw.bin", RAW, 24 + 8, raw=True, binary=True),
+    ]
+    keys = list(enumerated_keys(["bad.js", "good.js", "long.js", "raw.bin"]))
+    return Recipe(entries, content, keys, dictionary=dictionary.as_bytes() if dictionary else b"")
+
+
+def enumerated_keys(names: list[str]) -> Any:
+    """Yield name and URL of entries with such names."""
+    for number, name in enumerate(names):
+        yield Kind.NAME, name, number
+        yield Kind.URL, f"~/{name}", number
+
+
+def without(**fields: Any) -> dict[str, Any]:
+    """Return the right map of `bad.js` with fields changed; those that are None are left out."""
+    made = {**recipe().entries[0], **fields}  # type: ignore[dict-item]
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def with_entry(bad: dict[Any, Any] | bytes) -> bytes:
+    """Return a pack whose first entry is another."""
+    made = recipe()
+    made.entries[0] = bad
+    return made.build()

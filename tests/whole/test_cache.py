@@ -1,0 +1,123 @@
+"""The cache in two generations: bounded whatever is asked, and what is used survives."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srcpack.caches import Generations, Shelf, Shelves
+
+
+def test_what_is_used_survives_and_the_rest_goes() -> None:
+    cache: Generations[int, str] = Generations(10)
+    cache.put(-1, "used")
+    for number in range(100):
+        cache.put(number, "new")
+        assert cache.get(-1) == "used"
+    assert cache.get(0) is None
+    assert cache.get(99) == "new"
+    cache.clear()
+    assert (cache.get(-1), len(cache)) == (None, 0)
+
+
+def test_hits_in_the_old_generation_count() -> None:
+    """Values that are asked for again and again must not pile up beside the new ones."""
+    cache: Generations[int, int] = Generations(10)
+    for number in range(1000):
+        cache.put(number, number)
+        for old in range(max(0, number - 40), number):
+            cache.get(old)
+        assert len(cache) <= 20
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 7), st.booleans())))
+def test_twice_the_limit_is_kept_at_most(steps: list[tuple[int, int, bool]]) -> None:
+    cache: Generations[int, int] = Generations(20)
+    for key, cost, is_put in steps:
+        if is_put:
+            cache.put(key, key, cost)
+        else:
+            assert cache.get(key) in (None, key)
+        assert len(cache) <= 40
+
+
+def test_a_value_larger_than_the_limit_is_kept_alone() -> None:
+    cache: Generations[str, int] = Generations(10)
+    cache.put("a", 1)
+    cache.put("large", 2, 100)
+    assert cache.get("large") == 2
+    cache.put("b", 3)
+    cache.put("c", 4)
+    assert cache.young.keys() == {"b", "c"}
+
+
+def test_threads_may_lose_a_value_but_never_get_another_s() -> None:
+    cache: Generations[int, int] = Generations(50)
+
+    def use(start: int) -> bool:
+        for number in range(start, start + 20_000):
+            key = number % 97
+            if (found := cache.get(key)) is None:
+                cache.put(key, key * 7)
+            elif found != key * 7:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as executor:
+        assert all(executor.map(use, range(8)))
+    assert len(cache) <= 100
+
+
+# ---- shelves
+
+
+def test_a_shelf_is_emptied_when_two_generations_are_full() -> None:
+    shelves: Shelves[int, int] = Shelves(10)
+    first: Shelf[int, int] = Shelf()
+    shelves.put(first, 0, 0)
+    others: list[Shelf[int, int]] = [Shelf() for _ in range(30)]
+    for number, other in enumerate(others):
+        shelves.put(other, number, number)
+        assert sum(len(shelf.values) for shelf in (first, *others)) <= 20
+    assert first.values == {}
+    assert others[-1].values == {29: 29}
+    shelves.clear()
+    assert not any(shelf.values for shelf in others)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30), st.integers(1, 7)), max_size=200))
+def test_shelves_together_keep_twice_the_limit_at_most(steps: list[tuple[int, int, int]]) -> None:
+    shelves: Shelves[int, int] = Shelves(20)
+    owners: list[Shelf[int, int]] = [Shelf() for _ in range(5)]
+    for owner, key, cost in steps:
+        shelves.put(owners[owner], key, cost, cost)
+        assert owners[owner].values[key] == cost
+        assert sum(sum(shelf.values.values()) for shelf in owners) <= 40
+
+
+def test_one_shelf_that_is_filled_all_the_time_does_not_grow() -> None:
+    shelves: Shelves[int, int] = Shelves(100)
+    shelf: Shelf[int, int] = Shelf()
+    for number in range(10_000):
+        shelves.put(shelf, number, number)
+        assert len(shelf.values) <= 200
+
+
+def test_threads_that_fill_shelves_keep_the_limit_and_their_own_values() -> None:
+    shelves: Shelves[int, int] = Shelves(500)
+    owners: list[Shelf[int, int]] = [Shelf() for _ in range(8)]
+
+    def fill(owner: int) -> bool:
+        shelf = owners[owner]
+        for number in range(20_000):
+            key = number % 300
+            found = shelf.values.get(key)
+            if found is None:
+                shelves.put(shelf, key, key * 100 + owner)
+            elif found != key * 100 + owner:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as executor:
+        assert all(executor.map(fill, range(8)))
+    assert sum(len(shelf.values) for shelf in owners) <= 1100
