@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,9 +85,41 @@ def test_file_urls_name_paths() -> None:
     assert local_path("s3://bucket/key") is None
     assert path_or_url("file:///folder/a%20b.zip") == "/folder/a b.zip"
     assert path_or_url("s3://bucket/a%20b") == "s3://bucket/a%20b"
-    assert path_or_url("a%20b://c") == "a%20b://c"
-    with pytest.raises(ValueError, match="another host"):
-        local_path("file://server/share")
+    for path in ("a%20b://c", "folder/s3://bucket", "C:/app.zip", "s3:bucket", "a:b"):
+        assert path_or_url(path) == path
+    with pytest.raises(ValueError, match=r"^file://server/share: a file of another host"):
+        local_path("file://user:hunter2@server/share")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        *[(f"{scheme}:///", "names no bucket or host") for scheme in ("s3", "S3", "gs", "az", "https")],
+        ("s3://", "names no bucket or host"),
+        ("https://:443/a.zip", "names no bucket or host"),
+        ("file://", "names no file"),
+        ("ftp://host/a", "ftp:// URLs cannot be used; a path of that name begins with ./"),
+        ("s4://bucket/a", "s4:// URLs cannot be used"),
+        ("s3:/bucket/a", "two slashes follow the scheme; a path of that name begins with ./"),
+        ("HTTPS:/host/a", "two slashes follow the scheme"),
+        ("file:/folder/a", "two slashes follow the scheme"),
+    ],
+)
+def test_what_looks_like_a_url_and_is_none_is_never_taken_for_a_path(text: str, problem: str) -> None:
+    """As where a variable for the bucket was empty, or `pathlib` made one slash of two."""
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}: .*{re.escape(problem)}"):
+        path_or_url(text)
+    assert path_or_url(f"./{text}") == f"./{text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https:/user:hunter2@host/a", "ftp://user:hunter2@host/a?hunter2", "https://user:hunter2@/?hunter2"],
+)
+def test_a_url_is_refused_without_its_secrets(text: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011  no text but the secret matters
+        path_or_url(text)
+    assert "hunter2" not in str(refused.value)
 
 
 # ---- secrets

@@ -90,6 +90,8 @@ _BUCKETS = {
 _SCHEMES = {*_BUCKETS, "http", "https", "file"}
 _ENVIRONMENT = {"S3Store": "AWS_", "GCSStore": "GOOGLE_", "AzureStore": "AZURE_"}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_ONE_SLASH = re.compile(rf"({'|'.join(sorted(_SCHEMES))}):/(?!/)", re.IGNORECASE)
+"""What `pathlib` leaves of a URL."""
 _CLIENT_OPTIONS = (
     "allow_http",
     "allow_invalid_certificates",
@@ -145,24 +147,47 @@ def local_path(url: str) -> str | None:
     """Return the path that a `file://` URL names, or None for other URLs.
 
     Raises:
-        ValueError: It names another host.
+        ValueError: It names another host, or nothing.
     """
     match = _URL.match(url)
     if match is None or match[1].lower() != "file":
         return None
     if match[2] not in {"", "localhost"}:
-        raise ValueError(f"{url}: a file of another host; file:///path names one of this host")
+        shown = without_secrets(url)
+        raise ValueError(f"{shown}: a file of another host; file:///path names one of this host")
+    if not match[3]:
+        raise ValueError(f"{url}: names no file; file:///path does")
     return unquote(match[3], errors="surrogateescape")
 
 
 def path_or_url(place: str) -> str:
     """Return the path that a `file://` URL names; a path, or another URL, as it is.
 
+    What looks like a URL and is none that can be used is refused, so that it is never taken for a path: a
+    destination `s3:///`, say, where a variable for the bucket was empty.
+
     Raises:
-        ValueError: The URL names another host.
+        ValueError: Its scheme is none that is known here, or only one slash follows it; or it names no bucket
+            or host, or another host's file.
     """
-    path = local_path(place)
-    return place if path is None else path
+    if ":" not in place:
+        return place
+    match = _URL.match(place)
+    if match is None:
+        if _ONE_SLASH.match(place):
+            shown = without_secrets(place.replace("/", "//", 1)).replace("//", "/", 1)
+            raise ValueError(
+                f"{shown}: in a URL two slashes follow the scheme; a path of that name begins with ./"
+            )
+        return place
+    if match[1].lower() not in _SCHEMES:
+        raise ValueError(
+            f"{without_secrets(place)}: {match[1]}:// URLs cannot be used; a path of that name begins with ./"
+        )
+    if match[1].lower() == "file":
+        return local_path(place) or ""
+    _check_authority(place, match[2])
+    return place
 
 
 def locate(url: str, *, patience: Patience = PATIENCE) -> tuple["ObjectStore", str]:
@@ -246,8 +271,7 @@ def _parts(url: str) -> _Parts:
     shown = without_secrets(url)
     if scheme == "file":
         return _Parts(scheme, "", local_path(url) or "/", "")
-    if not authority.rpartition("@")[2]:
-        raise ValueError(f"{shown}: names no bucket or host")
+    _check_authority(url, authority)
     if scheme in _BUCKETS:
         if rest != _without_signature(rest):
             raise ValueError(
@@ -266,6 +290,11 @@ def _parts(url: str) -> _Parts:
         return _Parts(scheme, authority, unquote(path, errors="strict"), query)
     except UnicodeDecodeError:
         raise ValueError(f"{shown}: the path is not percent-encoded UTF-8") from None
+
+
+def _check_authority(url: str, authority: str) -> None:
+    if authority.rpartition("@")[2].partition(":")[0] == "":
+        raise ValueError(f"{without_secrets(url)}: names no bucket or host")
 
 
 def _without_signature(rest: str) -> str:
