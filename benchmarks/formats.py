@@ -23,8 +23,9 @@ from typing import Any
 import zstandard
 
 from srcpack.bundle.members import SourceBundle
-from srcpack_convert.one.convert import DictionaryChoice, convert
+from srcpack_convert.one.convert import convert
 from srcpack_convert.one.dictionary import choose_dictionary
+from srcpack_convert.one.options import DictionaryChoice
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [

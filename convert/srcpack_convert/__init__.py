@@ -13,7 +13,9 @@ from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs
 from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport, SkipReport
 from srcpack_convert.one.convert import convert
-from srcpack_convert.one.report import ConversionReport
+from srcpack_convert.one.options import DictionaryChoice, Options
+from srcpack_convert.one.report import ConversionReport, DamageReport
+from srcpack_convert.storage import convert_url
 
 __all__ = [
     "BatchProgress",
@@ -21,13 +23,17 @@ __all__ = [
     "Cluster",
     "ClusterError",
     "ConversionReport",
+    "DamageReport",
+    "DictionaryChoice",
     "ExportReport",
     "FailureReport",
     "Inputs",
     "Limits",
+    "Options",
     "PlanReport",
     "SkipReport",
     "convert",
     "convert_many",
+    "convert_url",
     "export",
 ]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from srcpack.errors import LimitExceeded, SrcpackError
@@ -32,7 +32,8 @@ from srcpack.source.object_stores import (
     without_secrets,
 )
 from srcpack_convert.atomic_write import written_aside
-from srcpack_convert.one.convert import convert
+from srcpack_convert.one.convert import Progress, convert_bundle
+from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport
 
 if TYPE_CHECKING:
@@ -231,11 +232,13 @@ def put(path: str | os.PathLike[str], url: str, *, patience: Patience = UPLOAD_P
 def convert_url(
     source: str,
     destination: str,
+    options: Options | None = None,
     *,
+    jobs: int = 1,
+    progress: Progress | None = None,
     spool: str | os.PathLike[str] | None = None,
     max_size: int = MAX_FETCH,
     patience: Patience | None = None,
-    **options: Any,
 ) -> ConversionReport:
     """Convert a SourceBundle zip into a pack, each a path or a URL; see `srcpack_convert.convert`.
 
@@ -245,10 +248,12 @@ def convert_url(
     Args:
         source: The zip.
         destination: The pack; what is there is replaced.
+        options: How it is converted.
+        jobs: Threads that compress.
+        progress: Told the bytes of content done and in all.
         spool: Folder for the zip and the pack while they are here, the system's for temporary files if None.
         max_size: Bytes of the zip over which it is refused.
         patience: How long the stores are waited for; the modules' own constants if None.
-        options: As `convert` takes them.
 
     Returns:
         The report, with URLs as they were given but for user names and queries, which may be secrets; its
@@ -280,7 +285,9 @@ def convert_url(
             )
             names[os.fspath(bundle)] = without_secrets(source)
         try:
-            report = convert(bundle or source, pack or destination, **options)
+            report = convert_bundle(
+                bundle or source, pack or destination, options or Options(), jobs=jobs, progress=progress
+            )
         except SrcpackError as error:
             _rename(error, names)
             raise

@@ -513,7 +513,7 @@ def test_s3_by_moto_a_bundle_is_converted_from_bucket_to_bucket(
 ) -> None:
     source = bucket.write("app.zip", bundle.read_bytes())
     destination = f"{bucket.url}/packs/app.srcpack"
-    report = convert_url(source, destination, spool=spool, preset="balanced")
+    report = convert_url(source, destination, spool=spool)
     assert bucket.read("packs/app.srcpack") == pack
     assert (report.source, report.output) == (source, destination)
     assert report.source_sha256 == hashlib.sha256(bundle.read_bytes()).hexdigest()

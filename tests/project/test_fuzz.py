@@ -117,7 +117,7 @@ def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
         ("pack", "srcpack.format.manifest._check_strings", lambda *_: None),
         ("bundle", "srcpack.bundle.members._is_right", lambda *_: 1 // 0),
         ("bundle", "srcpack_convert.back.export.dump_manifest", lambda _: b'{"files":{}}'),
-        ("bundle", "srcpack_convert.one.convert.facts_of", partial(facts_of, headers={})),
+        ("bundle", "srcpack_convert.one.read.facts_of", partial(facts_of, headers={})),
     ],
 )
 def test_what_is_broken_in_the_library_is_found(

@@ -49,7 +49,7 @@ def forged_pack(path: Path, name: str, content: bytes, claimed: bytes) -> Pack:
     """Write a pack, all its checksums right, whose entry claims the SHA-256 of another content."""
     with path.open("wb") as out:
         writer = PackWriter(out, file=str(path), frame_size=4096)
-        frames = writer.write_content(Content(content, 1, keep_raw=True))
+        frames = writer.write_content(Content.of(content, 4096))
         digest = hashlib.sha256(claimed).digest()
         record = EntryRecord(name=name, size=len(content), lines=1, sha256=digest, frames=frames, raw=True)
         writer.finish([record], attributes={}, source_links=None, has_files=True, source={}, created_by={})

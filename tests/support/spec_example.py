@@ -35,7 +35,7 @@ def example_pack() -> bytes:
     """Return the example's bytes."""
     out = io.BytesIO()
     writer = PackWriter(out, file="example.srcpack", frame_size=2 << 20)
-    content = Content(_DATA, 1, keep_raw=False, frames=Compression(12, None).compress([_DATA]))
+    content = Content.of(_DATA, 2 << 20, Compression(12, None).compress([_DATA]))
     frames = writer.write_content(content)
     record = EntryRecord(
         name="files/a.js",
@@ -45,7 +45,7 @@ def example_pack() -> bytes:
         lines=4,
         sha256=hashlib.sha256(_DATA).digest(),
         frames=frames,
-        raw=content.is_raw,
+        raw=content.raw,
     )
     writer.finish(
         [record],

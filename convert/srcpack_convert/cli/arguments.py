@@ -11,7 +11,7 @@ import typer
 from srcpack.format.head_tail import MAX_DICTIONARY
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
 from srcpack_convert.cli.terminal import Failure
-from srcpack_convert.one.convert import DictionaryChoice
+from srcpack_convert.one.options import DictionaryChoice
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch

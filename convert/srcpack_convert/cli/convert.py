@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -52,8 +52,8 @@ from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs, is_folder_url, is_pattern
 from srcpack_convert.many.outputs import pack_name
 from srcpack_convert.many.resume import STATE_NAME
-from srcpack_convert.one.convert import Options
-from srcpack_convert.one.convert import convert as convert_bundle
+from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 from srcpack_convert.one.report import DamageReport
 from srcpack_convert.storage import check_destination, convert_url, head, is_web
@@ -238,13 +238,20 @@ def convert(
         raise typer.BadParameter("-o -: a pack is not written to stdout")
     chosen = parse_dictionary(dictionary)
     # What is wrong with an option is told before what is wrong with a file.
-    Options.of(preset, level, chosen, frame_size, raw or ())
-    limits = Limits(
-        max_file_size=max_file_size,
-        max_total_size=max_total_size,
-        max_manifest_size=max_manifest_size,
-        max_total_ratio=max_total_ratio,
-        max_files=max_files,
+    options = Options(
+        preset=preset,
+        level=level,
+        dictionary=chosen,
+        frame_size=frame_size,
+        raw=raw or (),
+        verify=verify,
+        limits=Limits(
+            max_file_size=max_file_size,
+            max_total_size=max_total_size,
+            max_manifest_size=max_manifest_size,
+            max_total_ratio=max_total_ratio,
+            max_files=max_files,
+        ),
     )
     for_many = {
         "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
@@ -263,14 +270,8 @@ def convert(
             force=force,
             as_json=as_json,
             is_watched=progress,
-            preset=preset,
-            level=level,
-            dictionary=chosen,
-            frame_size=frame_size,
-            raw=raw or (),
+            options=options,
             jobs=jobs or cores(),
-            verify=verify,
-            limits=limits,
         )
     if output is None:
         raise typer.BadParameter("many bundles need --output, a folder for their packs")
@@ -313,13 +314,13 @@ def convert(
             dry_run=dry_run,
             max_memory=max_memory,
             look_ahead=files_from != "-",
-            preset=preset,
-            level=level,
-            dictionary=chosen,
-            frame_size=frame_size,
-            raw=raw or (),
-            verify=verify,
-            limits=limits,
+            preset=options.preset,
+            level=options.level,
+            dictionary=options.dictionary,
+            frame_size=options.frame_size,
+            raw=options.raw,
+            verify=options.verify,
+            limits=options.limits,
         )
 
 
@@ -372,7 +373,14 @@ def _cluster(address: str) -> Iterator[Executor]:
 
 
 def _convert_one(
-    source: str, output: str | None, *, force: bool, as_json: bool, is_watched: bool, **options: Any
+    source: str,
+    output: str | None,
+    *,
+    force: bool,
+    as_json: bool,
+    is_watched: bool,
+    options: Options,
+    jobs: int,
 ) -> int:
     if output is None:
         if is_web(source):
@@ -386,7 +394,7 @@ def _convert_one(
         check_output(Path(output), force=force)
     run = convert_url if is_url(source) or is_url(output) else convert_bundle
     with about(output), _progress(is_shown=is_watched) as progress:
-        report = run(source, output, progress=progress, **options)
+        report = run(source, output, options, jobs=jobs, progress=progress)
     if as_json:
         print_json(report.as_json())
     else:

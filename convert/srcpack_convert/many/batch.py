@@ -31,7 +31,7 @@ from srcpack_convert.many.tasks import (
     run_task,
 )
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
-from srcpack_convert.one.convert import DictionaryChoice, Options
+from srcpack_convert.one.options import DictionaryChoice, Options
 from srcpack_convert.one.presets import DEFAULT_PRESET
 from srcpack_convert.storage import is_web
 
@@ -93,7 +93,7 @@ def convert_many(
     frame_size: int | None = None,
     raw: Sequence[str] = (),
     verify: bool = True,
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: ProgressOfBatch | None = None,
 ) -> Generator[BatchReport, None, None]:
     """Convert many SourceBundles, and yield a report of each as it is done, in no particular order.
@@ -142,7 +142,15 @@ def convert_many(
         BrokenExecutor: The executor given does not work any more; or the processes do not start, for lack of
             that `if __name__ == "__main__"` most often.
     """
-    options = Options.of(preset, level, dictionary, frame_size, raw)
+    options = Options(
+        preset=preset,
+        level=level,
+        dictionary=dictionary,
+        frame_size=frame_size,
+        raw=raw,
+        verify=verify,
+        limits=limits,
+    )
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs is at least 1, not {jobs}")
     if max_memory is not None and max_memory < 1:
@@ -170,16 +178,7 @@ def convert_many(
         dry_run=dry_run,
         max_memory=max_memory,
         look_ahead=look_ahead,
-        options={
-            "preset": preset,
-            "level": level,
-            "dictionary": dictionary,
-            "frame_size": frame_size,
-            "raw": tuple(raw),
-            "verify": verify,
-            "limits": limits or DEFAULT_LIMITS,
-        },
-        recorded=options.as_recorded(),
+        options=options,
         progress=progress,
     )
     return batch.run()
@@ -236,12 +235,12 @@ class _Batch:
     dry_run: bool
     max_memory: int | None
     look_ahead: bool
-    options: dict[str, Any]
-    recorded: dict[str, Any]
+    options: Options
     progress: ProgressOfBatch | None
 
     def __post_init__(self) -> None:
         self._is_url = is_url(self.destination)
+        self._threads = 1
         self._found = iter(self.inputs)
         self._is_all = False
         self._ahead: deque[Input] = deque()
@@ -277,7 +276,7 @@ class _Batch:
             while len(self._ahead) < 2 and self._find():
                 pass
             if self._is_all and self._found_count == 1:
-                self.options["jobs"] = self._slots if self.executor is None else 1
+                self._threads = self._slots if self.executor is None else 1
         held: Task | None = None
         while True:
             while held is None or self._fits(held):
@@ -342,7 +341,7 @@ class _Batch:
             stamp=found.stamp,
             is_candidate=found.is_candidate,
             options=self.options,
-            recorded=self.recorded,
+            jobs=self._threads,
             trust=not self.checksum,
         )
         if found.problem is not None:
@@ -407,7 +406,7 @@ class _Batch:
             return False
         if self.max_memory is None:
             return True
-        needs = (memory_of(each.size or 0, self.options["limits"]) for each in chain(running, [task]))
+        needs = (memory_of(each.size or 0, self.options.limits) for each in chain(running, [task]))
         return sum(nlargest(self._slots, needs)) <= self.max_memory
 
     def _start(self, executor: Executor, task: Task) -> None:

@@ -19,7 +19,8 @@ from srcpack.source.object_stores import errors_of, is_url, locate, without_secr
 from srcpack_convert.many.inputs import identity_of
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied
-from srcpack_convert.one.convert import convert
+from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport
 from srcpack_convert.storage import convert_url, fetched, head, no_bundle
 
@@ -90,8 +91,8 @@ class Task:
         output: The pack, by path or URL.
         size: Bytes of the zip as it was found; None if that is to be asked.
         stamp: When it was changed last, or its ETag.
-        options: Arguments of `convert`.
-        recorded: What a pack records of the options that decide its bytes.
+        options: How it is converted.
+        jobs: Threads that compress.
         known: What an earlier batch knew of what the output was made from.
         trust: Believe that where size and stamp are the same, the bytes are.
         is_candidate: Whether the first bytes tell if it is an input at all.
@@ -104,8 +105,8 @@ class Task:
     output: str
     size: int | None
     stamp: str
-    options: Mapping[str, Any]
-    recorded: Mapping[str, Any]
+    options: Options
+    jobs: int = 1
     known: Known | None = None
     trust: bool = True
     is_candidate: bool = False
@@ -116,7 +117,7 @@ class Task:
     @property
     def limits(self) -> str:
         """The limits on the bundle, as text."""
-        return repr(self.options["limits"])
+        return repr(self.options.limits)
 
     def fits(self, facts: PackFacts) -> bool:
         """Return whether a pack may be what this task would give; the source's digest can tell.
@@ -127,7 +128,7 @@ class Task:
         known_limits = None if self.known is None else self.known.limits
         return (
             self.size in (None, facts.source_size)
-            and facts.options == self.recorded
+            and facts.options == self.options.as_recorded()
             and (not facts.damaged or known_limits == self.limits)
         )
 
@@ -206,9 +207,9 @@ def run_task(task: Task) -> Outcome:
         if not is_url(task.output):
             os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
         if is_url(task.source) or is_url(task.output):
-            report = convert_url(task.source, task.output, **task.options)
+            report = convert_url(task.source, task.output, task.options, jobs=task.jobs)
         else:
-            report = convert(task.source, task.output, **task.options)
+            report = convert_bundle(task.source, task.output, task.options, jobs=task.jobs)
         return Outcome(report, task.size, task.stamp)
     except ModuleNotFoundError:
         raise  # so it would be with every input

@@ -1,58 +1,71 @@
-"""Contents of files on their way into a pack, and their frames (SPEC.md, "Content")."""
+"""Contents of members into the frames that a pack holds (SPEC.md, "Content")."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import zstandard
 
 from srcpack.format.frames import raw_checksum
 from srcpack.format.head_tail import FRAME_HEADER, MAX_SKIPPED
+from srcpack.records import EntryRecord
+from srcpack_convert.one.read import ReadMember
 
-__all__ = ["Compression", "Content"]
+__all__ = ["CompressedMember", "Compression", "Content", "compressed"]
+
+_TASK_BYTES = 256 << 10
+_TASK_PARTS = 64
+_IN_FLIGHT = 32 << 20
+"""Bytes of content that wait to be compressed or written, beyond which no more is read."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Content:
-    """A distinct content on its way into the pack.
+    """A content that is not empty, ready to be written.
 
     Attributes:
-        data: Its bytes, until it is written.
-        parts: How many frames it has.
-        keep_raw: Store it as it is, whatever its frames would take.
-        frames: The compressed ones, as far as they are done.
+        size: Of the content, in bytes.
+        frames: Its zstd frames; or its parts as they are, if it is raw.
+        checksums: Of each part the low 32 bits of its XXH64, 4 bytes as they end a zstd frame.
+        newlines_before: How many line feeds come before each part.
+        raw: Whether it is stored as it is.
     """
 
-    data: bytes
-    parts: int
-    keep_raw: bool
-    frames: list[bytes] = field(default_factory=list)
+    size: int
+    frames: Sequence[bytes | memoryview]
+    checksums: Sequence[bytes]
+    newlines_before: Sequence[int]
+    raw: bool
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to compress."""
-        return self.keep_raw or len(self.frames) == self.parts
+    @classmethod
+    def of(cls, data: bytes, frame_size: int, frames: Sequence[bytes] | None = None) -> Self:
+        """Return a content with these zstd frames; raw without any, or where they would not be smaller."""
+        newlines = [0]
+        for at in range(0, len(data) - frame_size, frame_size):
+            newlines.append(newlines[-1] + data.count(b"\n", at, at + frame_size))
+        if frames is not None and (
+            sum(map(len, frames)) < len(data) + FRAME_HEADER.size or len(data) > MAX_SKIPPED
+        ):
+            return cls(len(data), frames, [frame[-4:] for frame in frames], newlines, raw=False)
+        parts = _parts(data, frame_size)
+        return cls(len(data), parts, [raw_checksum(part) for part in parts], newlines, raw=True)
 
-    @property
-    def is_raw(self) -> bool:
-        """Whether it is stored raw: asked for, or because its frames would not be smaller."""
-        raw_size = len(self.data) + FRAME_HEADER.size
-        return self.keep_raw or (sum(map(len, self.frames)) >= raw_size and len(self.data) <= MAX_SKIPPED)
 
-    def checksum(self, number: int, frame_size: int) -> bytes:
-        """Return the low 32 bits of the XXH64 of a part, as they end a zstd frame."""
-        if self.is_raw:
-            part = memoryview(self.data)[number * frame_size : (number + 1) * frame_size]
-            return raw_checksum(part)
-        return self.frames[number][-4:]
+class CompressedMember(NamedTuple):
+    """A member on its way into the pack.
 
-    def newlines_before(self, frame_size: int) -> list[int]:
-        """Return how many line feeds come before each part."""
-        before = [0]
-        for number in range(self.parts - 1):
-            start = number * frame_size
-            before.append(before[-1] + self.data.count(b"\n", start, start + frame_size))
-        return before
+    Attributes:
+        record: Its entry, without frames.
+        content: What is to be written for it; None where the pack needs nothing (more) for it.
+        size: Bytes of it, as the zip's directory declares them.
+    """
+
+    record: EntryRecord
+    content: Content | None
+    size: int
 
 
 class Compression:
@@ -72,3 +85,73 @@ class Compression:
             )
             self._local.compressor = compressor
         return [compressor.compress(part) for part in parts]
+
+
+def compressed(
+    members: Iterator[ReadMember], compression: Compression, frame_size: int, jobs: int
+) -> Generator[CompressedMember, None, None]:
+    """Yield the members in their order, their contents compressed; parts are compressed side by side.
+
+    Args:
+        members: As they are read; equal contents only once.
+        compression: What compresses.
+        frame_size: Bytes of content in a frame.
+        jobs: Threads that compress.
+    """
+    if jobs == 1:
+        for member in members:
+            parts = _to_compress(member, frame_size)
+            yield _compressed(member, frame_size, compression.compress(parts))
+        return
+    with ThreadPoolExecutor(jobs, thread_name_prefix="compress") as executor:
+        waiting: deque[tuple[ReadMember, int]] = deque()
+        tasks: deque[Future[list[bytes]]] = deque()
+        frames = _results(tasks)
+        batch: list[memoryview] = []
+        batch_size = in_flight = 0
+        try:
+            for member in members:
+                parts = _to_compress(member, frame_size)
+                waiting.append((member, len(parts)))
+                in_flight += len(member.content)
+                for part in parts:
+                    batch.append(part)
+                    batch_size += len(part)
+                    if batch_size >= _TASK_BYTES or len(batch) >= _TASK_PARTS:
+                        tasks.append(executor.submit(compression.compress, batch))
+                        batch, batch_size = [], 0
+                if in_flight > _IN_FLIGHT:
+                    tasks.append(executor.submit(compression.compress, batch))
+                    batch, batch_size = [], 0
+                    while in_flight > _IN_FLIGHT // 2:
+                        done, count = waiting.popleft()
+                        in_flight -= len(done.content)
+                        yield _compressed(done, frame_size, [next(frames) for _ in range(count)])
+            tasks.append(executor.submit(compression.compress, batch))
+            for done, count in waiting:
+                yield _compressed(done, frame_size, [next(frames) for _ in range(count)])
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _to_compress(member: ReadMember, frame_size: int) -> list[memoryview]:
+    return [] if member.keep_raw else _parts(member.content, frame_size)
+
+
+def _compressed(member: ReadMember, frame_size: int, frames: Sequence[bytes]) -> CompressedMember:
+    content = None
+    if member.content:
+        content = Content.of(member.content, frame_size, None if member.keep_raw else frames)
+    return CompressedMember(member.record, content, member.size)
+
+
+def _parts(data: bytes, frame_size: int) -> list[memoryview]:
+    view = memoryview(data)
+    return [view[at : at + frame_size] for at in range(0, len(view), frame_size)]
+
+
+def _results(tasks: deque[Future[list[bytes]]]) -> Iterator[bytes]:
+    """Yield what the tasks give, in their order, waiting for each."""
+    while True:
+        yield from tasks.popleft().result()

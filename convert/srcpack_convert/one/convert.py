@@ -1,104 +1,42 @@
-"""Conversion of a SourceBundle into a pack."""
+"""Conversion of a SourceBundle into a pack.
+
+A bundle goes one way: its members are read with their facts (`read`), of equal contents one is kept, contents
+are compressed (`compress`) and written (`writer`), entries get the places of their contents. Then the pack is
+finished, the zip is read once more to see that it is still the same, and the pack is read back (`read_back`).
+Each stage takes values and gives values, one member after the other, so the largest of them bound the memory.
+"""
 
 import hashlib
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from contextlib import closing
+from typing import Any, BinaryIO, TypeAlias
 
 import zstandard
 
 import srcpack
-from srcpack.bundle.manifest_records import records_of
-from srcpack.bundle.members import Limits, SourceBundle
-from srcpack.errors import DamagedMember, FormatError
-from srcpack.format.head_tail import MAX_DICTIONARY, MAX_FRAME_SIZE, Tail
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
+from srcpack.errors import FormatError
+from srcpack.format.head_tail import Tail
 from srcpack.records import EntryRecord, FrameRecord
-from srcpack.rules.content_facts import facts_of, with_facts
-from srcpack.source.local import ByteSource, MmapSource
+from srcpack.source.local import ByteSource
 from srcpack_convert.atomic_write import written_aside
-from srcpack_convert.one.compress import Compression, Content
-from srcpack_convert.one.dictionary import choose_dictionary
-from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
+from srcpack_convert.one.compress import CompressedMember, Compression, compressed
+from srcpack_convert.one.dictionary import choose_dictionary, given_dictionary
+from srcpack_convert.one.options import DictionaryChoice, Options
+from srcpack_convert.one.presets import DEFAULT_PRESET
+from srcpack_convert.one.read import distinct, read_members
+from srcpack_convert.one.read_back import read_back
 from srcpack_convert.one.report import ConversionReport, DamageReport
 from srcpack_convert.one.writer import PackWriter
 
-__all__ = ["DictionaryChoice", "Options", "convert"]
-
-DictionaryChoice: TypeAlias = Literal["auto", "off"] | int | bytes
-"""`auto` or `off`, bytes that a trained one may have at most, or a dictionary itself."""
+__all__ = ["Progress", "convert", "convert_bundle"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes of content done and in all."""
 
-_DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"
 _CHUNK = 1 << 20
-_TASK_BYTES = 256 << 10
-_TASK_PARTS = 64
-_IN_FLIGHT = 32 << 20
-"""Bytes of content that wait to be compressed or written, beyond which no more is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What decides the bytes of a pack, besides the bundle and libzstd; see `convert`."""
-
-    preset: str = DEFAULT_PRESET
-    level: int | None = None
-    dictionary: DictionaryChoice = "auto"
-    frame_size: int = 0
-    raw: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        preset: str,
-        level: int | None,
-        dictionary: DictionaryChoice,
-        frame_size: int | None,
-        raw: Sequence[str],
-    ) -> "Options":
-        """Fill in what the preset decides.
-
-        Raises:
-            ValueError: A value is out of its range.
-        """
-        if preset not in PRESETS:
-            raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {preset!r}")
-        chosen = PRESETS[preset]
-        if level is None:
-            level = chosen.level
-        elif not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
-            raise ValueError(f"level is 1 to {zstandard.MAX_COMPRESSION_LEVEL}, not {level}")
-        if frame_size is None:
-            frame_size = chosen.frame_size
-        elif not 4096 <= frame_size <= MAX_FRAME_SIZE:
-            raise ValueError(f"frame size is 4096 to {MAX_FRAME_SIZE} bytes, not {frame_size}")
-        if isinstance(dictionary, int) and not 0 < dictionary <= MAX_DICTIONARY:
-            raise ValueError(f"a dictionary has 1 to {MAX_DICTIONARY} bytes, not {dictionary}")
-        if isinstance(dictionary, bytes):
-            _given_dictionary(dictionary)
-        elif isinstance(dictionary, str) and dictionary not in ("auto", "off"):
-            raise ValueError(f"dictionary is auto, off, a number or bytes, not {dictionary!r}")
-        return cls(preset=preset, level=level, dictionary=dictionary, frame_size=frame_size, raw=tuple(raw))
-
-    def as_recorded(self) -> dict[str, Any]:
-        """Return what the pack records of them."""
-        dictionary = self.dictionary
-        if isinstance(dictionary, bytes):
-            dictionary = hashlib.sha256(dictionary).digest()
-        return {
-            "preset": self.preset,
-            "level": self.level,
-            "dictionary": dictionary,
-            "frame_size": self.frame_size,
-            "raw": list(self.raw),
-        }
 
 
 def convert(
@@ -112,7 +50,7 @@ def convert(
     raw: Sequence[str] = (),
     jobs: int = 1,
     verify: bool = True,
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Convert a SourceBundle zip into a pack.
@@ -141,25 +79,54 @@ def convert(
             check of the pack failed.
         LimitExceeded: The bundle is over a limit.
     """
+    options = Options(
+        preset=preset,
+        level=level,
+        dictionary=dictionary,
+        frame_size=frame_size,
+        raw=raw,
+        verify=verify,
+        limits=limits,
+    )
+    return convert_bundle(src, dst, options, jobs=jobs, progress=progress)
+
+
+def convert_bundle(
+    src: str | os.PathLike[str] | bytes,
+    dst: str | os.PathLike[str],
+    options: Options,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Convert a SourceBundle zip into a pack; as `convert`, with the options in one object."""
     started = time.perf_counter()
-    options = Options.of(preset, level, dictionary, frame_size, raw)
     if jobs < 1:
         raise ValueError(f"jobs is at least 1, not {jobs}")
     if not isinstance(src, bytes) and os.path.exists(dst) and os.path.samefile(src, dst):
         raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
-    with SourceBundle(src, limits=limits or Limits()) as bundle:
+    file = os.fspath(dst)
+    with SourceBundle(src, limits=options.limits) as bundle:
         source_sha256, source_size = _digest(bundle.source), bundle.source.size
         with written_aside(dst) as (out, aside):
-            work = _Conversion(bundle, options, jobs, progress, os.fspath(dst))
-            tail = work.write(out, source={"sha256": source_sha256, "size": source_size})
+            records, tail = _write(
+                out,
+                bundle,
+                options,
+                file=file,
+                source={"sha256": source_sha256, "size": source_size},
+                jobs=jobs,
+                progress=progress,
+            )
             if not isinstance(src, bytes):
                 _check_unchanged(bundle, source_sha256)
-            if verify:
+            if options.verify:
                 out.flush()
-                _read_back(aside, tail, work, file=os.fspath(dst))
+                read_back(aside, tail, records, file=file)
+    settings = options.settings
     return ConversionReport(
         source=bundle.file,
-        output=os.fspath(dst),
+        output=file,
         source_size=source_size,
         output_size=tail.file_length,
         source_sha256=source_sha256.hex(),
@@ -170,184 +137,83 @@ def convert(
         content_count=tail.content_count,
         dictionary_size=tail.dictionary_size,
         preset=options.preset,
-        level=options.level,
-        frame_size=options.frame_size,
+        level=settings.level,
+        frame_size=settings.frame_size,
         jobs=jobs,
-        verified=verify,
+        verified=options.verify,
         seconds=time.perf_counter() - started,
-        damaged=tuple(DamageReport(member=name, reason=reason) for name, reason in work.damaged.items()),
+        damaged=tuple(
+            DamageReport(member=record.name, reason=record.reason)
+            for record in records
+            if record.reason is not None
+        ),
     )
 
 
-class _Conversion:
-    """One conversion under way: members are read in the order of their names, compressed, and written."""
-
-    def __init__(
-        self, bundle: SourceBundle, options: Options, jobs: int, progress: Progress | None, file: str
-    ) -> None:
-        self._bundle = bundle
-        self._options = options
-        self._jobs = jobs
-        self._progress = progress
-        self._file = file
-        self.damaged: dict[str, str] = {}
-        self.records = records_of(bundle)
-        self._places: dict[bytes, tuple[tuple[FrameRecord, ...], bool]] = {}
-        members = bundle.members.values()
-        # Equal contents are stored once: raw, if one of their names is to be. Nearly always these are equal.
-        self._raw = {(member.crc, member.size) for member in members if self._is_raw(member.name)}
-        self._total = sum(member.size for member in members)
-        self._done = 0
-
-    def write(self, out: BinaryIO, *, source: dict[str, Any]) -> Tail:
-        options, manifest = self._options, self._bundle.manifest
-        dictionary = self._dictionary()
-        writer = PackWriter(out, file=self._file, frame_size=options.frame_size, dictionary=dictionary)
-        compression = Compression(options.level or 1, dictionary)
-        for digest, content in _compressed(self._contents(), compression, options.frame_size, self._jobs):
-            self._places[digest] = (writer.write_content(content), content.is_raw)
-            self._advance(len(content.data))
-        self.records = [self._placed(record) for record in self.records]
-        return writer.finish(
-            self.records,
-            attributes=manifest.attributes,
-            source_links=manifest.source_links,
-            has_files=manifest.has_files,
-            source=source,
-            created_by={
-                "tool": f"srcpack {srcpack.__version__}",
-                "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
-                "options": options.as_recorded(),
-            },
-        )
-
-    def _dictionary(self) -> zstandard.ZstdCompressionDict | None:
-        options = self._options
-        if isinstance(options.dictionary, bytes):
-            return _given_dictionary(options.dictionary)
-        if options.dictionary == "off" or options.level is None:
-            return None
-        sizes = PRESETS[options.preset].dictionary
-        if isinstance(options.dictionary, int):
-            sizes = (options.dictionary,)
-        members = self._bundle.members
-        names = [
-            record.name for record in self.records if record.name in members and not self._is_raw(record.name)
-        ]
-        return choose_dictionary(
-            self._bundle, names, sizes, level=options.level, frame_size=options.frame_size
-        )
-
-    def _is_raw(self, name: str) -> bool:
-        return self._options.level is None or any(fnmatchcase(name, glob) for glob in self._options.raw)
-
-    def _contents(self) -> Iterator[tuple[bytes, Content]]:
-        """Read the members one by one and yield each distinct content once, with its SHA-256."""
-        seen: set[bytes] = set()
-        for at, record in enumerate(self.records):
-            name = record.name
-            try:
-                data = self._bundle.read(name)
-            except DamagedMember as error:
-                self.damaged[name] = error.reason
-                self.records[at] = record._replace(reason=error.reason)
-                self._advance(self._bundle.members[name].size if name in self._bundle.members else 0)
-                continue
-            facts = facts_of(data, record.type, record.headers)
-            self.records[at] = with_facts(record, facts)
-            if not data or facts.sha256 in seen:
-                self._advance(len(data))
-                continue
-            seen.add(facts.sha256)
-            member = self._bundle.members[name]
-            parts = -(-len(data) // self._options.frame_size)
-            yield facts.sha256, Content(data, parts, keep_raw=(member.crc, member.size) in self._raw)
-
-    def _advance(self, size: int) -> None:
-        self._done += size
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-    def _placed(self, record: EntryRecord) -> EntryRecord:
-        """Return an entry with the frames of its content."""
-        frames, raw = self._places.get(record.sha256, ((), False))
-        return record._replace(frames=frames, raw=raw)
+def _write(
+    out: BinaryIO,
+    bundle: SourceBundle,
+    options: Options,
+    *,
+    file: str,
+    source: dict[str, Any],
+    jobs: int,
+    progress: Progress | None,
+) -> tuple[list[EntryRecord], Tail]:
+    """Write the pack of a bundle, and return its entries and its tail."""
+    settings, manifest = options.settings, bundle.manifest
+    dictionary = _dictionary(bundle, options)
+    writer = PackWriter(out, file=file, frame_size=settings.frame_size, dictionary=dictionary)
+    compression = Compression(settings.level or 1, dictionary)
+    read = distinct(read_members(bundle, options))
+    total = sum(member.size for member in bundle.members.values())
+    with closing(compressed(read, compression, settings.frame_size, jobs)) as members:
+        records = list(_placed(_told(members, progress, total), writer))
+    tail = writer.finish(
+        records,
+        attributes=manifest.attributes,
+        source_links=manifest.source_links,
+        has_files=manifest.has_files,
+        source=source,
+        created_by={
+            "tool": f"srcpack {srcpack.__version__}",
+            "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
+            "options": options.as_recorded(),
+        },
+    )
+    return records, tail
 
 
-def _compressed(
-    contents: Iterator[tuple[bytes, Content]], compression: Compression, frame_size: int, jobs: int
-) -> Iterator[tuple[bytes, Content]]:
-    """Yield the contents in their order, with their frames; parts are compressed side by side."""
-    if jobs == 1:
-        for digest, content in contents:
-            if not content.keep_raw:
-                content.frames = compression.compress(_parts(content, frame_size))
-            yield digest, content
-        return
-    with ThreadPoolExecutor(jobs, thread_name_prefix="compress") as executor:
-        waiting: deque[tuple[bytes, Content]] = deque()
-        tasks: deque[tuple[Future[list[bytes]], list[Content]]] = deque()
-        batch: list[tuple[Content, memoryview]] = []
-        batch_size = in_flight = 0
-
-        def submit() -> None:
-            nonlocal batch_size
-            if batch:
-                future = executor.submit(compression.compress, [part for _, part in batch])
-                tasks.append((future, [content for content, _ in batch]))
-                batch.clear()
-                batch_size = 0
-
-        def finished(limit: int) -> Iterator[tuple[bytes, Content]]:
-            nonlocal in_flight
-            while waiting and in_flight > limit:
-                while not waiting[0][1].is_done:
-                    future, owners = tasks.popleft()
-                    for content, frame in zip(owners, future.result(), strict=True):
-                        content.frames.append(frame)
-                digest, content = waiting.popleft()
-                in_flight -= len(content.data)
-                yield digest, content
-
-        try:
-            for digest, content in contents:
-                waiting.append((digest, content))
-                in_flight += len(content.data)
-                if not content.keep_raw:
-                    for part in _parts(content, frame_size):
-                        batch.append((content, part))
-                        batch_size += len(part)
-                        if batch_size >= _TASK_BYTES or len(batch) >= _TASK_PARTS:
-                            submit()
-                if in_flight > _IN_FLIGHT:
-                    submit()
-                    yield from finished(_IN_FLIGHT // 2)
-            submit()
-            yield from finished(-1)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+def _dictionary(bundle: SourceBundle, options: Options) -> zstandard.ZstdCompressionDict | None:
+    if isinstance(options.dictionary, bytes):
+        return given_dictionary(options.dictionary)
+    level, sizes, frame_size = options.settings
+    if level is None or not sizes:
+        return None
+    names = [name for name in bundle.members if not options.stores_raw(name)]
+    return choose_dictionary(bundle, names, sizes, level=level, frame_size=frame_size)
 
 
-def _parts(content: Content, frame_size: int) -> list[memoryview]:
-    view = memoryview(content.data)
-    return [view[at : at + frame_size] for at in range(0, len(view), frame_size)]
+def _told(
+    members: Iterator[CompressedMember], progress: Progress | None, total: int
+) -> Iterator[CompressedMember]:
+    """Yield the members, and tell of each when the next is asked for."""
+    done = 0
+    for member in members:
+        yield member
+        done += member.size
+        if progress is not None:
+            progress(done, total)
 
 
-def _given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
-    """Return a dictionary that the caller gave.
-
-    Raises:
-        ValueError: It is none that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
-    """
-    if not 8 <= len(data) <= MAX_DICTIONARY:
-        raise ValueError(f"a dictionary has 8 to {MAX_DICTIONARY} bytes, this one has {len(data)}")
-    if not data.startswith(_DICTIONARY_MAGIC):
-        raise ValueError("no trained dictionary: it does not begin with zstd's magic for one")
-    dictionary = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
-    if not dictionary.dict_id():
-        raise ValueError("a dictionary must have an id that is not 0")
-    return dictionary
+def _placed(members: Iterator[CompressedMember], writer: PackWriter) -> Iterator[EntryRecord]:
+    """Write the contents, and yield each member's entry with the place of its content."""
+    places: dict[bytes, tuple[tuple[FrameRecord, ...], bool]] = {}
+    for record, content, _ in members:
+        if content is not None:
+            places[record.sha256] = (writer.write_content(content), content.raw)
+        frames, raw = places.get(record.sha256, ((), False))
+        yield record._replace(frames=frames, raw=raw)
 
 
 def _digest(source: ByteSource) -> bytes:
@@ -375,18 +241,3 @@ def _check_unchanged(bundle: SourceBundle, digest: bytes) -> None:
             found=found.hex(),
             expected=f"{digest.hex()} as at the start",
         )
-
-
-def _read_back(path: Path, tail: Tail, work: _Conversion, *, file: str) -> None:
-    """Read all of the written file as a reader would, and compare it with what the zip held.
-
-    The entries have the SHA-256 of what was inflated, and contents are compared with that.
-
-    Raises:
-        FormatError: Something is not what it was; the disk or the memory is at fault, or we are.
-    """
-    with srcpack.Pack(MmapSource(path), file=file, max_read=1 << 62) as pack:
-        if pack.tail != tail:
-            raise FormatError(file, "tail read back", found=pack.tail, expected=tail)
-        for error in srcpack.verify(pack, work.records):
-            raise error

@@ -8,8 +8,11 @@ import zstandard
 
 from srcpack.bundle.members import SourceBundle
 from srcpack.errors import DamagedMember, LimitExceeded
+from srcpack.format.head_tail import MAX_DICTIONARY
 
-__all__ = ["SMALLEST_DICTIONARY", "choose_dictionary", "pack_dictionary", "train"]
+__all__ = ["SMALLEST_DICTIONARY", "choose_dictionary", "given_dictionary", "pack_dictionary", "train"]
+
+_MAGIC = b"\x37\xa4\x30\xec"
 
 SMALLEST_DICTIONARY = 4 << 10
 """Bytes; where a bundle has no samples for this much, a dictionary cannot pay."""
@@ -31,6 +34,22 @@ def train(samples: Sequence[bytes], size: int) -> zstandard.ZstdCompressionDict 
         return zstandard.train_dictionary(size, list(samples), k=512, d=8, f=18, accel=10)
     except zstandard.ZstdError:
         return None
+
+
+def given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
+    """Return a dictionary that the caller gave.
+
+    Raises:
+        ValueError: It is none that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
+    """
+    if not 8 <= len(data) <= MAX_DICTIONARY:
+        raise ValueError(f"a dictionary has 8 to {MAX_DICTIONARY} bytes, this one has {len(data)}")
+    if not data.startswith(_MAGIC):
+        raise ValueError("no trained dictionary: it does not begin with zstd's magic for one")
+    dictionary = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+    if not dictionary.dict_id():
+        raise ValueError("a dictionary must have an id that is not 0")
+    return dictionary
 
 
 @lru_cache(maxsize=1)  # the one that was chosen is packed again when it is written

@@ -1,12 +1,11 @@
 """What each preset stands for; the values come from the measurements in benchmarks/results/presets.md."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
+class Preset(NamedTuple):
     """Choices that decide a pack's size, and how long conversion takes.
 
     Attributes:

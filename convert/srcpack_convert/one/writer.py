@@ -82,25 +82,17 @@ class PackWriter:
 
     def write_content(self, content: Content) -> tuple[FrameRecord, ...]:
         """Write a content's frames, or the content as it is, and return where they are."""
-        if not content.data:
-            return ()
         self._contents += 1
-        self._content_size += len(content.data)
-        newlines = content.newlines_before(self._frame_size)
-        if content.is_raw:
-            if len(content.data) > MAX_SKIPPED:
-                raise LimitExceeded(self._file, "size of a raw content", len(content.data), MAX_SKIPPED)
-            self._write(pack_frame_header(len(content.data)))
-            frames: Sequence[memoryview | bytes] = [
-                memoryview(content.data)[at : at + self._frame_size]
-                for at in range(0, len(content.data), self._frame_size)
-            ]
-        else:
-            frames = content.frames
+        self._content_size += content.size
+        if content.raw:
+            if content.size > MAX_SKIPPED:
+                raise LimitExceeded(self._file, "size of a raw content", content.size, MAX_SKIPPED)
+            self._write(pack_frame_header(content.size))
         places = []
-        for number, frame in enumerate(frames):
-            checksum = content.checksum(number, self._frame_size)
-            places.append(FrameRecord(self._offset, len(frame), checksum, newlines[number]))
+        for frame, checksum, newlines in zip(
+            content.frames, content.checksums, content.newlines_before, strict=True
+        ):
+            places.append(FrameRecord(self._offset, len(frame), checksum, newlines))
             self._write(frame)
         return tuple(places)
 

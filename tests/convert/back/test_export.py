@@ -189,7 +189,7 @@ def forged(path: Path, name: str, content: bytes, claimed: bytes, *, listed: boo
     """Write a pack, all its checksums right, with one file whose SHA-256 is that of another content."""
     with path.open("wb") as out:
         writer = PackWriter(out, file=str(path), frame_size=4096)
-        frames = writer.write_content(Content(content, 1, keep_raw=True))
+        frames = writer.write_content(Content.of(content, 4096))
         record = EntryRecord(
             name=name,
             position=0 if listed else None,

@@ -43,6 +43,7 @@ from srcpack_convert.many.outputs import Outputs, pack_name
 from srcpack_convert.many.resume import STATE_NAME, State
 from srcpack_convert.many.tasks import Known, Task, VersionMismatch, run_task
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
+from srcpack_convert.one.options import Options
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 from support.dying_worker import Deadly, deaths_of
 from support.many import make_many
@@ -677,8 +678,7 @@ def test_nothing_wrong_with_one_stops_the_others(bundles: Path, out: Path) -> No
 
 
 def task_for(source: Path, out: Path, **fields: Any) -> Task:
-    options = {"limits": Limits()}
-    return Task(source=str(source), output=str(out), size=1, stamp="", options=options, recorded={}, **fields)
+    return Task(source=str(source), output=str(out), size=1, stamp="", options=Options(), **fields)
 
 
 @pytest.mark.parametrize(
@@ -698,7 +698,7 @@ def test_whatever_a_conversion_raises_is_a_report(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(tasks_module, "convert", fail)
+    monkeypatch.setattr(tasks_module, "convert_bundle", fail)
     report = run_task(task_for(bundles / "a.zip", out)).report
     assert report is not None
     assert failure_of(report).reason == reason

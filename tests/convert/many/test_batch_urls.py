@@ -16,6 +16,7 @@ from srcpack_convert.cli import main as cli
 from srcpack_convert.many import tasks as tasks_module
 from srcpack_convert.many.resume import STATE_NAME
 from srcpack_convert.many.tasks import Outcome, Task, run_task
+from srcpack_convert.one.options import Options
 from support.bundle_builder import build_bundle
 from support.s3_server import BUCKET, S3Server, s3_server
 
@@ -218,7 +219,7 @@ def test_a_pack_that_is_not_whole_is_made_again(bucket: Bucket) -> None:
 
 def test_secrets_are_in_no_report(tmp_path: Path) -> None:
     secret = "http://user:hunter2@127.0.0.1:1/x.zip?signature=hunter2"
-    task = Task(source=secret, output=str(tmp_path / "x"), size=1, stamp="", options={}, recorded={})
+    task = Task(source=secret, output=str(tmp_path / "x"), size=1, stamp="", options=Options())
     outcome = run_task(task)
     assert isinstance(outcome, Outcome)
     assert isinstance(outcome.report, FailureReport)

@@ -352,13 +352,13 @@ def test_large_files_wait_for_each_other_and_come_in_order(
     files = {f"{number}": words(number, 30_000) for number in range(12)}
     bundle = build_bundle(files, {"files": {name: {} for name in files}})
     convert(bundle, tmp_path / "one.srcpack", jobs=1)
-    monkeypatch.setattr("srcpack_convert.one.convert._IN_FLIGHT", 100_000)
+    monkeypatch.setattr("srcpack_convert.one.compress._IN_FLIGHT", 100_000)
     convert(bundle, tmp_path / "two.srcpack", jobs=2)
     assert (tmp_path / "one.srcpack").read_bytes() == (tmp_path / "two.srcpack").read_bytes()
 
 
 def test_without_verification_nothing_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(sys.modules[convert.__module__], "_read_back")
+    monkeypatch.delattr(sys.modules[convert.__module__], "read_back")
     assert not convert(BUNDLES / "app.zip", tmp_path / "a.srcpack", verify=False).verified
 
 
@@ -502,6 +502,34 @@ def test_memory_is_bounded_by_the_largest_file(large: tuple[Path, int], tmp_path
 # ---- parts
 
 
+class Counted(bytes):
+    """Bytes that count how often their length is asked for."""
+
+    asked = 0
+
+    def __len__(self) -> int:
+        type(self).asked += 1
+        return super().__len__()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_work_grows_as_the_parts_of_a_file_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """Of a file of twice as many parts each frame is looked at as often as before, not twice as often."""
+    compress = Compression.compress
+    monkeypatch.setattr(
+        Compression, "compress", lambda self, parts: list(map(Counted, compress(self, parts)))
+    )
+    asked = []
+    for parts in (16, 32, 64):
+        monkeypatch.setattr(Counted, "asked", 0)
+        bundle = build_bundle({"a": words(1, parts * 4096 - 1)}, {})
+        convert(bundle, tmp_path / "a.srcpack", frame_size=4096, dictionary="off", jobs=jobs, verify=False)
+        asked.append(Counted.asked)
+    assert asked[2] - asked[1] == 2 * (asked[1] - asked[0]) > 0
+
+
 def test_a_compression_is_shared_by_threads() -> None:
     compression = Compression(3, None)
     parts = [words(number, 5000) for number in range(64)]
@@ -513,7 +541,6 @@ def test_a_compression_is_shared_by_threads() -> None:
 def test_no_seed_for_keys_that_fill_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("srcpack_convert.one.writer.sort_into_buckets", lambda *_: None)
     writer = PackWriter(io.BytesIO(), file="a", frame_size=4096)
-    assert writer.write_content(Content(b"", 0, keep_raw=False)) == ()
     with pytest.raises(LimitExceeded, match="seeds tried for the index is 65, over the limit of 64"):
         writer.finish([], attributes={}, source_links=None, has_files=True, source={}, created_by={})
 
@@ -535,12 +562,12 @@ def test_no_skippable_frame_is_longer_than_its_length_can_say(monkeypatch: pytes
     for module in ("compress", "writer"):
         monkeypatch.setattr(f"srcpack_convert.one.{module}.MAX_SKIPPED", 10)
     noise = hashlib.shake_256(b"noise").digest(11)
-    content = Content(noise, 1, keep_raw=False, frames=Compression(1, None).compress([noise]))
-    assert not content.is_raw  # it would be, were it shorter
+    content = Content.of(noise, 4096, Compression(1, None).compress([noise]))
+    assert not content.raw  # it would be, were it shorter
     writer = PackWriter(io.BytesIO(), file="a", frame_size=4096)
     writer.write_content(content)
     with pytest.raises(LimitExceeded, match="a: size of a raw content is 11, over the limit of 10"):
-        writer.write_content(Content(noise, 1, keep_raw=True))
+        writer.write_content(Content.of(noise, 4096))
     with pytest.raises(LimitExceeded, match=r"^a: size of the manifest is \d+, over the limit of 10$"):
         writer.finish(
             [],
