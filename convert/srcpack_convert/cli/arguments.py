@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from srcpack import FileType
 from srcpack.format.head_tail import MAX_DICTIONARY
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
 from srcpack_convert.cli.terminal import Failure
@@ -139,3 +140,9 @@ def check_selectors(selectors: Mapping[str, str | None]) -> None:
     """Refuse anything but exactly one of these options."""
     if sum(value is not None for value in selectors.values()) != 1:
         raise typer.BadParameter(f"give exactly one of {', '.join(selectors)}")
+
+
+def check_type(file_type: FileType | None, debug_id: str | None) -> None:
+    """Refuse a type where no debug id is given."""
+    if file_type is not None and debug_id is None:
+        raise typer.BadParameter("--type is only for --debug-id")

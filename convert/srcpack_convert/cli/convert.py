@@ -1,62 +1,41 @@
-"""The commands between zips and packs: `convert` and `export`."""
+"""The command `convert`: its options, and whether they mean one bundle or many."""
 
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from srcpack.bundle.members import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
-from srcpack_convert.back.export import export as export_pack
+from srcpack.source.object_stores import is_url, path_or_url
 from srcpack_convert.cli.arguments import (
-    ForceOption,
     JsonOption,
     MaxFiles,
     MaxFileSize,
     MaxManifestSize,
     MaxTotalRatio,
     MaxTotalSize,
-    PackArgument,
-    check_output,
     parse_bytes,
     parse_count,
     parse_dictionary,
-    parse_output,
 )
 from srcpack_convert.cli.convert_batch import BatchOutput, run_batch
-from srcpack_convert.cli.describe import damage_text
-from srcpack_convert.cli.reading import open_whole
+from srcpack_convert.cli.convert_one import convert_one
 from srcpack_convert.cli.terminal import (
-    PARTLY,
     Failure,
-    about,
-    files_text,
-    print_json,
-    print_line,
-    shown,
-    size_text,
-    warn,
 )
 from srcpack_convert.many.batch import cores
 from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs, is_folder_url, is_pattern
-from srcpack_convert.many.outputs import pack_name
 from srcpack_convert.many.resume import STATE_NAME
-from srcpack_convert.one.convert import convert_bundle
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
-from srcpack_convert.one.report import DamageReport
-from srcpack_convert.storage import check_destination, convert_url, head, is_web
 
 _MANY = "Many bundles"
 
@@ -264,7 +243,7 @@ def convert(
             raise typer.BadParameter(
                 f"{', '.join(given)}: for many bundles; give a folder as --output (one to be made ends in /)"
             )
-        return _convert_one(
+        return convert_one(
             sources[0],
             output,
             force=force,
@@ -370,101 +349,3 @@ def _cluster(address: str) -> Iterator[Executor]:
         yield cluster
     finally:
         cluster.shutdown(cancel_futures=True)
-
-
-def _convert_one(
-    source: str,
-    output: str | None,
-    *,
-    force: bool,
-    as_json: bool,
-    is_watched: bool,
-    options: Options,
-    jobs: int,
-) -> int:
-    if output is None:
-        if is_web(source):
-            raise typer.BadParameter(f"{without_secrets(source)}: give --output, nothing is put beside it")
-        output = pack_name(without_secrets(source))
-    if is_url(output):
-        check_destination(output)
-        if not force and head(output) is not None:
-            raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
-    else:
-        check_output(Path(output), force=force)
-    run = convert_url if is_url(source) or is_url(output) else convert_bundle
-    with about(output), _progress(is_shown=is_watched) as progress:
-        report = run(source, output, options, jobs=jobs, progress=progress)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        print_line(
-            shown(
-                f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}"
-                f"{damage_text(len(report.damaged))}; zip {size_text(report.source_size)}, "
-                f"pack {size_text(report.output_size)}, ratio {report.ratio:.3f}; {report.seconds:.1f} s"
-            )
-        )
-    warn_of_damage(report.source, report.damaged, "cannot be read")
-    return PARTLY if report.damaged else 0
-
-
-def export(
-    pack: PackArgument,
-    *,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="ZIP", parser=parse_output, help="The SourceBundle."),
-    ],
-    stored: Annotated[
-        bool, typer.Option("--stored", help="Store the members, in place of deflating them.")
-    ] = False,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-) -> int:
-    """Turn a pack back into a SourceBundle zip with the same manifest and contents.
-
-    Members that were damaged when the bundle was converted are left out, and the exit code is 3.
-
-    Examples:
-      srcpack export app.srcpack -o app.zip
-      srcpack export app.srcpack -o app.zip --stored --force
-    """
-    check_output(output, force=force)
-    with about(output), open_whole(pack) as opened:
-        report = export_pack(opened, output, stored=stored)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        print_line(
-            shown(
-                f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}; "
-                f"pack {size_text(report.source_size)}, zip {size_text(report.output_size)}; "
-                f"{report.seconds:.1f} s"
-            )
-        )
-    warn_of_damage(report.source, report.left_out, "is left out")
-    return PARTLY if report.left_out else 0
-
-
-@contextmanager
-def _progress(*, is_shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what conversion tells its progress to; None where nobody watches."""
-    if not is_shown or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("converting", total=None)
-
-        def update(done: int, total: int) -> None:
-            bar.update(
-                task, completed=done, total=total, description="finishing" if done == total else "converting"
-            )
-
-        yield update
-
-
-def warn_of_damage(file: str, damaged: Sequence[DamageReport], what: str) -> None:
-    """Warn of members that could not be read."""
-    warn(f"{file}: {each.member!r} {what}: {each.reason}" for each in damaged)

@@ -21,15 +21,13 @@ import typer
 import srcpack
 from srcpack import SrcpackError
 from srcpack_convert.cli.bench import bench
-from srcpack_convert.cli.convert import convert, export
-from srcpack_convert.cli.reading import (
-    cat,
-    extract,
-    find,
-    info,
-    list_entries,
-    verify,
-)
+from srcpack_convert.cli.cat import cat
+from srcpack_convert.cli.convert import convert
+from srcpack_convert.cli.export import export
+from srcpack_convert.cli.extract import extract
+from srcpack_convert.cli.find import find
+from srcpack_convert.cli.info import info
+from srcpack_convert.cli.ls import ls
 from srcpack_convert.cli.stats import stats
 from srcpack_convert.cli.terminal import (
     FAILED,
@@ -42,6 +40,7 @@ from srcpack_convert.cli.terminal import (
     print_line,
     say,
 )
+from srcpack_convert.cli.verify import verify
 
 __all__ = ["app", "main", "run"]
 
@@ -165,13 +164,5 @@ def _options(
     """Repackage SourceBundle zips as .srcpack files, and read them."""
 
 
-app.command()(convert)
-app.command()(info)
-app.command("ls")(list_entries)
-app.command()(cat)
-app.command()(find)
-app.command()(extract)
-app.command()(verify)
-app.command()(export)
-app.command()(bench)
-app.command()(stats)
+for _command in (convert, info, ls, cat, find, extract, verify, export, bench, stats):
+    app.command()(_command)

@@ -1,0 +1,84 @@
+"""The command `find`."""
+
+from typing import Annotated
+
+import typer
+
+from srcpack import DebugId, Entry, FileType, SourceLink, SrcpackError
+from srcpack_convert.cli.arguments import (
+    DebugIdOption,
+    JsonLinesOption,
+    PacksOrZipsArgument,
+    PathOption,
+    UrlOption,
+    check_selectors,
+    check_type,
+)
+from srcpack_convert.cli.describe import damage_mark, entry_facts
+from srcpack_convert.cli.opening import look_up, open_one
+from srcpack_convert.cli.terminal import (
+    FAILED,
+    PARTLY,
+    about,
+    complain,
+    described,
+    escaped,
+    json_line,
+    print_line,
+)
+
+
+def find(
+    packs: PacksOrZipsArgument,
+    *,
+    url: UrlOption = None,
+    path: PathOption = None,
+    debug_id: DebugIdOption = None,
+    file_type: Annotated[
+        FileType | None, typer.Option("--type", help="Type of the file, with --debug-id; without it, any.")
+    ] = None,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """Find which packs have a file, and as which member.
+
+    Exit code 1 if none has it; 3 if one has it, but another could not be read.
+
+    Examples:
+      srcpack find *.srcpack --url '~/static/app.min.js'
+      srcpack find *.srcpack --path src/main.c
+      srcpack find *.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
+    """
+    check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
+    check_type(file_type, debug_id)
+    if debug_id is not None:
+        DebugId.parse(debug_id)
+    hits = failures = 0
+    for each in packs:
+        try:
+            with about(each), open_one(each) as pack:
+                found = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
+                lines = [_hit_line(each, hit, as_json=as_json) for hit in found]
+        except SrcpackError as error:
+            complain(str(error))
+            failures += 1
+            continue
+        except OSError as error:
+            complain(described(error))
+            failures += 1
+            continue
+        hits += len(lines)
+        for line in lines:
+            print_line(line)
+    if not hits:
+        return FAILED
+    return PARTLY if failures else 0
+
+
+def _hit_line(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> str:
+    if isinstance(hit, SourceLink):
+        if as_json:
+            return json_line({"pack": pack, "source_link": hit.url})
+        return escaped(f"{pack}: source link {hit.url}")
+    if as_json:
+        return json_line({"pack": pack, **entry_facts(hit)})
+    return escaped(f"{pack}: {hit.name}{damage_mark(hit)}")

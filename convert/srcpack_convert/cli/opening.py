@@ -1,0 +1,58 @@
+"""How commands open packs and zips, and look files up in them."""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import srcpack
+from srcpack import Entry, FileType, Pack, SourceLink
+from srcpack.opening import open_packed
+from srcpack.source.object_stores import path_or_url
+from srcpack.source.remote import local_copy
+
+__all__ = ["look_up", "near", "open_one", "open_pack", "open_whole"]
+
+
+def open_one(path: str) -> Pack:
+    """Open a pack for a command, or a SourceBundle zip behind the same interface."""
+    _refuse_folder(path)
+    # By `pread`: a map would end the process if someone cut the file.
+    return srcpack.open(path, source="pread")
+
+
+def open_pack(path: str) -> Pack:
+    """Open a pack for a command that tells of what only packs have."""
+    _refuse_folder(path)
+    return open_packed(path, source="pread")
+
+
+def look_up(
+    pack: Pack, url: str | None, path: str | None, debug_id: str | None, types: Iterable[FileType]
+) -> Iterator[Entry | SourceLink]:
+    """Yield what a pack has under a URL, a path, or a debug id of some types."""
+    found: list[Entry | SourceLink | None] = []
+    if url is not None:
+        found.append(pack.by_url(url))
+    if path is not None:
+        found.append(pack.by_path(path))
+    if debug_id is not None:
+        found += (pack.by_debug_id(debug_id, file_type) for file_type in types)
+    return (hit for hit in found if hit is not None)
+
+
+def _refuse_folder(path: str) -> None:
+    if os.path.isdir(path_or_url(path)):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; name the packs in it", path)
+
+
+@contextmanager
+def open_whole(path: str) -> Iterator[Pack]:
+    """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
+    with open_pack(path) as pack, near(pack) as whole:
+        yield whole
+
+
+def near(pack: Pack) -> AbstractContextManager[Pack]:
+    """Return a pack that all of is read from: a copy, where it is at a URL."""
+    return local_copy(pack) if pack.source.distant else nullcontext(pack)

@@ -1,0 +1,130 @@
+"""The command `verify`."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import srcpack
+from srcpack import Pack, SrcpackError
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
+from srcpack_convert.back.compare import compare
+from srcpack_convert.cli.arguments import (
+    JsonLinesOption,
+    MaxFiles,
+    MaxFileSize,
+    MaxManifestSize,
+    MaxTotalRatio,
+    MaxTotalSize,
+    PacksArgument,
+)
+from srcpack_convert.cli.describe import counts
+from srcpack_convert.cli.opening import open_whole
+from srcpack_convert.cli.terminal import (
+    FAILED,
+    about,
+    described,
+    files_text,
+    members_text,
+    print_json,
+    print_line,
+    shown,
+    size_text,
+    some,
+)
+
+
+def verify(
+    packs: PacksArgument,
+    *,
+    against: Annotated[
+        Path | None, typer.Option(metavar="ZIP", help="The SourceBundle that the one pack was made from.")
+    ] = None,
+    max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
+    max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
+    max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
+    max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
+    max_files: MaxFiles = DEFAULT_LIMITS.max_files,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """Check every checksum, every SHA-256 and every rule of the format.
+
+    With --against, also compare every file, every fact of the manifest and every lookup with the zip. It may
+    be another zip than the pack was made from, which is told, if it gives the same answers.
+
+    Examples:
+      srcpack verify *.srcpack
+      srcpack verify app.srcpack --against app.zip
+    """
+    if against is not None and len(packs) != 1:
+        raise typer.BadParameter("--against takes one pack")
+    limits = Limits(
+        max_file_size=max_file_size,
+        max_total_size=max_total_size,
+        max_manifest_size=max_manifest_size,
+        max_total_ratio=max_total_ratio,
+        max_files=max_files,
+    )
+    code = 0
+    with ExitStack() as stack:
+        bundle = None if against is None else stack.enter_context(SourceBundle(against, limits=limits))
+        for each in packs:
+            problems: list[str] = []
+            facts: dict[str, Any] = {}
+            try:
+                with about(each), open_whole(each) as pack:
+                    facts = counts(pack)
+                    problems += map(str, srcpack.verify(pack))
+                    if bundle is not None and not problems:
+                        facts |= _digests(pack, bundle)
+                        problems += map(str, compare(pack, bundle))
+            except SrcpackError as error:
+                problems.append(str(error))
+            except OSError as error:
+                problems.append(described(error))
+            if problems:
+                code = FAILED
+            _print_verdict(each, facts, problems, against=against, as_json=as_json)
+    return code
+
+
+def _digests(pack: Pack, bundle: SourceBundle) -> dict[str, str | None]:
+    """Return the SHA-256 of a zip, and the one that a pack records of what it was made from, in hex."""
+    with open(bundle.file, "rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    recorded = pack.bundle.source.get("sha256")
+    return {
+        "against_sha256": found.hexdigest(),
+        "source_sha256": recorded.hex() if isinstance(recorded, bytes) else None,
+    }
+
+
+def _print_verdict(
+    pack: str, facts: Mapping[str, Any], problems: Sequence[str], *, against: Path | None, as_json: bool
+) -> None:
+    if as_json:
+        verdict = {"pack": pack, "ok": not problems, **facts, "problems": list(problems)}
+        if against is not None:
+            verdict["against"] = str(against)
+        print_json(verdict)
+        return
+    found, recorded = facts.get("against_sha256"), facts.get("source_sha256")
+    another = ""
+    if recorded not in (None, found):
+        another = f"made from another zip: SHA-256 found {found}, expected {recorded}"
+    if problems:
+        if another:
+            print_line(shown(f"{pack}: {another}"))
+        some(problems, lambda line: print_line(shown(line)))
+        return
+    line = f"{pack}: ok, {files_text(facts['files'])} of {size_text(facts['total_size'])}"
+    if against is not None:
+        line += f", equal to {against}"
+    if another:
+        line += f"; {another}"
+    if facts["damaged"]:
+        line += f"; {members_text(facts['damaged'])} could not be read when it was made"
+    print_line(shown(line))

@@ -1,0 +1,137 @@
+"""The command `convert`: outputs, options, warnings, exit codes."""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import srcpack
+from support.bundle_builder import build_bundle
+from support.commands import FILES, Run, damaged_bundle
+
+
+def test_convert_writes_beside_the_zip_and_says_what_it_did(run: Run, bundle: Path) -> None:
+    result = run("convert", bundle)
+    pack = bundle.with_suffix(".srcpack")
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(
+        rf"{re.escape(str(pack))}: 6 files of \d+ B; zip .+, pack .+, ratio \d\.\d{{3}}; \d\.\d s\n",
+        result.out,
+    )
+    assert sorted(srcpack.open(pack)) == sorted(FILES)
+
+
+def test_convert_adds_the_ending_to_a_name_without_zip(run: Run, bundle: Path) -> None:
+    bundle.rename(bundle.with_name("app.bundle"))
+    assert run("convert", bundle.with_name("app.bundle")).code == 0
+    assert bundle.with_name("app.bundle.srcpack").exists()
+
+
+def test_convert_takes_the_options_of_the_library(run: Run, bundle: Path) -> None:
+    output = bundle.with_name("out.srcpack")
+    args = ["--preset", "fast", "--level", 5, "--dictionary", "off", "--frame-size", "64K", "--raw", "*.map"]
+    args += ["--raw", "loose", "--jobs", 2, "--no-verify", "--json"]
+    result = run("convert", bundle, "-o", output, *args)
+    report = json.loads(result.out)
+    assert (report["preset"], report["level"], report["frame_size"], report["jobs"]) == ("fast", 5, 65536, 2)
+    assert (report["verified"], report["files"], report["damaged"]) == (False, 6, [])
+    assert report["sha256"] == srcpack.open(output).sha256.hex()
+    assert report["source_sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    with srcpack.open(output) as pack:
+        assert pack["loose"].raw
+        assert pack["files/app.js.map"].raw
+        assert pack.bundle.created_by["options"]["raw"] == ["*.map", "loose"]
+
+
+def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) -> None:
+    files = {f"{n}.js": f"function f{n}() {{ return {n} * {n}; }}\n".encode() * 9 for n in range(600)}
+    bundle = tmp_path / "many.zip"
+    bundle.write_bytes(build_bundle(files, {}))
+    assert json.loads(run("convert", bundle, "--dictionary", "8K", "--json").out)["dictionary_size"] <= 8192
+    with srcpack.open(tmp_path / "many.srcpack") as pack:
+        (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
+    other = run("convert", bundle, "-o", tmp_path / "b", "--dictionary", tmp_path / "dictionary", "--json")
+    assert json.loads(other.out)["dictionary_size"] == (tmp_path / "dictionary").stat().st_size
+    assert run("convert", bundle, "-o", tmp_path / "c", "--dictionary", "none").err == (
+        "error: none: No such file or directory\n"
+    )
+
+
+def test_convert_refuses_an_output_that_exists_before_the_work(run: Run, pack: Path) -> None:
+    before = pack.read_bytes()
+    result = run("convert", "no-such.zip", "-o", pack)
+    assert result == (1, "", f"error: {pack}: it exists; --force replaces it\n")
+    assert pack.read_bytes() == before
+    assert run("convert", pack.with_suffix(".zip"), "--force").code == 0
+    assert run("convert", "x.zip", "-o", os.devnull, "--force").err.endswith("not a regular file\n")
+    assert run("convert", "x.zip", "-o", pack.parent / "no" / "x").err.endswith("no'\n")
+
+
+def test_convert_warns_of_damaged_members_and_exits_with_3(run: Run, tmp_path: Path) -> None:
+    bundle = damaged_bundle(tmp_path)
+    result = run("convert", bundle)
+    assert result.code == 3
+    assert "3 files of 2 B, 2 damaged" in result.out
+    lines = [
+        re.fullmatch(r"warning: (.+): '(.+)' cannot be read: .+", line) for line in result.err.splitlines()
+    ]
+    assert [line and line.groups() for line in lines] == [(str(bundle), "bad000"), (str(bundle), "gone")]
+    assert len(json.loads(run("convert", bundle, "--force", "--json").out)["damaged"]) == 2
+
+
+def test_thousands_of_warnings_are_cut_short(run: Run, tmp_path: Path) -> None:
+    lines = run("convert", damaged_bundle(tmp_path, 100)).err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "and 81 more"
+
+
+def test_convert_takes_limits(run: Run, bundle: Path) -> None:
+    result = run("convert", bundle, "--max-file-size", 20)
+    assert result.code == 3
+    assert "'files/app.js' cannot be read: its size is 43, over the limit of 20" in result.err
+    result = run("convert", bundle, "--force", "--max-manifest-size", "1K", "--max-total-size", 50)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert re.fullmatch(
+        rf"error: {bundle}: the size of all members is \d+, over the limit of 50\n", result.err
+    )
+    result = run("convert", bundle, "--force", "--max-files", 1)
+    assert result.code == 1
+    assert "over the limit of 1\n" in result.err
+
+
+def test_refused_bundle_is_one_line_and_no_pack(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"neither")
+    result = run("convert", tmp_path / "bad.zip")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith(f"error: {tmp_path / 'bad.zip'}: not a SourceBundle at offset 0")
+    assert os.listdir(tmp_path) == ["bad.zip"]
+
+
+def test_an_error_that_names_no_file_is_told_with_the_output_s_name(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    output = bundle.with_suffix(".srcpack")
+    assert run("convert", bundle) == (1, "", f"error: {output}: No space left on device\n")
+    assert os.listdir(bundle.parent) == [bundle.name]
+
+
+def test_a_terminal_shows_progress(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    result = run("convert", bundle)
+    assert result.code == 0
+    assert "finishing" in terminal.getvalue()
