@@ -68,6 +68,8 @@ def test_the_host_or_tilde_is_stripped(path: str, stripped: str) -> None:
         ("https://h/a/b.js", "http://other/x.map", "http://other/x.map"),
         ("https://h/a/b.js", "x://", "x://"),
         ("https://h/a/b.js", "webpack:./x.ts", "webpack:./x.ts"),
+        ("https://h/a/b.js", "turbopack:[project]/x.ts", "turbopack:[project]/x.ts"),
+        ("https://h/a/b.js", "turbopack/x.ts", "https://h/a/turbopack/x.ts"),
         ("https://h/a/b.js", "data:x", "https://h/a/data:x"),
         # From the root.
         ("https://h/a/b.js", "/x.map", "https://h/x.map"),

@@ -71,13 +71,14 @@ def join_paths(base: str, right: str) -> str:
 
     Args:
         base: URL or path of the file.
-        right: The reference; a leading `~` counts as the host of `base`.
+        right: The reference; a leading `~` counts as the host of `base`. With `://` in it, or `webpack:` or
+            `turbopack:` in front, it is absolute.
 
     Returns:
         The URL, or the path if `base` is one. A `..` at the top is dropped for http and https; for others
         it is kept, as a segment that a further `..` takes away. Double slashes are closed up.
     """
-    if "://" in right or right.startswith("webpack:"):
+    if "://" in right or right.startswith(("webpack:", "turbopack:")):
         return right
     scheme, found, rest = base.partition("://")
     if not found:
