@@ -1,24 +1,26 @@
 """Output files that appear under their name whole, or not at all.
 
 A process that is killed leaves the file that it was writing. Its name follows from that of the output, and
-who writes it has it locked: so the next one who writes the same output knows it for what it is and removes
-it, and never one of a process that lives.
+whoever writes it has it locked: so the next one who writes the same output knows it for what it is and
+removes it, and never one of a process that lives.
 """
 
 import errno
 import fcntl
 import os
-import threading
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
-from itertools import count, takewhile
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["written_aside"]
 
-_ASKING = threading.Lock()
+_GAP = 16
+"""Free names in a row after which no more are looked at: what a killed one left may be behind some."""
 
 
 @contextmanager
@@ -29,52 +31,67 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
     flushed to the disk. What was at `path` stays until then; if the block raises, the file is removed.
     Several threads and processes may write one output at once: what the last one wrote stays.
 
+    A symbolic link stays, and the file that it leads to is written. What replaces a file has its permissions
+    (its owner is who writes it); a new file has those that the umask, or the folder's default, gives.
+
     Raises:
         FileExistsError: `path` is no regular file but a folder, a device or the like.
         OSError: It cannot be written, or renamed.
     """
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        # A rename would take the place of a device.
-        raise FileExistsError(errno.EEXIST, "it exists and is not a regular file", os.fspath(path))
+    mode = _mode(path)
+    target = Path(os.path.realpath(path))
     # 32 characters are 128 bytes at most, of the 255 that a name may have.
     digest = sha256(os.fsencode(target.name)).hexdigest()[:16]
     prefix = os.fspath(target.with_name(f".{target.name[:32]}.{digest}."))
     try:
         _remove_abandoned(prefix)
-        out, aside = _create(prefix)
+        out, aside = _create(prefix, mode)
         with out:
             try:
                 yield out, Path(aside)
                 out.flush()
                 os.fsync(out.fileno())
-                os.fchmod(out.fileno(), 0o666 & ~_umask())
+                if mode is not None:
+                    os.fchmod(out.fileno(), mode)
                 os.replace(aside, target)
             except BaseException:
                 # While it is open, and so locked: later it could be another's.
                 with suppress(FileNotFoundError):
                     os.unlink(aside)
                 raise
-    except BaseException as error:
-        # A signal may have come when there was a file that nothing here knew of yet.
-        _remove_abandoned(prefix)
-        if isinstance(error, OSError) and str(error.filename).startswith(prefix):
+        _sync_folder(target.parent)
+    except OSError as error:
+        if str(error.filename).startswith(prefix):
             error.filename, error.filename2 = os.fspath(path), None  # a name that its caller knows
         raise
-    _sync_folder(target.parent)
+    finally:
+        # One who wrote the same output meanwhile may have been killed; and a signal may have come when there
+        # was a file that nothing here knew of yet.
+        _remove_abandoned(prefix)
 
 
-def _names(prefix: str) -> Iterator[str]:
-    return (f"{prefix}{number}.tmp" for number in count())
+def _mode(path: str | os.PathLike[str]) -> int | None:
+    """Return the permissions of the file that is to be replaced; None where there is none."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        # A rename would take the place of a device.
+        raise FileExistsError(errno.EEXIST, "it exists and is not a regular file", os.fspath(path))
+    return stat.S_IMODE(mode) & 0o777
 
 
-def _create(prefix: str) -> tuple[BinaryIO, str]:
-    """Create a file under the first name that is free, and lock it."""
-    names = _names(prefix)
+def _create(prefix: str, mode: int | None) -> tuple[BinaryIO, str]:
+    """Create a file under the first name that is free, and lock it; nobody may read it who may not later."""
+    # Whoever removes it when it is abandoned has to open it.
+    permissions = 0o666 if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
+    opener = partial(_open, permissions=permissions)
+    names = (f"{prefix}{number}.tmp" for number in count())
     while True:
         aside = next(names)
         try:
-            out = open(aside, "x+b", opener=_open_private)  # noqa: SIM115  the caller closes it
+            out = open(aside, "x+b", opener=opener)  # noqa: SIM115  the caller closes it
         except FileExistsError:
             continue
         try:
@@ -89,15 +106,22 @@ def _create(prefix: str) -> tuple[BinaryIO, str]:
 
 def _remove_abandoned(prefix: str) -> None:
     """Remove the files that no living process has locked."""
-    for aside in takewhile(os.path.lexists, _names(prefix)):
+    free = 0
+    for number in count():
+        aside = f"{prefix}{number}.tmp"
+        free = 0 if os.path.lexists(aside) else free + 1
+        if free == _GAP:
+            return
+        if free:
+            continue
         with suppress(OSError):  # it is gone, in use, another user's, or files cannot be locked here
-            number = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            opened = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_at(aside, number):
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(aside, opened):
                     os.unlink(aside)
             finally:
-                os.close(number)
+                os.close(opened)
 
 
 def _lock(number: int) -> bool:
@@ -118,16 +142,8 @@ def _is_at(path: str, number: int) -> bool:
         return False
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def _umask() -> int:
-    # There is no way to ask without setting it; two threads at once would take each other's for it.
-    with _ASKING:
-        mask = os.umask(0o077)
-        os.umask(mask)
-    return mask
+def _open(path: str, flags: int, *, permissions: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, permissions)
 
 
 def _sync_folder(folder: Path) -> None:

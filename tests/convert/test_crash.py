@@ -16,6 +16,7 @@ from srcpack import FormatError
 from srcpack_convert import atomic_write as output
 from srcpack_convert import convert, export
 from srcpack_convert.atomic_write import written_aside
+from srcpack_convert.cli import main as cli
 from support.bundle_builder import build_bundle
 from support.places import ROOT
 
@@ -50,24 +51,22 @@ def asides(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "has_old"),
-    [(crash.convert_command, False), (crash.convert_command, True), (crash.batch_command, True)],
-)
+@pytest.mark.parametrize("command", [crash.convert_command, crash.batch_command])
 def test_a_killed_conversion_leaves_old_packs_or_new_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., list[str]], has_old: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., list[str]]
 ) -> None:
+    """A few times; `reliability.crash` kills hundreds of them."""
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
     report = crash.crash(
-        command(tmp_path, files=30),
+        command(tmp_path, files=12),
         tmp_path / "out",
-        kills=4,
+        kills=2,
         random=random.Random(1),
         at_a_time=crash.JOBS,
-        old=crash.old_pack(tmp_path) if has_old else None,
+        old=crash.old_pack(tmp_path),
     )
     assert not report.failures
-    assert report.kills.total() == 4
+    assert report.kills.total() == 2
     assert report.completed
 
 
@@ -118,14 +117,11 @@ def test_commands_that_do_it_wrong_are_found(tmp_path: Path, program: str, failu
 
 
 def leave_one(target: Path) -> Path:
-    """Begin to write a file in a process that is gone then, and return what it left."""
-    program = (
-        "import os, sys; from srcpack_convert.atomic_write import written_aside\n"
-        "with written_aside(sys.argv[1]) as (out, aside): out.write(b'half'); out.flush(); os._exit(9)"
-    )
-    assert run(sys.executable, "-c", program, target, folder=target.parent)[0] == 9
-    (left,) = asides(target.parent)
-    return target.with_name(left)
+    """Leave what a process leaves that is killed while it writes a file: nobody has it locked any more."""
+    with pytest.raises(KeyboardInterrupt), written_aside(target) as (_, aside):
+        raise KeyboardInterrupt
+    aside.write_bytes(b"half")
+    return aside
 
 
 def fail(_done: int, _all: int) -> None:
@@ -145,6 +141,22 @@ def test_the_next_one_removes_what_a_killed_process_left(tmp_path: Path, fails: 
     else:
         convert(APP, target)
     assert asides(tmp_path) == []
+
+
+def test_what_a_killed_process_left_beside_another_writer_is_removed(tmp_path: Path) -> None:
+    """By the other one when it is done, and by the next where the other was killed too."""
+    target = tmp_path / "a.srcpack"
+    with written_aside(target) as (first, _):
+        first.write(b"first")
+        leave_one(target)
+        assert len(asides(tmp_path)) == 2
+    assert os.listdir(tmp_path) == ["a.srcpack"]
+    with written_aside(target) as (_, aside):
+        left = leave_one(target)
+        assert left != aside
+    left.write_bytes(b"half")
+    convert(APP, target)
+    assert os.listdir(tmp_path) == ["a.srcpack"]
 
 
 def test_writers_of_one_output_do_not_meet(tmp_path: Path) -> None:
@@ -207,15 +219,15 @@ def test_a_folder_that_is_not_there_is_told_by_the_name_of_the_output(tmp_path: 
     assert error.value.filename == str(tmp_path / "none" / "a")
 
 
-@pytest.mark.parametrize("name", ["_open_private", "_lock"])
+@pytest.mark.parametrize("name", ["_open", "_lock"])
 def test_a_signal_when_the_file_was_just_made_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     real = getattr(output, name)
 
-    def interrupted(*args: object) -> None:
-        done = real(*args)
-        if name == "_open_private":
+    def interrupted(*args: object, **values: object) -> None:
+        done = real(*args, **values)
+        if name == "_open":
             os.close(done)
         raise KeyboardInterrupt
 
@@ -251,6 +263,56 @@ def test_an_output_that_is_no_file_stays_what_it_is(tmp_path: Path) -> None:
                 write(tmp_path / name)
     assert (tmp_path / "fifo").is_fifo()
     assert sorted(os.listdir(tmp_path)) == ["fifo", "folder"]
+
+
+# ---- what is replaced
+
+
+def permissions(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o777])
+def test_what_replaces_a_file_has_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "a.srcpack"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    with written_aside(target) as (out, aside):
+        assert permissions(aside) & ~mode in (0, 0o200)
+        out.write(b"new")
+    assert (target.read_bytes(), permissions(target)) == (b"new", mode)
+
+
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    """Which stays as it is all the time, as it is that of other threads too."""
+    code = (
+        "import os, sys; from srcpack_convert.atomic_write import written_aside; os.umask(0o027)\n"
+        "before = os.umask\ndef umask(_): raise AssertionError\nos.umask = umask\n"
+        "with written_aside(sys.argv[1]): pass\n"
+    )
+    assert run(sys.executable, "-c", code, tmp_path / "a", folder=tmp_path) == (0, "", "")
+    assert permissions(tmp_path / "a") == 0o640
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.srcpack").write_bytes(b"old")
+    (tmp_path / "there" / "a.srcpack").chmod(0o600)
+    for name in ("a.srcpack", "new.srcpack"):
+        link = tmp_path / name
+        link.symlink_to(Path("there") / name)
+        convert(APP, link)
+        assert link.is_symlink()
+        assert (tmp_path / "there" / name).read_bytes() == APP_PACK.read_bytes()
+    assert permissions(tmp_path / "there" / "a.srcpack") == 0o600
+    assert sorted(os.listdir(tmp_path / "there")) == ["a.srcpack", "new.srcpack"]
+
+
+def test_a_link_that_leads_to_itself_is_an_error(tmp_path: Path) -> None:
+    make_link_loop(tmp_path / "a")
+    with pytest.raises(OSError, match="Too many levels of symbolic links"), written_aside(tmp_path / "a"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 # ---- no room, no permission
@@ -429,11 +491,16 @@ INPUTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize(("make", "message"), INPUTS.values(), ids=list(INPUTS))
 def test_an_input_that_is_no_file_is_one_line(
-    tmp_path: Path, make: Callable[[Path], object], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], object],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     make(tmp_path / "a.zip")
-    command = [sys.executable, "-m", "srcpack_convert", "convert", "a.zip", "-o", "a.srcpack"]
-    assert run(*command, folder=tmp_path) == (1, "", f"error: {message}\n")
+    assert cli.run(["convert", "a.zip", "-o", "a.srcpack"]) == 1
+    assert capsys.readouterr() == ("", f"error: {message}\n")
     assert not list(tmp_path.glob("a.srcpack/**/*.srcpack"))
     assert asides(tmp_path) == []
 

@@ -130,9 +130,9 @@ def check_output(path: Path, *, force: bool) -> None:
     """Refuse an output before the work."""
     if not path.parent.is_dir():
         raise Failure(f"{path}: there is no folder {os.fspath(path.parent)!r}")
-    if os.path.lexists(path) and not path.is_file():
+    if path.exists() and not path.is_file():
         raise Failure(f"{path}: it exists and is not a regular file")
-    if os.path.lexists(path) and not force:
+    if path.exists() and not force:
         raise Failure(f"{path}: it exists; --force replaces it")
 
 
