@@ -124,16 +124,13 @@ def test_an_unknown_value_may_be_of_any_depth() -> None:
 
 def test_bytes_that_are_not_utf_8_are_refused_only_where_they_are_kept() -> None:
     assert parsed(b'{"files":{"a":{"x":"\xff"}}}').files["a"].extra == '{"x":"\ufffd"}'
-    assert (
-        refusal(b'{"files":{"a":{"\xff":1}}}')
-        == "a string in files['a'] is not UTF-8 at offset 16: found 0xff"
-    )
+    assert refusal(b'{"files":{"a":{"\xff":1}}}') == "files['a'] is not UTF-8 at offset 16: found 0xff"
     assert refusal(b'{"files":{"a":{"url":"a\xed\xa0\x80"}}}') == (
-        "a string in files['a'].url is not UTF-8 at offset 23: found 0xed"
+        "files['a'].url is not UTF-8 at offset 23: found 0xed"
     )
-    assert refusal(b'{"files":{"a\xff":{}}}') == "a string in files is not UTF-8 at offset 12: found 0xff"
+    assert refusal(b'{"files":{"a\xff":{}}}') == "files is not UTF-8 at offset 12: found 0xff"
     assert refusal(b'{"source_links":{"a":"\xff"}}') == (
-        "a string in source_links['a'] is not UTF-8 at offset 22: found 0xff"
+        "source_links['a'] is not UTF-8 at offset 22: found 0xff"
     )
 
 
@@ -147,17 +144,17 @@ def test_bytes_that_are_not_utf_8_are_refused_only_where_they_are_kept() -> None
         (b"\xef\xbb\xbf{}", "the manifest is not JSON at offset 0: found 0xef, expected an object"),
         ("/* */{}", "the manifest is not JSON at offset 0: found '/', expected an object"),
         ("\x0b{}", "the manifest is not JSON at offset 0: found '\\x0b', expected an object"),
-        ("{} x", "there is more after the manifest at offset 3: found 'x'"),
-        ("{", "not JSON at offset 1: found the end, expected a name"),
-        ("{'a':1}", 'not JSON at offset 1: found "\'", expected a name'),
-        ('{"a"}', "not JSON at offset 4: found '}', expected ':'"),
-        ('{"a":"b"', "not JSON at offset 8: found the end, expected ',' or '}'"),
-        ('{"a":"b",}', "not JSON at offset 9: found '}', expected a name"),
+        ("{} x", "the manifest has more after it at offset 3: found 'x'"),
+        ("{", "the manifest is not JSON at offset 1: found the end, expected a name"),
+        ("{'a':1}", 'the manifest is not JSON at offset 1: found "\'", expected a name'),
+        ('{"a"}', "the manifest is not JSON at offset 4: found '}', expected ':'"),
+        ('{"a":"b"', "the manifest is not JSON at offset 8: found the end, expected ',' or '}'"),
+        ('{"a":"b",}', "the manifest is not JSON at offset 9: found '}', expected a name"),
         ('{"a":"\x01"}', "the attribute 'a' is not a JSON string at offset 5"),
         ('{"a":"\\x"}', "the attribute 'a' is not a JSON string at offset 5"),
         (
             '{"a":"\\ud800"}',
-            "a string in the attribute 'a' has a lone surrogate at offset 5: found '\\ud800'",
+            "the attribute 'a' has a lone surrogate at offset 5: found '\\ud800'",
         ),
         (
             '{"version":2}',
@@ -208,11 +205,23 @@ def test_bytes_that_are_not_utf_8_are_refused_only_where_they_are_kept() -> None
             '{"files":{"a":{"headers":{"x":{}}}}}',
             "files['a'].headers['x'] has the wrong type at offset 30: found an object, expected a string",
         ),
-        ('{"files":{"a":{"x":01}}}', "not JSON at offset 20: found a number, expected ',' or '}'"),
-        ('{"files":{"a":{"x":[1,]}}}', "not JSON at offset 22: found ']', expected a value"),
-        ('{"files":{"a":{"x":{"y":1,}}}}', "not JSON at offset 26: found '}', expected a name and ':'"),
-        ('{"files":{"a":{"x":[1}}}}', "not JSON at offset 21: found '}', expected ',' or ']'"),
-        ('{"files":{"a":{"x":"\\ud80"}}}', "not JSON at offset 19: found a string, expected a value"),
+        (
+            '{"files":{"a":{"x":01}}}',
+            "files['a'] is not JSON at offset 20: found a number, expected ',' or '}'",
+        ),
+        ('{"files":{"a":{"x":[1,]}}}', "files['a'].x is not JSON at offset 22: found ']', expected a value"),
+        (
+            '{"files":{"a":{"x":{"y":1,}}}}',
+            "files['a'].x is not JSON at offset 26: found '}', expected a name and ':'",
+        ),
+        (
+            '{"files":{"a":{"x":[1}}}}',
+            "files['a'].x is not JSON at offset 21: found '}', expected ',' or ']'",
+        ),
+        (
+            '{"files":{"a":{"x":"\\ud80"}}}',
+            "files['a'].x is not JSON at offset 19: found a string, expected a value",
+        ),
     ],
 )
 def test_what_symbolic_refuses_is_refused(data: str | bytes, message: str) -> None:

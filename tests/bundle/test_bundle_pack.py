@@ -17,6 +17,7 @@ from srcpack import BundlePack, DamagedMember, FormatError, LimitExceeded, NotFo
 from srcpack.bundle.members import Limits, SourceBundle
 from srcpack.format.head_tail import HEAD_SIZE, TAIL_SIZE
 from srcpack.pack import open_pack
+from srcpack.rules.strict_json import JsonError
 from support.bundle_builder import BUNDLE_HEADER, build_bundle
 from support.places import FIXTURES
 
@@ -126,7 +127,8 @@ def test_a_refused_zip_says_what_is_wrong_with_it_and_nothing_of_packs() -> None
         FormatError, match=r"'manifest\.json': the attribute 'version' has the wrong type"
     ) as error:
         srcpack.open(build_bundle({}, {"files": {}, "version": 2}))
-    assert error.value.__context__ is None
+    assert isinstance(error.value.__context__, JsonError)
+    assert error.value.__context__.__context__ is None
     with pytest.raises(FormatError, match="no end record"):
         srcpack.open(BUNDLE_HEADER + b"PK\3\4")
 

@@ -2,14 +2,11 @@
 
 A manifest is read as strictly as symbolic reads it, so that no bundle is taken here that processing
 refuses, nor the other way round (symbolic a5980e8 sourcebundle/mod.rs, `SourceBundleManifest` and
-`SourceFileInfo`; serde_json 1.0.149 for the JSON). The standard library's json takes duplicate keys,
-NaN and lone surrogates, has no offsets, and recurses. So the JSON is walked here with regular
-expressions over the bytes, without recursion, and only what is kept is decoded: one expression takes
-a whole entry of the form that uploaders write, a step by step reader takes the rest and has the errors.
+`SourceFileInfo`, as serde_json reads them: see `strict_json`). One expression takes a whole entry of the
+form that uploaders write; a `Walker` takes the rest step by step, and has the errors.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,65 +14,26 @@ from typing import Any
 
 from srcpack.errors import FormatError
 from srcpack.records import BundleManifest, FileInfo, FileType
+from srcpack.rules.strict_json import COLON, PLAIN, SPACE, JsonError, Walker, compiled, shown
 
 __all__ = ["MANIFEST_NAME", "dump_manifest", "parse_manifest"]
 
 MANIFEST_NAME = "manifest.json"
 
-_WS = r"[ \t\n\r]*+"
-_PLAIN = r'"[^"\\\x00-\x1f]*+"'
-_PLAIN_GROUP = r'"([^"\\\x00-\x1f]*+)"'
-_STRING = r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"'
-_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
-_COLON = rf"{_WS}:{_WS}"
 # After a member of an object: a comma and another name, or the closing bracket, which is left there.
-_NEXT = rf'{_WS}(?:,{_WS}(?=")|(?=\}}))'
-_PAIRS = rf"\{{{_WS}((?:{_PLAIN}{_COLON}{_PLAIN}{_NEXT})*+)\}}"
-
-
-def _flat(value: str) -> str:
-    """Give an expression for a scalar, or a list or object of what the given expression takes."""
-    elements = rf"\[{_WS}(?:{value}{_WS}(?:,{_WS}(?!\])|(?=\])))*+\]"
-    members = rf"\{{{_WS}(?:{_STRING}{_COLON}{value}{_NEXT})*+\}}"
-    return rf"(?:{_STRING}|{_NUMBER}|true|false|null|{elements}|{members})"
-
-
-def _compiled(expression: str) -> re.Pattern[bytes]:
-    return re.compile(expression.encode())
-
-
-_space = _compiled(_WS)
-_string = _compiled(rf"{_WS}({_STRING})")
-_name = _compiled(rf"{_WS}({_STRING}){_COLON}")
-_after_value = _compiled(rf"{_WS}([,\]}}])")
-_pair = _compiled(rf"{_PLAIN_GROUP}{_COLON}{_PLAIN_GROUP}")
-_pairs = _compiled(rf"{_WS}{_PAIRS}")
+_NEXT = SPACE + rb"(?:," + SPACE + rb'(?=")|(?=\}))'
+_QUOTED = rb'"' + PLAIN + rb'"'
+_TEXT = rb'"(' + PLAIN + rb')"'
+_PAIR = _TEXT + COLON + _TEXT
+_PAIRS = rb"\{" + SPACE + rb"((?:" + _QUOTED + COLON + _QUOTED + _NEXT + rb")*+)\}"
+_PAIRS_ALONE = SPACE + _PAIRS
 # `"NAME": {"type": .., "path": .., "url": .., "headers": {..}}`, each field optional, in symbolic's order.
-_entry = _compiled(
-    rf"{_WS}{_PLAIN_GROUP}{_COLON}\{{{_WS}"
-    + "".join(rf'(?:"{field}"{_COLON}{_PLAIN_GROUP}{_NEXT})?+' for field in ("type", "path", "url"))
-    + rf'(?:"headers"{_COLON}{_PAIRS}{_WS})?+\}}{_WS}([,}}])'
-)
-# For values that nobody asks for. Most are not deep and are taken whole, for speed; group 1 is the
-# bracket that a deeper one begins with.
-_FLAT = _flat(_flat(_flat(r"(?:\[\]|\{\})")))
-_value = _compiled(rf"{_WS}(?:{_FLAT}|([\[{{]))")
-_values = _compiled(rf"(?:{_WS}{_FLAT}{_WS},)*+")
-_named_values = _compiled(rf"(?:{_WS}{_STRING}{_COLON}{_FLAT}{_WS},)*+")
+_FIELD = rb'(?:"%b"' + COLON + _TEXT + _NEXT + rb")?+"
+_ENTRY = SPACE + _TEXT + COLON + rb"\{" + SPACE + _FIELD % b"type" + _FIELD % b"path" + _FIELD % b"url"
+_ENTRY += rb'(?:"headers"' + COLON + _PAIRS + SPACE + rb")?+\}" + SPACE + rb"([,}])"
 
 _FIELDS = ("type", "path", "url", "headers")
 _TYPES = {file_type.value.encode(): file_type for file_type in FileType}
-_MAX_SHOWN = 80
-_KINDS = {
-    b"": "the end",
-    b'"': "a string",
-    b"{": "an object",
-    b"[": "a list",
-    b"n": "null",
-    b"t": "true",
-    b"f": "false",
-    **{bytes([byte]): "a number" for byte in b"-0123456789"},
-}
 
 
 def parse_manifest(data: bytes, *, file: str) -> BundleManifest:
@@ -88,7 +46,18 @@ def parse_manifest(data: bytes, *, file: str) -> BundleManifest:
     Raises:
         FormatError: symbolic would refuse it; the offset is that in `data`, in bytes.
     """
-    return _Reader(data, file).manifest()
+    reader = _Reader(data)
+    try:
+        return reader.manifest()
+    except JsonError as error:
+        raise FormatError(
+            file,
+            f"{_shown_path(reader.path)} {error.problem}",
+            member=MANIFEST_NAME,
+            offset=error.offset,
+            found=error.found,
+            expected=error.expected,
+        ) from error
 
 
 def dump_manifest(manifest: BundleManifest) -> bytes:
@@ -122,51 +91,48 @@ def _quoted(value: str | dict[str, str] | None) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...")
-
-
 def _shown_path(path: tuple[str, ...]) -> str:
     """Name a value in messages by the keys that lead to it: `files['a.js'].headers['sourcemap']`."""
     if not path:
         return "the manifest"
     first, *rest = path
     if first not in ("files", "source_links"):
-        return f"the attribute {_shown(first)}"
+        return f"the attribute {shown(first)}"
     # Every second key is one of the bundle's own, the others are fields of symbolic's structs.
-    return first + "".join(f".{key}" if at % 2 else f"[{_shown(key)}]" for at, key in enumerate(rest))
+    return first + "".join(f".{key}" if at % 2 else f"[{shown(key)}]" for at, key in enumerate(rest))
 
 
-class _Reader:
-    """Reads the JSON values one after the other; `at` is the offset of the next byte.
+class _Reader(Walker):
+    """Reads the values of a manifest one after the other.
 
-    A `path` is that of the value to be read, for messages.
+    Attributes:
+        path: The keys that lead to the value that is read, for messages.
+        written: The key that was read last, as it is written.
     """
 
-    __slots__ = ("at", "data", "file")
+    __slots__ = ("path", "written")
 
-    def __init__(self, data: bytes, file: str) -> None:
-        self.data = data
-        self.file = file
-        self.at = 0
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.path: tuple[str, ...] = ()
+        self.written = b""
 
     def manifest(self) -> BundleManifest:
         files: dict[str, FileInfo] | None = None
         source_links: dict[str, str] | None = None
         attributes: dict[str, str] = {}
-        for name, _ in self.members(()):
+        for name in self.names():
             if name == "files":
                 if files is not None:
-                    raise self.error("files is given twice")
+                    raise self.error("is given twice")
                 files = self.files()
             elif name == "source_links":
                 if source_links is not None:
-                    raise self.error("source_links is given twice")
-                source_links = self.strings((name,))
+                    raise self.error("is given twice")
+                source_links = self.strings()
             else:
-                attributes[name] = self.string((name,))
-        if self.peek():
-            raise self.error("there is more after the manifest", found=self.found())
+                attributes[name] = self.text(self.string())
+        self.end()
         return BundleManifest(
             files=files or {},
             source_links=source_links,
@@ -174,23 +140,37 @@ class _Reader:
             has_files=files is not None,
         )
 
+    def names(self, expected: str = "an object") -> Iterator[str]:
+        """Go over an object: yield each name; its value is to be read before the next."""
+        path = self.path
+        more = self.enter(b"{", expected)
+        while more:
+            self.written = self.name()
+            name = self.text(self.written)
+            self.path = (*path, name)
+            yield name
+            self.path = path
+            more = self.more(b"{")
+
     def files(self) -> dict[str, FileInfo]:
         files: dict[str, FileInfo] = {}
-        path = ("files",)
-        after = self.begin(b"{", path, "an object")
-        while after == b",":
+        path = self.path
+        more = self.enter(b"{", "an object")
+        while more:
             entry = self.plain_entry()
-            if entry is None:
-                name, _ = self.name(path)
-                files[name] = self.file_info(("files", name))
-                after = self.next(b"}")
-            else:
-                name, files[name], after = entry
+            if entry is not None:
+                name, files[name], more = entry
+                continue
+            name = self.text(self.name())
+            self.path = (*path, name)
+            files[name] = self.listed_file_info() if self.peek() == b"[" else self.file_info()
+            self.path = path
+            more = self.more(b"{")
         return files
 
-    def plain_entry(self) -> tuple[str, FileInfo, bytes] | None:
-        """Read a file's name and object, if they are as uploaders write them, and what follows them."""
-        entry = _entry.match(self.data, self.at)
+    def plain_entry(self) -> tuple[str, FileInfo, bool] | None:
+        """Read a file's name and object, if they are as uploaders write them, and whether more follow."""
+        entry = compiled(_ENTRY).match(self.data, self.at)
         if entry is None:
             return None
         name, file_type, path, url, headers, after = entry.groups()
@@ -208,199 +188,80 @@ class _Reader:
             # Read step by step in its turn, the error has an offset.
             return None
         self.at = entry.end()
-        return text, info, after
+        return text, info, after == b","
 
-    def file_info(self, path: tuple[str, ...]) -> FileInfo:
-        if self.peek() == b"[":
-            return self.listed_file_info(path)
+    def file_info(self) -> FileInfo:
         known: dict[str, Any] = {}
-        extra = []
-        for name, raw_name in self.members(path, "an object or list"):
+        extra: dict[str, bytes] = {}
+        for name in self.names("an object or list"):
             if name in known:
-                raise self.error(f"{_shown_path((*path, name))} is given twice")
+                raise self.error("is given twice")
             if name in _FIELDS:
-                known[name] = self.field((*path, name))
+                known[name] = self.field(name)
             else:
                 start = self.at
                 self.skip()
-                extra.append(raw_name + b":" + self.data[start : self.at])
+                # Of a name that occurs twice the last value counts.
+                extra[name] = self.written + b":" + self.data[start : self.at]
         if not extra:
             return _file_info(known)
-        return _file_info(known, (b"{" + b",".join(extra) + b"}").decode(errors="replace"))
+        return _file_info(known, (b"{" + b",".join(extra.values()) + b"}").decode(errors="replace"))
 
-    def listed_file_info(self, path: tuple[str, ...]) -> FileInfo:
+    def listed_file_info(self) -> FileInfo:
         """Read a file given as the list of its fields, which serde's derived structs accept."""
         known: dict[str, Any] = {}
-        if self.begin(b"[", path, "a list") == b"]":
-            raise self.error(f"{_shown_path(path)} is an empty list")
+        path = self.path
+        if not self.enter(b"[", "a list"):
+            raise self.error("is an empty list")
         for name in _FIELDS:
-            known[name] = self.field((*path, name))
-            if self.next(b"]") == b"]":
+            self.path = (*path, name)
+            known[name] = self.field(name)
+            self.path = path
+            if not self.more(b"["):
                 return _file_info(known)
-        raise self.error(f"{_shown_path(path)} has more than {len(_FIELDS)} elements")
+        raise self.error(f"has more than {len(_FIELDS)} elements")
 
-    def field(self, path: tuple[str, ...]) -> FileType | str | tuple[tuple[str, str], ...] | None:
-        name = path[-1]
-        if name == "headers":
-            return tuple(self.strings(path).items())
-        return self.type(path) if name == "type" else self.string(path)
+    def field(self, name: str) -> FileType | str | tuple[tuple[str, str], ...] | None:
+        if name == "type":
+            return self.type()
+        return tuple(self.strings().items()) if name == "headers" else self.text(self.string())
 
-    def type(self, path: tuple[str, ...]) -> FileType | None:
+    def type(self) -> FileType | None:
         first = self.peek()
         start = self.at
         if first == b"n":
-            self.null(path)
+            self.null()
             return None
         if first == b"{":
             # serde's other form of a variant without content: {"source": null}
-            self.at += 1
-            value, _ = self.name(path)
-            self.null(path)
-            if self.next(b"}") == b",":
-                raise self.error(f"{_shown_path(path)} has more than one member")
+            if not self.enter(b"{", "an object"):
+                raise self.error("is an empty object")
+            value = self.text(self.name())
+            self.null()
+            if self.more(b"{"):
+                raise self.error("has more than one member")
         else:
-            value = self.string(path)
+            value = self.text(self.string())
         file_type = _TYPES.get(value.encode())
         if file_type is None:
             self.at = start
-            expected = ", ".join(FileType)
-            raise self.error(f"{_shown_path(path)} is unknown", found=_shown(value), expected=expected)
+            raise self.error("is unknown", found=shown(value), expected=", ".join(FileType))
         return file_type
 
-    def null(self, path: tuple[str, ...]) -> None:
-        self.peek()
-        if not self.data.startswith(b"null", self.at):
-            raise self.wrong_type(path, "null")
-        self.at += len(b"null")
-
-    def strings(self, path: tuple[str, ...]) -> dict[str, str]:
+    def strings(self) -> dict[str, str]:
         """Read an object whose values are strings; of a name that occurs twice the last value counts."""
-        pairs = _pairs.match(self.data, self.at)
+        pairs = compiled(_PAIRS_ALONE).match(self.data, self.at)
         with suppress(UnicodeDecodeError):
             if pairs is not None:
                 values = _decoded(pairs[1])
                 self.at = pairs.end()
                 return values
         # Read step by step, an error has an offset.
-        return {name: self.string((*path, name)) for name, _ in self.members(path)}
-
-    def members(self, path: tuple[str, ...], expected: str = "an object") -> Iterator[tuple[str, bytes]]:
-        """Go over an object: yield each name, as text and as written, with the cursor at its value."""
-        after = self.begin(b"{", path, expected)
-        while after == b",":
-            yield self.name(path)
-            after = self.next(b"}")
-
-    def name(self, path: tuple[str, ...]) -> tuple[str, bytes]:
-        match = _name.match(self.data, self.at)
-        if match is None:
-            match = _string.match(self.data, self.at)
-            if match is not None:
-                self.at = match.end()
-            self.peek()
-            raise self.error("not JSON", found=self.found(), expected="a name" if match is None else "':'")
-        return self.text(match, path), match[1]
-
-    def string(self, path: tuple[str, ...]) -> str:
-        match = _string.match(self.data, self.at)
-        if match is None:
-            if self.peek() == b'"':
-                raise self.error(f"{_shown_path(path)} is not a JSON string")
-            raise self.wrong_type(path, "a string")
-        return self.text(match, path)
-
-    def text(self, match: re.Match[bytes], path: tuple[str, ...]) -> str:
-        """Decode the string in group 1."""
-        raw = match[1]
-        try:
-            text = raw.decode()
-            value = text[1:-1] if b"\\" not in raw else str(json.loads(text))
-            value.encode()
-        except UnicodeDecodeError as error:
-            self.at = match.start(1) + error.start
-            problem = f"a string in {_shown_path(path)} is not UTF-8"
-            raise self.error(problem, found=f"0x{raw[error.start]:02x}") from error
-        except UnicodeEncodeError as error:
-            self.at = match.start(1)
-            problem = f"a string in {_shown_path(path)} has a lone surrogate"
-            raise self.error(problem, found=_shown(error.object)) from error
-        self.at = match.end()
-        return value
-
-    def skip(self) -> None:
-        """Pass over a value of any kind and depth, checking its grammar only (serde's `IgnoredAny`).
-
-        Strings in it may have lone surrogates and bytes that are not UTF-8.
-        """
-        enclosing = bytearray()
-        while True:
-            value = _value.match(self.data, self.at)
-            if value is None:
-                self.peek()
-                raise self.error("not JSON", found=self.found(), expected="a value")
-            self.at = value.end()
-            if value[1] is not None:
-                enclosing += value[1]
-            else:
-                while enclosing and self.next(b"]" if enclosing[-1:] == b"[" else b"}") != b",":
-                    enclosing.pop()
-                if not enclosing:
-                    return
-            if enclosing[-1:] == b"[":
-                self.at = _end(_values.match(self.data, self.at), self.at)
-                continue
-            self.at = _end(_named_values.match(self.data, self.at), self.at)
-            name = _name.match(self.data, self.at)
-            if name is None:
-                self.peek()
-                raise self.error("not JSON", found=self.found(), expected="a name and ':'")
-            self.at = name.end()
-
-    def begin(self, bracket: bytes, path: tuple[str, ...], expected: str) -> bytes:
-        """Take an opening bracket; return the closing one if it follows and was taken, else a comma."""
-        if self.peek() != bracket:
-            raise self.wrong_type(path, expected)
-        self.at += 1
-        close = b"}" if bracket == b"{" else b"]"
-        if self.peek() != close:
-            return b","
-        self.at += 1
-        return close
-
-    def next(self, close: bytes) -> bytes:
-        """Take what follows a value: a comma or the closing bracket."""
-        after = _after_value.match(self.data, self.at)
-        if after is None or after[1] not in (b",", close):
-            self.peek()
-            raise self.error("not JSON", found=self.found(), expected=f"',' or '{close.decode()}'")
-        self.at = after.end()
-        return after[1]
-
-    def peek(self) -> bytes:
-        """Pass over white space and return the next byte, or nothing at the end."""
-        self.at = _end(_space.match(self.data, self.at), self.at)
-        return self.data[self.at : self.at + 1]
-
-    def found(self) -> str:
-        """Name what begins at the cursor."""
-        first = self.data[self.at : self.at + 1]
-        if first in _KINDS:
-            return _KINDS[first]
-        return repr(first.decode()) if first.isascii() else f"0x{first.hex()}"
-
-    def wrong_type(self, path: tuple[str, ...], expected: str) -> FormatError:
-        first = self.data[self.at : self.at + 1]
-        problem = "has the wrong type" if first and first in _KINDS else "is not JSON"
-        return self.error(f"{_shown_path(path)} {problem}", found=self.found(), expected=expected)
-
-    def error(self, problem: str, *, found: object = None, expected: object = None) -> FormatError:
-        return FormatError(
-            self.file, problem, member=MANIFEST_NAME, offset=self.at, found=found, expected=expected
-        )
+        return {name: self.text(self.string()) for name in self.names()}
 
 
 def _decoded(pairs: bytes) -> dict[str, str]:
-    return {sys.intern(name.decode()): value.decode() for name, value in _pair.findall(pairs)}
+    return {sys.intern(name.decode()): value.decode() for name, value in compiled(_PAIR).findall(pairs)}
 
 
 def _file_info(known: dict[str, Any], extra: str | None = None) -> FileInfo:
@@ -412,7 +273,3 @@ def _file_info(known: dict[str, Any], extra: str | None = None) -> FileInfo:
         headers=known.get("headers"),
         extra=extra,
     )
-
-
-def _end(match: re.Match[bytes] | None, otherwise: int) -> int:
-    return otherwise if match is None else match.end()

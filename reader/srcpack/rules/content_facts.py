@@ -3,7 +3,6 @@
 Conversion stores it in the pack; where a zip is read itself it is found out when somebody asks.
 """
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,12 +13,11 @@ from srcpack.rules.discover import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,
+    is_utf8,
 )
 from srcpack.rules.lookup_keys import header_debug_id, header_reference
 
-__all__ = ["Facts", "facts_of", "is_utf8", "with_facts"]
-
-_CHUNK = 1 << 20
+__all__ = ["Facts", "facts_of", "with_facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +78,3 @@ def with_facts(record: EntryRecord, facts: Facts) -> EntryRecord:
         reference=facts.reference,
         content_debug_id=facts.debug_id,
     )
-
-
-def is_utf8(content: bytes) -> bool:
-    """Return whether a content is UTF-8, without a text of it in memory: that may be four times as large."""
-    if content.isascii():
-        return True
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for at in range(0, len(content), _CHUNK):
-            decoder.decode(content[at : at + _CHUNK], final=at + _CHUNK >= len(content))
-    except UnicodeDecodeError:
-        return False
-    return True

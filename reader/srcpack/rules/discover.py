@@ -9,55 +9,40 @@ make of the struct there.
 """
 
 import codecs
-import json
-import re
 
 from srcpack.rules.debug_id import DebugId
+from srcpack.rules.strict_json import SPACE, Walker, compiled, text_of
 
-__all__ = ["discover_debug_id", "discover_source_map_debug_id", "discover_source_map_reference"]
+__all__ = ["discover_debug_id", "discover_source_map_debug_id", "discover_source_map_reference", "is_utf8"]
 
 # ASCII white space, which has no vertical tab; `strip` and `split` of bytes take that too.
-_REFERENCE = re.compile(rb"[ \t\n\f\r]*([^ \t\n\f\r?#]*)").match
-_WORD = re.compile(rb"[ \t\n\f\r]*([^ \t\n\f\r]*)").match
+_REFERENCE = rb"[ \t\n\f\r]*([^ \t\n\f\r?#]*)"
+_WORD = rb"[ \t\n\f\r]*([^ \t\n\f\r]*)"
 
 _UTF8_CHUNK = 1 << 16
 
-# JSON as serde_json takes it. Strings whose meaning counts must not have lone surrogates escaped in
-# them; for all that is skipped four hex digits will do.
-_SPACE = rb"[ \t\n\r]*"
-_PLAIN = rb'[^"\\\x00-\x1f]*'
-_SIMPLE_ESCAPE = rb'["\\/bfnrt]'
-_ESCAPE = rb"\\(?:" + _SIMPLE_ESCAPE + rb"|u[0-9a-fA-F]{4})"
-_PAIRED_ESCAPE = (
-    rb"\\(?:" + _SIMPLE_ESCAPE + rb"|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"
-    rb"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))"
-)
-_NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_SHORT = _NUMBER + rb"|true|false|null|\[" + _SPACE + rb"\]|\{" + _SPACE + rb"\}"
-# A repeated group costs memory for each turn, so long runs are matched piece by piece.
-_SKIPPED_TEXT = re.compile(_PLAIN + rb"(?:" + _ESCAPE + _PLAIN + rb"){0,500}")
-_READ_TEXT = re.compile(_PLAIN + rb"(?:" + _PAIRED_ESCAPE + _PLAIN + rb"){0,500}")
-_SHORT_ITEMS = re.compile(
-    rb"(?:" + _SPACE + rb'(?:"[^"\\\x00-\x1f]{0,64}"|' + _SHORT + rb")" + _SPACE + rb",){0,500}"
-).match
-_VALUE = re.compile(
-    _SPACE + rb"(?:" + _SHORT + rb'|(?P<text>")|(?P<array>\[)|(?P<object>\{' + _SPACE + rb'"))'
-).match
-_COLON = re.compile(_SPACE + rb":").match
-_COMMA = re.compile(_SPACE + rb",").match
-_AFTER_ITEM = re.compile(_SPACE + rb"(?:(?P<next>,)|\])").match
-_AFTER_MEMBER = re.compile(_SPACE + rb"(?:(?P<next>," + _SPACE + rb'")|\})').match
-_NULL_OR_TEXT = re.compile(_SPACE + rb'(?:null|(?P<text>"))').match
-_END = re.compile(_SPACE).fullmatch
-_ARRAY_FIRST = re.compile(_SPACE + rb"\[").match
-
-_ID_KEYS = ("debug_id", "debugId")
-_LONGEST_ID_KEY = len("debug_id") * len(r"\u0000")
-_ESCAPED_KEY_LETTER = re.compile(rb"\\u00(?:6[24579]|75|5[fF]|4[49])").search
+_LIST = SPACE + rb"\["
+_ID_KEYS = ("debugId", "debug_id")
+_LONGEST_ID_KEY = len(r'"\u0000"') * len("debug_id")
+_ESCAPED_KEY_LETTER = rb"\\u00(?:6[24579]|75|5[fF]|4[49])"
+_BRACKETS_FREE = 10_000
+_BYTES_PER_BRACKET = 16
 
 
-class _NotAcceptedError(ValueError):
-    """The content is no JSON, or not what symbolic's struct is read from."""
+def is_utf8(content: bytes) -> bool:
+    """Return whether a content is UTF-8, without a text of it in memory: that may be four times as large."""
+    if content.isascii():
+        return True
+    at = 0
+    with memoryview(content) as view:
+        while at < len(content):
+            end = at + _UTF8_CHUNK
+            try:
+                _, used = codecs.utf_8_decode(view[at:end], "strict", end >= len(content))
+            except UnicodeDecodeError:
+                return False
+            at += used
+    return True
 
 
 def discover_source_map_reference(content: bytes) -> str | None:
@@ -74,9 +59,9 @@ def discover_source_map_reference(content: bytes) -> str | None:
     magic = b"//# sourceMappingURL="
     at = content.rfind(magic)
     at = max(at, content.rfind(b"//@ sourceMappingURL=", max(at, 0)))
-    if at < 0 or not _is_utf8(content):
+    if at < 0 or not is_utf8(content):
         return None
-    value = _REFERENCE(content, at + len(magic))
+    value = compiled(_REFERENCE).match(content, at + len(magic))
     return value[1].decode() if value is not None else None
 
 
@@ -94,8 +79,8 @@ def discover_debug_id(content: bytes) -> DebugId | None:
     at = content.rfind(magic)
     if at < 0:
         return None
-    value = _WORD(content, at + len(magic))
-    if value is None or not value[1].isascii() or not _is_utf8(content):
+    value = compiled(_WORD).match(content, at + len(magic))
+    if value is None or not value[1].isascii() or not is_utf8(content):
         return None
     try:
         return DebugId.parse(value[1].decode())
@@ -115,144 +100,71 @@ def discover_source_map_debug_id(content: bytes) -> DebugId | None:
 
     Returns:
         The object's `debug_id`, else its `debugId`. None if it has neither, if the text is not accepted
-        (JSON errors, a byte order mark, a duplicate or invalid field), or if it is not UTF-8.
+        (JSON errors, a byte order mark, a duplicate or invalid field), or if it is not UTF-8. Unlike
+        symbolic, also None for a text that is nearly all brackets: one for every 16 bytes, and 10,000
+        more, where those that follow each other directly count once. No map comes near that, and each
+        takes a hundred times as long as other bytes.
     """
     # Most maps have no id, and need no look at their grammar.
+    is_list = compiled(_LIST).match(content) is not None
     if not (
-        b"debug_id" in content
+        is_list
+        or b"debug_id" in content
         or b"debugId" in content
-        or _ARRAY_FIRST(content)
-        or _ESCAPED_KEY_LETTER(content)
+        or compiled(_ESCAPED_KEY_LETTER).search(content)
     ):
         return None
+    walker = Walker(content, most=_BRACKETS_FREE + len(content) // _BYTES_PER_BRACKET)
     try:
-        ids = _ids_of_array(content) if _ARRAY_FIRST(content) else _ids_of_object(content)
-    except _NotAcceptedError:
+        ids = _ids_of_list(walker) if is_list else _ids_of_object(walker)
+        walker.end()
+    except ValueError:
         return None
     found = ids.get("debug_id") or ids.get("debugId")
-    return found if found is not None and _is_utf8(content) else None
+    return found if found is not None and is_utf8(content) else None
 
 
-def _is_utf8(content: bytes) -> bool:
-    """Whether the content decodes, found out without holding it decoded."""
-    if content.isascii():
-        return True
-    at = 0
-    with memoryview(content) as view:
-        while at < len(content):
-            end = at + _UTF8_CHUNK
-            try:
-                _, used = codecs.utf_8_decode(view[at:end], "strict", end >= len(content))
-            except UnicodeDecodeError:
-                return False
-            at += used
-    return True
+def _ids_of_list(walker: Walker) -> dict[str, DebugId | None]:
+    """Read the list of a struct's fields.
 
-
-def _ids_of_array(content: bytes) -> dict[str, DebugId | None]:
-    at = _past(_ARRAY_FIRST(content))
-    new, at = _optional_id(content, at)
-    old, at = _optional_id(content, _past(_COMMA(content, at)))
-    end = _AFTER_ITEM(content, at)
-    if end is None or end["next"] or not _END(content, end.end()):
-        raise _NotAcceptedError
-    return {"debugId": new, "debug_id": old}
-
-
-def _ids_of_object(content: bytes) -> dict[str, DebugId | None]:
+    Raises:
+        ValueError: symbolic does not take it.
+    """
     ids: dict[str, DebugId | None] = {}
-    opening = _VALUE(content)
-    if opening is None or not opening["object"]:
-        raise _NotAcceptedError
-    at = opening.end()
-    while True:
-        start, at = at, _text_end(content, at, _READ_TEXT)
-        key = _id_key(content[start:at]) if at - start <= _LONGEST_ID_KEY else None
-        at = _past(_COLON(content, at + 1))
-        if key is None:
-            at = _value_end(content, at)
-        elif key in ids:
-            raise _NotAcceptedError
-        else:
-            ids[key], at = _optional_id(content, at)
-        following = _AFTER_MEMBER(content, at)
-        at = _past(following)
-        if following is not None and not following["next"]:
-            break
-    if not _END(content, at):
-        raise _NotAcceptedError
+    more = walker.enter(b"[", "a list")
+    for key in _ID_KEYS:
+        if not more:
+            raise ValueError(f"no {key}")
+        ids[key] = _optional_id(walker)
+        more = walker.more(b"[")
+    if more:
+        raise ValueError("more than two ids")
     return ids
 
 
-def _id_key(raw: bytes) -> str | None:
-    """The field that a key means, escapes in it resolved."""
-    try:
-        key = json.loads(f'"{raw.decode()}"') if b"\\" in raw else raw.decode()
-    except UnicodeDecodeError as error:
-        raise _NotAcceptedError from error
-    return key if key in _ID_KEYS else None
+def _ids_of_object(walker: Walker) -> dict[str, DebugId | None]:
+    """Read the object of a struct's fields.
 
-
-def _optional_id(content: bytes, at: int) -> tuple[DebugId | None, int]:
-    """Read null or an id; the other value is where it ends."""
-    value = _NULL_OR_TEXT(content, at)
-    at = _past(value)
-    if value is None or not value["text"]:
-        return None, at
-    end = _text_end(content, at, _READ_TEXT)
-    try:
-        with memoryview(content) as view:
-            text = str(view[at:end], "ascii")
-        return DebugId.parse(json.loads(f'"{text}"') if "\\" in text else text), end + 1
-    except ValueError as error:
-        raise _NotAcceptedError from error
-
-
-def _value_end(content: bytes, at: int) -> int:
-    """Skip one value of any kind, and return where it ends."""
-    # A closing bracket for each that is open: recursion would end at some depth, serde_json goes on.
-    closing = bytearray()
-    while True:
-        if closing.endswith(b"]"):
-            at = _past(_SHORT_ITEMS(content, at))
-        value = _VALUE(content, at)
-        at = _past(value)
-        kind = value.lastgroup if value is not None else None
-        if kind == "array":
-            closing += b"]"
-            continue
-        if kind == "object":
-            closing += b"}"
-            at = _past(_COLON(content, _text_end(content, at, _SKIPPED_TEXT) + 1))
-            continue
-        if kind == "text":
-            at = _text_end(content, at, _SKIPPED_TEXT) + 1
-        while closing:
-            in_object = closing.endswith(b"}")
-            following = (_AFTER_MEMBER if in_object else _AFTER_ITEM)(content, at)
-            at = _past(following)
-            if following is not None and following["next"]:
-                if in_object:
-                    at = _past(_COLON(content, _text_end(content, at, _SKIPPED_TEXT) + 1))
-                break
-            del closing[-1:]
+    Raises:
+        ValueError: symbolic does not take it.
+    """
+    ids: dict[str, DebugId | None] = {}
+    for name in walker.members():
+        key = text_of(name) if len(name) <= _LONGEST_ID_KEY else ""
+        if key not in _ID_KEYS:
+            walker.skip()
+        elif key in ids:
+            raise ValueError(f"{key} twice")
         else:
-            return at
+            ids[key] = _optional_id(walker)
+    return ids
 
 
-def _text_end(content: bytes, at: int, text: re.Pattern[bytes]) -> int:
-    """Find the quote that ends the string whose first character is at `at`."""
-    while True:
-        end = _past(text.match(content, at))
-        if content.startswith(b'"', end):
-            return end
-        # A run that was cut short goes on at an escape; one that took nothing never will.
-        if end == at:
-            raise _NotAcceptedError
-        at = end
-
-
-def _past(match: re.Match[bytes] | None) -> int:
-    if match is None:
-        raise _NotAcceptedError
-    return match.end()
+def _optional_id(walker: Walker) -> DebugId | None:
+    if walker.peek() == b"n":
+        walker.null()
+        return None
+    string = walker.string()
+    if not string.isascii():
+        raise ValueError("an id is ASCII")
+    return DebugId.parse(text_of(string))

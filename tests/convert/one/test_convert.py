@@ -19,7 +19,7 @@ import srcpack
 from srcpack.bundle.members import Limits, SourceBundle
 from srcpack.errors import FormatError, LimitExceeded
 from srcpack.format.head_tail import Tail
-from srcpack.rules.content_facts import is_utf8
+from srcpack.rules.discover import is_utf8
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.compress import Compression, Content
 from srcpack_convert.one.convert import convert
