@@ -11,12 +11,15 @@ import struct
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import srcpack
 from srcpack.bundle.manifest_json import MANIFEST_NAME, dump_manifest, parse_manifest
+from srcpack.bundle.members import Limits, SourceBundle
+from srcpack.bundle.zip_store import BundlePack
 from srcpack.errors import FormatError, LimitExceeded, NotFound
 from srcpack.opening import open_packed
 from srcpack.records import BundleManifest
@@ -28,6 +31,10 @@ __all__ = ["ExportReport", "export"]
 _HEADER = struct.pack("<4sI", b"SYSB", 2)
 _MAX_NAME = 0xFFFF
 _UNIX = 3
+_MOST = 1 << 62
+_NO_LIMITS = Limits(
+    max_file_size=_MOST, max_total_size=_MOST, max_manifest_size=_MOST, max_total_ratio=_MOST, max_files=_MOST
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,64 +70,72 @@ class ExportReport:
 
 
 def export(
-    pack: srcpack.Pack | str | os.PathLike[str], dst: str | os.PathLike[str], *, stored: bool = False
+    pack: srcpack.Pack | str | os.PathLike[str],
+    dst: str | os.PathLike[str] | BinaryIO,
+    *,
+    stored: bool = False,
 ) -> ExportReport:
     """Turn a pack back into a SourceBundle with an equal manifest and equal contents.
 
-    The zip is written beside its place and renamed: whatever happens, `dst` is either what it was or a
-    whole zip. Same pack, `stored` and zlib: same bytes.
+    The zip is written beside its place, read back and renamed: whatever happens, `dst` is either what it was
+    or a whole zip. Into an open file it is written front to back, so that it may be a socket or a pipe; if
+    that fails, what was written has no directory, and is no zip. Same pack, `stored` and zlib: same bytes,
+    apart from those two ways.
 
     Args:
         pack: The pack, open or by path.
-        dst: The zip to write; a file there is replaced.
+        dst: The zip to write, where a file is replaced; or a file open for writing bytes, which stays open.
         stored: Store the members, in place of deflating them.
 
     Raises:
         OSError: A file cannot be read or written.
         ValueError: `dst` is the pack itself.
+        TypeError: The pack is a SourceBundle zip that was opened as one.
         FormatError: The pack is damaged, or holds what no SourceBundle can.
         LimitExceeded: A member's name is longer than a zip allows.
     """
     started = time.perf_counter()
     with _opened(pack) as opened:
-        if os.path.exists(opened.file) and os.path.exists(dst) and os.path.samefile(opened.file, dst):
-            raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
-        manifest = opened.bundle_manifest()
-        left_out = []
-        files = total_size = 0
-        with written_aside(dst) as (out, _):
-            out.write(_HEADER)
-            with zipfile.ZipFile(out, "w") as bundle:
-                for entry in opened.entries():
-                    if entry.name == MANIFEST_NAME:
-                        continue
-                    if entry.damage is not None:
-                        left_out.append(DamageReport(member=entry.name, reason=entry.damage))
-                        continue
-                    _write_entry(bundle, entry, stored=stored)
-                    files += 1
-                    total_size += entry.size
-                content = _manifest_content(opened, manifest)
-                _write_member(bundle, opened.file, MANIFEST_NAME, len(content), [content], stored=stored)
-            output_size = out.seek(0, os.SEEK_END)
+        file, manifest = opened.file, opened.bundle_manifest()
+        content = _manifest_content(opened, manifest)
+        if isinstance(dst, str | os.PathLike):
+            if os.path.exists(file) and os.path.exists(dst) and os.path.samefile(file, dst):
+                raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
+            output = os.fspath(dst)
+            with written_aside(dst) as (out, aside):
+                written = _write_zip(out, opened, content, stored=stored)
+                out.flush()
+                _read_back(aside, file, written.members, manifest)
+                output_size = out.seek(0, os.SEEK_END)
+        else:
+            output = str(getattr(dst, "name", "<stream>"))
+            stream = _Stream(dst)
+            written = _write_zip(cast("BinaryIO", stream), opened, content, stored=stored)
+            output_size = stream.tell()
+        source_size = opened.tail.file_length
     return ExportReport(
-        source=opened.file,
-        output=os.fspath(dst),
-        source_size=opened.tail.file_length,
+        source=file,
+        output=output,
+        source_size=source_size,
         output_size=output_size,
-        files=files,
-        total_size=total_size,
+        files=written.files,
+        total_size=written.total_size,
         stored=stored,
         seconds=time.perf_counter() - started,
-        left_out=tuple(left_out),
+        left_out=written.left_out,
     )
 
 
-def _opened(
-    pack: srcpack.Pack | str | os.PathLike[str],
-) -> AbstractContextManager[srcpack.Pack]:
-    """Return a pack that is closed when the block ends, if it was not open before."""
-    return nullcontext(pack) if isinstance(pack, srcpack.Pack) else open_packed(pack, source="pread")
+@contextmanager
+def _opened(pack: srcpack.Pack | str | os.PathLike[str]) -> Iterator[srcpack.Pack]:
+    """Yield a pack; it is closed when the block ends, if it was not open before."""
+    if isinstance(pack, BundlePack):
+        raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be exported")
+    if isinstance(pack, srcpack.Pack):
+        yield pack
+    else:
+        with open_packed(pack, source="pread") as opened:
+            yield opened
 
 
 def _manifest_content(pack: srcpack.Pack, manifest: BundleManifest) -> bytes:
@@ -132,19 +147,109 @@ def _manifest_content(pack: srcpack.Pack, manifest: BundleManifest) -> bytes:
     try:
         entry = pack[MANIFEST_NAME]
     except NotFound:
-        return dump_manifest(manifest)
+        return _dumped(pack, manifest)
     if not entry.record.listed:
         raise FormatError(
             pack.file, "the manifest's name, on a file that it does not list", member=entry.name
         )
     if entry.damage is not None:
-        return dump_manifest(manifest)
+        return _dumped(pack, manifest)
     content = entry.read()
     if parse_manifest(content, file=pack.file) != manifest:
         raise FormatError(
             pack.file, "it lists itself, and is not the manifest of this pack", member=entry.name
         )
     return content
+
+
+def _dumped(pack: srcpack.Pack, manifest: BundleManifest) -> bytes:
+    """Return a manifest as bytes that say the same and no more, whatever the pack holds."""
+    content = dump_manifest(manifest)
+    problem = "holds what no manifest.json can"
+    try:
+        found = parse_manifest(content, file=pack.file)
+    except FormatError as error:
+        raise FormatError(pack.file, f"{problem}: {str(error).removeprefix(f'{pack.file}: ')}") from error
+    for name, info in manifest.files.items():
+        if found.files.get(name) != info:
+            raise FormatError(pack.file, problem, member=name, found=repr(info))
+    if found != manifest:
+        raise FormatError(pack.file, problem)
+    return content
+
+
+class _Written(NamedTuple):
+    """What a zip got.
+
+    Attributes:
+        members: Size and CRC-32 of each member.
+        files: How many there are, the manifest not counted.
+        total_size: Bytes of their contents.
+        left_out: Those that have no content.
+    """
+
+    members: dict[str, tuple[int, int]]
+    files: int
+    total_size: int
+    left_out: tuple[DamageReport, ...]
+
+
+def _write_zip(out: BinaryIO, pack: srcpack.Pack, manifest: bytes, *, stored: bool) -> _Written:
+    left_out = []
+    last: str | None = None
+    out.write(_HEADER)
+    with zipfile.ZipFile(out, "w") as bundle:
+        for entry in pack.entries():
+            if last is not None and entry.name <= last:
+                expected = f"a name after {last!r}"
+                raise FormatError(pack.file, "order of entries", member=entry.name, expected=expected)
+            last = entry.name
+            if entry.damage is not None:
+                if entry.name != MANIFEST_NAME:
+                    left_out.append(DamageReport(member=entry.name, reason=entry.damage))
+            elif entry.name != MANIFEST_NAME:
+                _write_entry(bundle, entry, stored=stored)
+        members = bundle.infolist()
+        files, total_size = len(members), sum(info.file_size for info in members)
+        _write_member(bundle, pack.file, MANIFEST_NAME, len(manifest), [manifest], stored=stored)
+        written = {info.filename: (info.file_size, info.CRC) for info in bundle.infolist()}
+    return _Written(written, files, total_size, tuple(left_out))
+
+
+def _read_back(path: Path, file: str, written: dict[str, tuple[int, int]], manifest: BundleManifest) -> None:
+    """Read the manifest and the directory of a zip as a reader of bundles would.
+
+    Raises:
+        FormatError: They are not what was to be written.
+    """
+    with SourceBundle(path, limits=_NO_LIMITS) as bundle:
+        found = {name: (member.size, member.crc) for name, member in bundle.members.items()}
+        expected = {name: written.get(name) for name in found}
+        missing = written.keys() - found.keys() - {MANIFEST_NAME}
+        if bundle.manifest != manifest or found != expected or any(name[-1:] != "/" for name in missing):
+            raise FormatError(file, "the zip that was written is not read back as this pack")
+
+
+class _Stream:
+    """A file that is written front to back only, whatever it could do; zipfile asks it where it is."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._at = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data)
+        while view:
+            # One that is not buffered may take a part.
+            view = view[self._out.write(view) or 0 :]
+        self._at += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        self._out.flush()
 
 
 def _write_entry(bundle: zipfile.ZipFile, entry: srcpack.Entry, *, stored: bool) -> None:

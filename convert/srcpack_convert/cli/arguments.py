@@ -56,9 +56,16 @@ def parse_output(text: str) -> Path:
         place = path_or_url(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if place == "-":
+        raise typer.BadParameter("- is stdout, which this is not written to; a file of that name is ./-")
     if is_url(place):
         raise typer.BadParameter(f"only convert writes to URLs; give a path, not {without_secrets(place)}")
     return Path(place)
+
+
+def parse_output_or_stdout(text: str) -> str:
+    """Return the path of an output; or `-`, which is standard output."""
+    return text if text == "-" else os.fspath(parse_output(text))
 
 
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]

@@ -1,6 +1,5 @@
 """The command `cat`."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -17,7 +16,7 @@ from srcpack_convert.cli.arguments import (
 )
 from srcpack_convert.cli.describe import content_facts
 from srcpack_convert.cli.opening import look_up, open_one
-from srcpack_convert.cli.terminal import Failure, print_json, writing
+from srcpack_convert.cli.terminal import Failure, bytes_to_stdout, print_json
 
 
 def cat(
@@ -62,6 +61,4 @@ def cat(
         if as_json:
             print_json(content_facts(found))
         else:
-            for part in found.parts():
-                with writing("<stdout>"):
-                    sys.stdout.buffer.write(part)
+            bytes_to_stdout().writelines(found.parts())

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink
-from srcpack.opening import open_packed
+from srcpack.opening import open_packed as open_srcpack
 from srcpack.source.object_stores import path_or_url
 from srcpack.source.remote import local_copy
 
-__all__ = ["look_up", "near", "open_one", "open_pack", "open_whole"]
+__all__ = ["look_up", "near", "open_one", "open_packed", "open_whole"]
 
 
 def open_one(path: str) -> Pack:
@@ -21,10 +21,10 @@ def open_one(path: str) -> Pack:
     return srcpack.open(path, source="pread")
 
 
-def open_pack(path: str) -> Pack:
+def open_packed(path: str) -> Pack:
     """Open a pack for a command that tells of what only packs have."""
     _refuse_folder(path)
-    return open_packed(path, source="pread")
+    return open_srcpack(path, source="pread")
 
 
 def look_up(
@@ -49,7 +49,7 @@ def _refuse_folder(path: str) -> None:
 @contextmanager
 def open_whole(path: str) -> Iterator[Pack]:
     """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
-    with open_pack(path) as pack, near(pack) as whole:
+    with open_packed(path) as pack, near(pack) as whole:
         yield whole
 
 

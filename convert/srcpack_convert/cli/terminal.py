@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn
@@ -90,6 +90,35 @@ def some(lines: Sequence[str], out: Callable[[str], None]) -> None:
 def _write(stream: Any, name: str, line: str) -> None:
     with writing(name):
         stream.write(line + "\n")
+
+
+class _Stdout:
+    """Stdout for bytes, whose errors are what they mean for a command."""
+
+    name = "<stdout>"
+
+    def write(self, data: bytes) -> int:
+        with writing(self.name):
+            return int(sys.stdout.buffer.write(data))
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with writing(self.name):
+            sys.stdout.buffer.flush()
+
+
+def bytes_to_stdout(what: str | None = None) -> BinaryIO:
+    """Return stdout for bytes.
+
+    Args:
+        what: What is written, if a terminal is not to get it.
+    """
+    if what is not None and sys.stdout is not None and sys.stdout.isatty():
+        raise Failure(f"{what} is not written to a terminal; give a file, or a pipe")
+    return cast("BinaryIO", _Stdout())
 
 
 @contextmanager
