@@ -1,8 +1,12 @@
-"""Bounded caches that a hit reads without a lock (SPEC.md does not know of them)."""
+"""Bounded caches that are read and filled without a lock (SPEC.md does not know of them).
 
-import os
+Between any two steps here another thread may come, an exception may arrive from outside (a timeout that
+a signal handler raises, KeyboardInterrupt), or a finalizer may ask the same cache. So each step is one
+operation on a dict or list; a cost is counted before the value is kept; and what was left half done is
+done again. The worst that can happen is that a value is lost, or counted twice for a while.
+"""
+
 from collections.abc import Hashable
-from threading import Lock
 from typing import Generic, TypeVar
 
 __all__ = ["Generations", "Shelf", "Shelves"]
@@ -10,30 +14,19 @@ __all__ = ["Generations", "Shelf", "Shelves"]
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_TURNING = Lock()
-"""Held for a moment when shelves are emptied, by all alike: so one hook does for a fork."""
-
-# See content_cache.py: a child would never empty a shelf again, and grow without limit.
-os.register_at_fork(
-    before=_TURNING.acquire, after_in_parent=_TURNING.release, after_in_child=_TURNING.release
-)
-
 
 class Generations(Generic[K, V]):
     """A cache in two generations, each of at most `limit` cost; what is used survives.
 
     A value goes into the young generation. When that is full it becomes the old one, and the old one
-    is dropped; a hit in the old one brings the value into the young one, at the old one's mean cost. So
-    about twice `limit` is kept at most, and what was not used since the last change but one goes.
-
-    It is correct without a lock because each step is one operation on a dict, and since the worst that
-    two threads can do to each other is to lose a value, or to count a cost twice.
+    is dropped; a hit in the old one brings the value into the young one. So about twice `limit` is kept at
+    most, and what was not used since the last change but one goes.
 
     Attributes:
         young: The young generation; who looks into it first saves most hits a call of `get`.
     """
 
-    __slots__ = ("_cost", "_limit", "_old", "_old_mean", "young")
+    __slots__ = ("_cost", "_costs", "_limit", "_old", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -41,29 +34,33 @@ class Generations(Generic[K, V]):
 
     def clear(self) -> None:
         """Drop all values."""
+        self._old: tuple[dict[K, V], dict[K, int]] = {}, {}
         self.young: dict[K, V] = {}
-        self._old: dict[K, V] = {}
-        self._cost = self._old_mean = 0.0
+        self._costs: dict[K, int] = {}
+        self._cost = 0
 
     def get(self, key: K) -> V | None:
         """Return the value kept for the key, or None."""
         value = self.young.get(key)
-        if value is None and (value := self._old.get(key)) is not None:
-            self.put(key, value, self._old_mean)
+        if value is None:
+            values, costs = self._old
+            if (value := values.get(key)) is not None:
+                self.put(key, value, costs.get(key, self._limit))
         return value
 
-    def put(self, key: K, value: V, cost: float = 1) -> None:
+    def put(self, key: K, value: V, cost: int = 1) -> None:
         """Keep a value; `cost` is in the unit of the limit."""
-        young = self.young  # another thread may put an empty one there
+        young = self.young
         if self._cost + cost > self._limit and young:
-            self._old, self._old_mean = young, self._cost / len(young)
-            self.young, self._cost = {}, 0.0
-        self.young[key] = value
+            self._old = young, self._costs
+            self.young, self._costs, self._cost = {}, {}, 0
         self._cost += cost
+        self._costs[key] = cost
+        self.young[key] = value
 
     def __len__(self) -> int:
         """Return how many values are kept."""
-        return len(self.young.keys() | self._old.keys())
+        return len(self.young.keys() | self._old[0].keys())
 
 
 class Shelf(Generic[K, V]):
@@ -71,7 +68,7 @@ class Shelf(Generic[K, V]):
 
     Attributes:
         values: By key; the owner reads it, and `Shelves.put` fills it.
-        generation: The one in which it was filled last.
+        generation: Number of the one in which it was filled last.
     """
 
     __slots__ = ("generation", "values")
@@ -89,36 +86,49 @@ class Shelves(Generic[K, V]):
     with it: its shelf is emptied in its turn.
     """
 
+    __slots__ = ("_limit", "_now")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._cost = 0
-        self._generation = 0
-        self._young: list[Shelf[K, V]] = []
-        self._old: list[Shelf[K, V]] = []
+        self._now: _Generation[K, V] = _Generation(0, [])
 
     def put(self, shelf: Shelf[K, V], key: K, value: V, cost: int = 1) -> None:
         """Keep a value on a shelf; `cost` is in the unit of the limit."""
-        # Who finds another thread at it goes on: nobody waits.
-        if self._cost + cost > self._limit and _TURNING.acquire(blocking=False):
-            try:
-                self._turn()
-            finally:
-                _TURNING.release()
-        if shelf.generation != self._generation:
-            shelf.generation = self._generation
-            self._young.append(shelf)
+        now = self._now
+        if now.cost + cost > self._limit:
+            now = self._turn()
+        now.cost += cost
+        if shelf.generation != now.number:
+            now.shelves.append(shelf)
+            shelf.generation = now.number
         shelf.values[key] = value
-        self._cost += cost
 
     def clear(self) -> None:
         """Empty all shelves."""
-        with _TURNING:
-            self._turn()
-            self._turn()
+        self._turn()
+        self._turn()
 
-    def _turn(self) -> None:
-        emptied, self._old, self._young = self._old, self._young, []
-        self._generation += 1
-        self._cost = 0
-        for shelf in emptied:
+    def _turn(self) -> "_Generation[K, V]":
+        """Empty what was filled before this generation, and begin the next one, which all agree on."""
+        now = self._now
+        for shelf in now.before:
             shelf.values.clear()
+        self._now = after = now.after.setdefault(None, _Generation(now.number + 1, now.shelves))
+        return after
+
+
+class _Generation(Generic[K, V]):
+    """Shelves that are filled in one generation, and those of the one before it.
+
+    Attributes:
+        after: Holds the next one, under None, once there is one.
+    """
+
+    __slots__ = ("after", "before", "cost", "number", "shelves")
+
+    def __init__(self, number: int, before: list[Shelf[K, V]]) -> None:
+        self.number = number
+        self.before = before
+        self.cost = 0
+        self.shelves: list[Shelf[K, V]] = []
+        self.after: dict[None, _Generation[K, V]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import srcpack
-from srcpack.source.local import _Descriptor
+from srcpack.source.local import PreadSource
 from support.places import ROOT
 
 sys.path.insert(0, str(ROOT))
@@ -42,7 +42,7 @@ def test_a_short_soak_holds() -> None:
 
 def leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []  # each closes itself when it is forgotten
-    monkeypatch.setattr(soak.Soak, "lookup", lambda _self, _random: opened.append(_Descriptor(__file__)))
+    monkeypatch.setattr(soak.Soak, "lookup", lambda _self, _random: opened.append(PreadSource(__file__)))
 
 
 def gives_wrong_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

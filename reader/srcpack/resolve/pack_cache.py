@@ -1,25 +1,26 @@
 """Open packs by path, a bounded number of them."""
 
+import errno
 import os
+import sys
 from collections.abc import Callable
 from itertools import count
-from threading import Lock
+from operator import attrgetter
 from typing import NamedTuple, Self, TypeAlias
 
 from srcpack.opening import open_any
 from srcpack.pack import Pack
 from srcpack.source.object_stores import is_url, path_or_url
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit either
+    resource = None  # type: ignore[assignment]
+
 __all__ = ["PackCache", "PackCacheStatistics"]
 
 _ATTEMPTS = 3
 """Tries to open a file that is replaced at the same time."""
-
-_LOCK = Lock()
-"""Held for a moment when a pack is kept or dropped, by all caches alike: so one hook does for a fork."""
-
-# See content_cache.py.
-os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 _FileId: TypeAlias = tuple[int, int, int, int]
 
@@ -49,6 +50,10 @@ class PackCache:
     A pack that goes is not closed, only dropped: who has it reads on, and with its last user gone it is
     closed at once. So the files open are those kept and those in use. A hit costs a `stat` of the file
     and takes no lock. Threads that miss the same path at once may each open it, and all get the same pack.
+
+    A file that is kept open counts against the process's limit of open files. Packs take no more than
+    three quarters of that, whatever `max_open` is; and where a pack cannot be opened because of it, those
+    kept go until it can.
 
     A URL is a path too. A hit of one makes no request: that the object was replaced or deleted is found out
     by the reader who then gets the error, and the next `get` opens the new one.
@@ -83,6 +88,7 @@ class PackCache:
             raise ValueError(f"max_open is at least 1, not {max_open}")
         self.max_open = max_open
         self._opener = opener
+        # All there is: how many there are and which goes next follow from it, wherever an exception arrives.
         self._kept: dict[str, _Kept] = {}
         self._clock = count()
         self._closed = False
@@ -105,22 +111,20 @@ class PackCache:
             file_id = _file_id(name)
         except OSError:
             self._misses += 1
-            self._drop(name, kept)
+            self._drop(kept)
             raise
-        if kept is not None and kept.file_id == file_id and not kept.pack.source.replaced:
+        if kept is not None and kept.is_of(file_id):
             kept.used = next(self._clock)
             self._hits += 1
             return kept.pack
         self._misses += 1
-        self._drop(name, kept)
+        self._drop(kept)
         return self._open(name, file_id)
 
     def close(self) -> None:
         """Drop all packs. Those that somebody still has stay open; `get` raises ValueError."""
         self._closed = True
-        with _LOCK:
-            dropped, self._kept = self._kept, {}
-        del dropped  # packs close here, after the lock
+        self._kept.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -131,47 +135,70 @@ class PackCache:
     @property
     def statistics(self) -> PackCacheStatistics:
         """What the cache did and holds, at this moment."""
-        with _LOCK:
-            return PackCacheStatistics(
-                self._hits, self._misses, self._evictions, self._replaced, len(self._kept)
-            )
+        self._make_room(0)  # threads that kept one at the same moment may have kept one too many
+        return PackCacheStatistics(self._hits, self._misses, self._evictions, self._replaced, len(self._kept))
 
     def _open(self, name: str, file_id: _FileId) -> Pack:
         attempts = _ATTEMPTS
         while True:
-            pack = self._opener(name)
+            pack = self._opened(name)
             # The same file before and after: it is the one that was opened.
             before, file_id = file_id, _file_id(name)
             if before == file_id:
-                return self._keep(name, file_id, pack)
+                return self._keep(_Kept(name, pack, file_id, next(self._clock)))
             attempts -= 1
             if not attempts:
                 return pack
 
-    def _keep(self, name: str, file_id: _FileId, pack: Pack) -> Pack:
-        dropped = None
-        with _LOCK:
-            kept = self._kept.get(name)
-            if kept is not None and kept.file_id == file_id and not kept.pack.source.replaced:
-                # another thread was faster
-                return kept.pack
-            if self._closed:
-                return pack
-            self._kept[name] = _Kept(pack, file_id, next(self._clock))
-            if len(self._kept) > self.max_open:
-                oldest = min(self._kept, key=lambda each: self._kept[each].used)
-                dropped = self._kept.pop(oldest)
-                self._evictions += 1
-        del dropped  # it closes here, after the lock
-        return pack
+    def _opened(self, name: str) -> Pack:
+        while True:
+            try:
+                return self._opener(name)
+            except OSError as error:
+                # Others may be using the one that went: then the next one goes.
+                files = _files(list(self._kept.values()))
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not files:
+                    raise
+                self._evict(files)
+            del files  # or the one that went would stay open
 
-    def _drop(self, name: str, stale: "_Kept | None") -> None:
+    def _keep(self, made: "_Kept") -> Pack:
+        """Return the pack that is kept under the name of the one just made."""
+        while True:
+            kept = self._kept.get(made.name)
+            if kept is None:
+                self._make_room(1)
+                kept = self._kept.setdefault(made.name, made)
+            if self._closed:
+                self._kept.clear()
+                return made.pack
+            if kept is made or kept.is_of(made.file_id):  # another thread was faster
+                return kept.pack
+            self._drop(kept)
+
+    def _drop(self, stale: "_Kept | None") -> None:
         if stale is None:
             return
-        with _LOCK:
-            if self._kept.get(name) is stale:
-                del self._kept[name]
-                self._replaced += 1
+        dropped = self._kept.pop(stale.name, None)
+        if dropped is stale:
+            self._replaced += 1
+        elif dropped is not None:  # another thread has put the new one there
+            self._kept.setdefault(dropped.name, dropped)
+
+    def _make_room(self, more: int) -> None:
+        """Drop packs until there is room for so many more."""
+        while len(kept := list(self._kept.values())) + more > self.max_open:
+            self._evict(kept)
+        most = _most_files()
+        while len(kept) + more > most and len(files := _files(kept)) + more > most:
+            self._evict(files)
+            kept = list(self._kept.values())
+
+    def _evict(self, kept: "list[_Kept]") -> None:
+        """Drop the least recently used of these."""
+        oldest = min(kept, key=attrgetter("used"))
+        if self._kept.pop(oldest.name, None) is not None:
+            self._evictions += 1
 
     def __repr__(self) -> str:
         return f"<PackCache of {len(self._kept)} of {self.max_open} packs>"
@@ -180,15 +207,33 @@ class PackCache:
 class _Kept:
     """An open pack, what its file was known by, and when it was last used."""
 
-    __slots__ = ("file_id", "pack", "used")
+    __slots__ = ("file_id", "name", "pack", "used")
 
-    def __init__(self, pack: Pack, file_id: _FileId, used: int) -> None:
+    def __init__(self, name: str, pack: Pack, file_id: _FileId, used: int) -> None:
+        self.name = name
         self.pack = pack
         self.file_id = file_id
         self.used = used
 
+    def is_of(self, file_id: _FileId) -> bool:
+        """Return whether this is still the pack of its path, whose file is known by `file_id` now."""
+        return self.file_id == file_id and not self.pack.source.replaced
+
 
 _REMOTE: _FileId = (-1, -1, -1, -1)
+
+
+def _files(kept: list[_Kept]) -> list[_Kept]:
+    """Return those that have a file open."""
+    return [each for each in kept if each.file_id != _REMOTE]
+
+
+def _most_files() -> int:
+    """Return how many files packs may have open: the process has others too, which need room."""
+    if resource is None:
+        return sys.maxsize
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, limit * 3 // 4)
 
 
 def _file_id(path: str) -> _FileId:

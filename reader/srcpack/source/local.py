@@ -10,10 +10,10 @@ import mmap
 import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from stat import S_ISREG
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from srcpack.errors import FormatError
+from srcpack.source.open_file import HAS_PREAD, OpenFile
 
 __all__ = ["CLOSED", "ByteSource", "BytesSource", "MmapSource", "PreadSource"]
 
@@ -60,11 +60,11 @@ class ByteSource(ABC):
 
 
 class BytesSource(ByteSource):
-    """A pack that is in memory."""
+    """A pack that is in memory; of a `bytearray` or `memoryview`, which can change, a copy is taken."""
 
-    def __init__(self, data: bytes) -> None:
-        self.size = len(data)
-        self._data: bytes | None = data
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data: bytes | None = data if isinstance(data, bytes) else bytes(data)
+        self.size = len(self._data)
 
     def _open(self) -> bytes:
         if self._data is None:
@@ -86,7 +86,8 @@ class MmapSource(ByteSource):
 
     Touching a page of a map for the first time costs several microseconds, and 64 KiB that the system counts
     as the process's own: for a pack of which little is read, that is more than `pread` costs. So the
-    file is mapped at the first large read or view, or after a number of small reads.
+    file is mapped at the first large read or view, or after a number of small reads. Where that is refused
+    (by a file system without shared maps, at the limit of maps or of open files) it goes on by `pread`.
     """
 
     _SMALL_READS = 64
@@ -94,10 +95,11 @@ class MmapSource(ByteSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
-        self._descriptor: _Descriptor | None = _Descriptor(path)
+        self._descriptor: OpenFile | None = OpenFile.at(path)
         self.size = self._descriptor.size
         self._map: mmap.mmap | None = None
-        self._small_reads = 0
+        self._small_reads = 0 if HAS_PREAD else self._SMALL_READS
+        self._refused = False
         self._closed = False
 
     def read(self, offset: int, length: int) -> bytes:
@@ -105,26 +107,34 @@ class MmapSource(ByteSource):
             descriptor = self._descriptor
             if descriptor is not None and length <= self._SMALL and self._small_reads < self._SMALL_READS:
                 self._small_reads += 1
-                return _pread(descriptor.number, offset, length)
-            mapped = self._mapped()
+                return descriptor.read_at(offset, length)
+            if (mapped := self._mapped()) is None:
+                return self._unmapped().read_at(offset, length)
         return mapped[offset : offset + length]
 
     def view(self, offset: int, length: int) -> memoryview:
-        if (mapped := self._map) is None:
-            mapped = self._mapped()
+        if (mapped := self._map) is None and (mapped := self._mapped()) is None:
+            return memoryview(self._unmapped().read_at(offset, length))
         return memoryview(mapped)[offset : offset + length]
 
-    def _mapped(self) -> mmap.mmap:
-        """Map the file. Threads that do so at once each make a map, and the last one's stays."""
+    def _mapped(self) -> mmap.mmap | None:
+        """Map the file if it can be. Threads that do so at once each make a map, and the last one's stays."""
         descriptor = self._descriptor
         if self._closed or descriptor is None:
             if (mapped := self._map) is not None:
                 return mapped
             raise ValueError(CLOSED)
+        if self._refused:
+            return None
         try:
             mapped = mmap.mmap(descriptor.number, self.size, access=mmap.ACCESS_READ)
         except ValueError as error:
             raise FormatError(os.fspath(self._path), f"cut while it was open: {error}") from error
+        except OSError as error:
+            if error.errno is None:  # a timeout, say, that a signal handler raised
+                raise
+            self._refused = True
+            return None
         if hasattr(mmap, "MADV_RANDOM"):
             mapped.madvise(mmap.MADV_RANDOM)
         self._map = mapped
@@ -132,6 +142,11 @@ class MmapSource(ByteSource):
         if self._closed:
             self._map = None
         return mapped
+
+    def _unmapped(self) -> OpenFile:
+        if (descriptor := self._descriptor) is None:
+            raise ValueError(CLOSED)
+        return descriptor
 
     def close(self) -> None:
         self._closed = True
@@ -141,45 +156,17 @@ class MmapSource(ByteSource):
 class PreadSource(ByteSource):
     """Reads of the file by offset; safe where others may truncate it, and on network file systems."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._descriptor: _Descriptor | None = _Descriptor(path)
+    def __init__(self, path: str | os.PathLike[str] | OpenFile) -> None:
+        self._descriptor: OpenFile | None = path if isinstance(path, OpenFile) else OpenFile.at(path)
         self.size = self._descriptor.size
 
     def read(self, offset: int, length: int) -> bytes:
         if (descriptor := self._descriptor) is None:
             raise ValueError(CLOSED)
-        return _pread(descriptor.number, offset, length)
+        return descriptor.read_at(offset, length)
 
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self.read(offset, length))
 
     def close(self) -> None:
         self._descriptor = None
-
-
-def _pread(number: int, offset: int, length: int) -> bytes:
-    data = os.pread(number, length, offset)
-    while len(data) < length and (more := os.pread(number, length - len(data), offset + len(data))):
-        data += more
-    return data
-
-
-class _Descriptor:
-    """A file descriptor that is closed when nobody has it any more."""
-
-    __slots__ = ("number", "size")
-
-    number: Final[int]
-    size: Final[int]
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        status = os.fstat(self.number)
-        if not S_ISREG(status.st_mode):
-            raise FormatError(os.fspath(path), "not a regular file")
-        self.size = status.st_size
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from weakref import ref
 
 from srcpack.caches import Generations
 from srcpack.errors import FormatError, SrcpackError
@@ -107,7 +108,7 @@ class RemoteSource(ByteSource):
             return b""
         if offset >= self._kept_from:
             return self._read_kept(offset, end)
-        window = self._here.window
+        window = self._here.current()
         if window is not None and window.start <= offset and end <= window.end:
             return self._read_window(window, offset, end)
         return self._fetch(offset, end)
@@ -128,15 +129,16 @@ class RemoteSource(ByteSource):
 
     @contextmanager
     def ahead(self, offset: int, length: int) -> Iterator[None]:
-        here = self._here
-        outer = here.window
+        # It lives no longer than this call, wherever an exception arrives: nobody else has it.
         window = _Window(offset, min(offset + length, self.size))
+        here = self._here
+        outer = here.current()
         if outer is None or offset < outer.start or window.end > outer.end:
-            here.window = window
+            here.window = ref(window)
         try:
             yield
         finally:
-            here.window = outer
+            here.window = None if outer is None else ref(outer)
 
     # ---- kept and fetched ahead
 
@@ -156,15 +158,17 @@ class RemoteSource(ByteSource):
         return piece
 
     def _read_window(self, window: "_Window", offset: int, end: int) -> bytes:
-        fetched = window.at + len(window.data)
-        if not window.at <= offset <= fetched:
-            window.at = fetched = offset
-            window.data = b""
+        at, data = window.fetched
+        fetched = at + len(data)
+        if not at <= offset <= fetched:
+            at = fetched = offset
+            data = b""
         if end > fetched:
             more = self._fetch(fetched, max(end, min(window.end, fetched + MAX_REQUEST)))
-            window.data = window.data[offset - window.at :] + more
-            window.at = offset
-        return window.data[offset - window.at : end - window.at]
+            data = data[offset - at :] + more
+            at = offset
+            window.fetched = at, data
+        return data[offset - at : end - at]
 
     # ---- requests
 
@@ -260,20 +264,24 @@ class _Version(NamedTuple):
 
 
 class _Window:
-    """A range that will be read, and what of it is here: `data` from offset `at`."""
+    """A range that will be read, and what of it is here: an offset, and the bytes from there."""
 
-    __slots__ = ("at", "data", "end", "start")
+    __slots__ = ("__weakref__", "end", "fetched", "start")
 
     def __init__(self, start: int, end: int) -> None:
-        self.start = self.at = start
+        self.start = start
         self.end = end
-        self.data = b""
+        self.fetched = start, b""
 
 
 class _Here(threading.local):
     """The window that a thread reads in."""
 
-    window: _Window | None = None
+    window: "ref[_Window] | None" = None
+
+    def current(self) -> _Window | None:
+        """Return it, if whoever reads in it is still there."""
+        return None if self.window is None else self.window()
 
 
 # ---- what a pack asks for together
