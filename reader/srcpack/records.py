@@ -15,6 +15,7 @@ __all__ = [
     "FileInfo",
     "FileType",
     "FrameRecord",
+    "LookupRecord",
     "OriginalPosition",
 ]
 
@@ -46,6 +47,22 @@ class FrameRecord(NamedTuple):
     length: int
     checksum: bytes
     newlines_before: int
+
+
+class LookupRecord(NamedTuple):
+    """Where an entry's lookup table is, as the entry records it.
+
+    Attributes:
+        offset: Of the table in the data of the section.
+        length: Of the table.
+        head: Length of its head's frame, with which it begins.
+        checksum: The last 4 bytes of that frame.
+    """
+
+    offset: int
+    length: int
+    head: int
+    checksum: bytes
 
 
 class EntryRecord(NamedTuple):

@@ -1,0 +1,208 @@
+"""An open lookup table: head, blocks and strings, read one by one as they are needed (SPEC.md, "Lookups").
+
+A look-up decodes a block of rows and the blocks of the strings that the row has. The table keeps its head
+and strings that were asked for lately; nothing waits for a lock.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+from srcpack.errors import FormatError
+from srcpack.format.lookup_rows import MAX_NUMBER, Row, find_row, parse_rows
+from srcpack.format.lookups import (
+    MAX_LOOKUP_BLOCK,
+    MAX_LOOKUP_HEAD,
+    STRING_END,
+    LookupHead,
+    SourceText,
+    decode_lookup_frame,
+    decoded_string,
+    parse_head,
+    string_of,
+    text_of,
+)
+from srcpack.records import LookupRecord, OriginalPosition
+
+__all__ = ["LookupTable"]
+
+_KEPT_STRINGS = 1024
+_LONGEST_KEPT = 256
+
+
+class LookupTable:
+    """What a source map answers for every place of a file.
+
+    Attributes:
+        head: The table's head.
+        cost: Bytes of memory that it takes, or comes to take.
+    """
+
+    __slots__ = ("_file", "_read", "_start", "_strings", "cost", "head")
+
+    def __init__(
+        self, record: LookupRecord, start: int, read: Callable[[int, int], bytes], *, file: str
+    ) -> None:
+        """Read the head.
+
+        Args:
+            record: Where the table is, as the entry says; it lies inside the section.
+            start: Of the section's data in the file.
+            read: Returns bytes of the file, by offset and length.
+            file: The pack, for messages.
+
+        Raises:
+            FormatError: The pack is damaged here.
+            LimitExceeded: The head is larger than the version allows.
+        """
+        self._file = file
+        self._read = read
+        at = start + record.offset
+        self._start = at + record.head
+        data = decode_lookup_frame(
+            read(at, record.head),
+            record.checksum,
+            MAX_LOOKUP_HEAD,
+            what="head of a lookup table",
+            file=file,
+            offset=at,
+        )
+        self.head: LookupHead = parse_head(data, record, file=file, offset=at)
+        self._strings: dict[int, str] = {0: ""}
+        self.cost = len(data) + 128 * min(self.head.strings, _KEPT_STRINGS) + 1024
+
+    # ---- look-ups
+
+    def original(self, line: int, column: int) -> OriginalPosition | None:
+        """Return what the map answers for a place of the file; None where it has no answer.
+
+        Args:
+            line: From 1.
+            column: From 1, in UTF-16 units; 0 is taken as 1.
+
+        Raises:
+            FormatError: The pack is damaged here.
+            LimitExceeded: A block is larger than the version allows.
+        """
+        row = self.row(line, column)
+        if row is None:
+            return None
+        _, _, source, source_line, source_column, name, function = row
+        return OriginalPosition(
+            self.string(source), source_line + 1, source_column + 1, self.string(name), self.string(function)
+        )
+
+    def row(self, line: int, column: int) -> Row | None:
+        """Return the row that answers for a place, counted as for `original`; None where there is none."""
+        places = self.head.row_places
+        line, column = line - 1, max(column, 1) - 1
+        if not 0 <= line <= MAX_NUMBER:
+            return None
+        number = bisect_right(places, line << 32 | min(column, MAX_NUMBER)) - 1
+        if number < 0:
+            return None
+        block, offset = self._block(number, "block of rows")
+        place = places[number]
+        return find_row(
+            block, line, column, first=(place >> 32, place & 0xFFFFFFFF), file=self._file, offset=offset
+        )
+
+    def string(self, number: int) -> str:
+        """Return a string by its number."""
+        text = self._strings.get(number)
+        if text is None:
+            head = self.head
+            if not 0 < number <= head.strings:
+                raise self._wrong("number of a string", number, f"1 to {head.strings}")
+            which = bisect_right(head.first_strings, number) - 1
+            block, offset = self._block(len(head.row_places) + which, "block of strings")
+            text = string_of(block, number - head.first_strings[which], file=self._file, offset=offset)
+            if len(text) <= _LONGEST_KEPT:
+                if len(self._strings) > _KEPT_STRINGS:
+                    self._strings = {0: ""}
+                self._strings[number] = text
+        return text
+
+    def text(self, source: int) -> SourceText:
+        """Say where the text of a source is, by the number of the source's name.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        head = self.head
+        if not 0 < source <= head.sources:
+            raise self._wrong("number of a source", source, f"1 to {head.sources}")
+        which = bisect_right(head.first_sources, source) - 1
+        first, count = self._group(head.first_sources, which, head.sources)
+        block, offset = self._block(len(head.row_places) + len(head.first_strings) + which, "block of texts")
+        return text_of(block, source - first, count, file=self._file, offset=offset)
+
+    # ---- the whole
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, in their order.
+
+        Raises:
+            FormatError: The pack is damaged here, or the table is not as SPEC.md says.
+        """
+        places = self.head.row_places
+        last, count = (-1, 0), 0
+        for number, place in enumerate(places):
+            block, offset = self._block(number, "block of rows")
+            first = (place >> 32, place & 0xFFFFFFFF)
+            rows = parse_rows(block, first=first, file=self._file, offset=offset)
+            if first <= last:
+                raise self._wrong("places of row blocks", first, f"after {last}")
+            last = rows[-1][:2]
+            count += len(rows)
+            yield from rows
+        if count != self.head.rows:
+            raise self._wrong("rows", count, self.head.rows)
+
+    def strings(self) -> Iterator[str]:
+        """Yield all strings, from number 1 on.
+
+        Raises:
+            FormatError: The pack is damaged here, or the table is not as SPEC.md says.
+        """
+        head = self.head
+        for which in range(len(head.first_strings)):
+            _, count = self._group(head.first_strings, which, head.strings)
+            block, offset = self._block(len(head.row_places) + which, "block of strings")
+            if block.count(STRING_END) != count or not block.endswith(STRING_END):
+                raise self._wrong("strings of a block", block.count(STRING_END), count)
+            for piece in block.split(STRING_END)[:-1]:
+                yield decoded_string(piece, file=self._file, offset=offset)
+
+    def _group(self, firsts: Sequence[int], which: int, last: int) -> tuple[int, int]:
+        """Return the number of the first item of a block, and how many there are."""
+        first = firsts[which]
+        end = firsts[which + 1] if which + 1 < len(firsts) else last + 1
+        if first >= end:
+            raise self._wrong("first of a block", first, f"below {end}")
+        return first, end - first
+
+    def _block(self, number: int, what: str) -> tuple[bytes, int]:
+        """Return the content of a block, and the offset of what it is read from."""
+        ends, inside = self.head.ends, self.head.inside
+        start, end = ends[number - 1] if number else 0, ends[number]
+        if not start < end <= ends[-1]:
+            raise self._wrong("end of a block", end, f"over {start}, up to {ends[-1]}")
+        if inside is not None:
+            return inside[start:end], self._start
+        offset = self._start + start
+        return (
+            decode_lookup_frame(
+                self._read(offset, end - start),
+                self.head.checksums[4 * number : 4 * number + 4],
+                MAX_LOOKUP_BLOCK,
+                what=what,
+                file=self._file,
+                offset=offset,
+            ),
+            offset,
+        )
+
+    def _wrong(self, what: str, found: object, expected: object) -> FormatError:
+        return FormatError(
+            self._file, f"{what} in a lookup table", offset=self._start, found=found, expected=expected
+        )
