@@ -90,6 +90,8 @@ class EntryRecord(NamedTuple):
     reference: str | None = None
     content_debug_id: str | None = None
     reason: str | None = None
+    lookup: LookupRecord | None = None
+    lookup_reason: str | None = None
 
 
 class Attributes(NamedTuple):

@@ -278,10 +278,18 @@ def _wrong_row(row: int, found: str, file: str, offset: int) -> FormatError:
 
 
 def pack_rows(rows: Sequence[Row]) -> bytes:
-    """Return the block of 1 to `MAX_ROWS` rows, which are sorted, with nothing over `MAX_NUMBER`."""
-    if not all(row[2] for row in rows):
-        rows = list(_without_gaps(rows))
-    lines, columns, sources, source_lines, source_columns, names, functions = zip(*rows, strict=True)
+    """Return the block of 1 to `MAX_ROWS` rows, which are sorted.
+
+    Raises:
+        ValueError: A line or column is over `MAX_NUMBER`.
+    """
+    columns_of_rows = tuple(zip(*rows, strict=True))
+    if 0 in columns_of_rows[2]:
+        columns_of_rows = tuple(zip(*_without_gaps(rows), strict=True))
+    lines, columns, sources, source_lines, source_columns, names, functions = columns_of_rows
+    greatest = max(lines[-1], *map(max, (columns, source_lines, source_columns)))
+    if greatest > MAX_NUMBER:
+        raise ValueError(f"a line or column {greatest:,}, over the limit of {MAX_NUMBER:,}")
     line_steps = [0, *map(sub, lines[1:], lines)]
     column_steps = [0, *map(sub, columns[1:], columns)]
     if lines[0] != lines[-1]:

@@ -1,0 +1,206 @@
+"""The lookup tables of a bundle: which files get one, built side by side in processes of their own.
+
+SPEC.md, "Lookups". A file that gets none has the reason; whatever happens to one leaves the rest as it is.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from queue import Empty, SimpleQueue
+from typing import BinaryIO, TypeAlias
+
+from srcpack.bundle.members import SourceBundle
+from srcpack.errors import SrcpackError
+from srcpack.format.head_tail import MAX_SKIPPED
+from srcpack.format.lookups import DATA_URL
+from srcpack.records import EntryRecord, LookupRecord
+from srcpack.rules.source_maps import find_source_maps
+from srcpack_convert.one.lookup_worker import receive, seconds_for, send
+from srcpack_convert.one.lookups import NoTable, Table
+
+__all__ = ["MAX_SCRIPT", "MAX_SOURCE_MAP", "write_tables"]
+
+MAX_SCRIPT = 256 << 20
+"""Most bytes of a file that gets a table."""
+
+MAX_SOURCE_MAP = 512 << 20
+"""Most bytes of the map of a file that gets a table."""
+
+_AHEAD = 4
+_Pair: TypeAlias = tuple[int, int | bytes]
+_Key: TypeAlias = tuple[bytes, bytes]
+
+
+def write_tables(
+    out: BinaryIO, bundle: SourceBundle, records: Sequence[EntryRecord], *, jobs: int
+) -> list[EntryRecord]:
+    """Write the tables of all files that have their source map in the bundle.
+
+    Args:
+        out: Gets the tables, one after the other.
+        bundle: What contents are read from.
+        records: All entries, with what their contents show.
+        jobs: How many tables are built at once.
+
+    Returns:
+        The entries, with the place of the table or the reason why there is none.
+
+    Raises:
+        OSError: The zip cannot be read, or a process cannot be started.
+    """
+    pairs: dict[_Key, _Pair] = {}
+    keys: dict[int, _Key] = {}
+    for number, source_map in find_source_maps(records).items():
+        digest = sha256(source_map).digest() if isinstance(source_map, bytes) else records[source_map].sha256
+        keys[number] = records[number].sha256, digest
+        pairs.setdefault(keys[number], (number, source_map))
+    places: dict[_Key, LookupRecord | str] = {}
+    offset = 0
+    for key, table in zip(pairs, _built(bundle, records, [*pairs.values()], jobs), strict=True):
+        if isinstance(table, str):
+            places[key] = table
+        elif offset + len(table.data) > MAX_SKIPPED:
+            places[key] = f"the tables before it leave no room for {len(table.data):,} bytes"
+        else:
+            out.write(table.data)
+            places[key] = LookupRecord(
+                offset, len(table.data), table.head, table.data[table.head - 4 : table.head]
+            )
+            offset += len(table.data)
+    return [
+        _with_place(record, places[keys[number]]) if number in keys else record
+        for number, record in enumerate(records)
+    ]
+
+
+def _with_place(record: EntryRecord, place: LookupRecord | str) -> EntryRecord:
+    if isinstance(place, str):
+        return record._replace(lookup_reason=place)
+    return record._replace(lookup=place)
+
+
+def _built(
+    bundle: SourceBundle, records: Sequence[EntryRecord], pairs: Sequence[_Pair], jobs: int
+) -> Iterator[Table | str]:
+    """Yield the table of each pair, or why there is none, in their order."""
+    usable = [record.sha256 if record.utf8 and record.sha256 else bytes(32) for record in records]
+    workers = _Workers(b"".join(usable))
+
+    def build(pair: _Pair) -> Table | str:
+        try:
+            return workers.build(bundle, records, *pair)
+        except (NoTable, SrcpackError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(jobs, thread_name_prefix="lookups") as executor:
+        tasks: deque[Future[Table | str]] = deque()
+        try:
+            for pair in pairs:
+                tasks.append(executor.submit(build, pair))
+                if len(tasks) > _AHEAD * jobs:
+                    yield tasks.popleft().result()
+            while tasks:
+                yield tasks.popleft().result()
+        finally:
+            # Before the executor waits for its threads, which wait for them.
+            executor.shutdown(wait=False, cancel_futures=True)
+            workers.stop()
+
+
+class _Workers:
+    """Processes that build tables; each is used by one thread at a time.
+
+    Args:
+        entries: SHA-256 of each entry's content, one after the other; zero where that is no text.
+    """
+
+    def __init__(self, entries: bytes) -> None:
+        self._entries = entries
+        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._is_stopped = False
+
+    def build(
+        self, bundle: SourceBundle, records: Sequence[EntryRecord], number: int, source_map: int | bytes
+    ) -> Table:
+        """Build the table of a file.
+
+        Raises:
+            NoTable: There is none, for this reason.
+            SrcpackError: A content cannot be read.
+        """
+        map_size = len(source_map) if isinstance(source_map, bytes) else records[source_map].size
+        for what, size, limit in (
+            ("the file", records[number].size, MAX_SCRIPT),
+            ("the map", map_size, MAX_SOURCE_MAP),
+        ):
+            if size > limit:
+                raise NoTable(f"{what} has {size:,} bytes, over the limit of {limit:,}")
+        if isinstance(source_map, bytes):
+            map_number, content = DATA_URL, source_map
+        else:
+            map_number, content = source_map, bundle.read(records[source_map].name)
+        script = bundle.read(records[number].name)
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = self._started()
+        assert worker.stdin is not None  # noqa: S101  it was started with pipes
+        assert worker.stdout is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            send(worker.stdin, {"script": script, "map": content, "number": map_number})
+        answer = receive(worker.stdout)
+        if answer is None:
+            raise _ended(worker, len(script) + len(content))
+        self._idle.put(worker)
+        if "reason" in answer:
+            raise NoTable(answer["reason"])
+        return Table(**answer)
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "srcpack_convert.one.lookup_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._all.append(worker)
+        if self._is_stopped:
+            worker.kill()
+        assert worker.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            send(worker.stdin, {"entries": self._entries})
+        return worker
+
+    def stop(self) -> None:
+        """End all processes, whatever they do."""
+        self._is_stopped = True
+        for worker in self._all:
+            worker.kill()
+        for worker in self._all:
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):  # of what is in its buffer yet
+                        pipe.close()
+
+
+def _ended(worker: "subprocess.Popen[bytes]", size: int) -> NoTable:
+    """Return why a process did not survive its work.
+
+    Raises:
+        RuntimeError: It was not its work.
+    """
+    code = worker.wait()
+    if code == -signal.SIGXCPU:
+        return NoTable(f"it takes symbolic over {seconds_for(size)} seconds")
+    if code < 0:
+        return NoTable(f"symbolic does not survive it ({signal.Signals(-code).name})")
+    raise RuntimeError(f"a process for lookup tables ended with exit code {code}")

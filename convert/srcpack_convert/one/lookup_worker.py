@@ -1,0 +1,98 @@
+"""A process that builds lookup tables, one after the other, for `lookup_tables.py`.
+
+symbolic is written in Rust, and yet hostile input ends its process: a script nested some thousands deep
+overflows the stack. Other input takes it time or memory out of all proportion: time grows with the square of
+a chain of `else if`. So it has limits by the size of its input, and the system ends it at them.
+
+Messages are msgpack with their length before them. The first gives the entries' SHA-256; each further one a
+script and a map, and is answered.
+"""
+
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from struct import Struct
+from typing import IO, Any
+
+import msgpack
+
+from srcpack_convert.one.lookups import NoTable, build_table
+
+__all__ = ["main", "receive", "seconds_for", "send"]
+
+_LENGTH = Struct("<Q")
+_SECONDS = 10
+_BYTES_A_SECOND = 256 << 10
+_MEMORY = 1 << 30
+_MEMORY_FOR_A_BYTE = 128
+_SHA256_SIZE = 32
+
+
+def main() -> None:
+    """Serve the process that has the other ends of standard input and output, until it closes them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the other process decides
+    _limit_to(resource.RLIMIT_CORE, 0)
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing that is printed gets between the answers
+    entries: dict[bytes, int] = {}
+    while (message := receive(requests)) is not None:
+        if "entries" in message:
+            packed = message["entries"]
+            for at in reversed(range(0, len(packed), _SHA256_SIZE)):  # of equal contents the first entry
+                entries[packed[at : at + _SHA256_SIZE]] = at // _SHA256_SIZE
+            continue
+        script, source_map = message["script"], message["map"]
+        _limit(len(script) + len(source_map))
+        try:
+            table = build_table(script, source_map, message["number"], entries)
+        except NoTable as reason:
+            send(answers, {"reason": str(reason)})
+        except MemoryError:
+            send(answers, {"reason": "it takes too much memory"})
+        else:
+            send(answers, table._asdict())
+
+
+def seconds_for(size: int) -> int:
+    """Return how many seconds of processor time a script and a map of `size` bytes together may take."""
+    return _SECONDS + size // _BYTES_A_SECOND
+
+
+def send(pipe: IO[bytes], message: dict[str, Any]) -> None:
+    """Send a message."""
+    packed = msgpack.packb(message)
+    pipe.write(_LENGTH.pack(len(packed)))
+    pipe.write(packed)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> dict[str, Any] | None:
+    """Return the next message; None where the other side closed the pipe, or ended."""
+    header = pipe.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(header)
+    packed = pipe.read(length)
+    if len(packed) < length:
+        return None
+    message: dict[str, Any] = msgpack.unpackb(packed)
+    return message
+
+
+def _limit(size: int) -> None:
+    """Let the system end this process where the next work takes it out of proportion."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _limit_to(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + 1 + seconds_for(size))
+    _limit_to(resource.RLIMIT_AS, _MEMORY + _MEMORY_FOR_A_BYTE * size)
+
+
+def _limit_to(what: int, limit: int) -> None:
+    _, hard = resource.getrlimit(what)
+    with suppress(ValueError, OSError):  # not every system has each limit
+        resource.setrlimit(what, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""All that PyPI symbolic answers about a script and its source map, through its C interface.
+
+symbolic 13.9 and later. Its calls release the global lock. They do not survive every input: a script nested
+some thousands deep overflows the stack of the process, so this runs in processes of its own
+(`lookup_worker.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from symbolic._lowlevel import ffi, lib
+from symbolic.exceptions import SymbolicError
+from symbolic.sourcemap import SourceMapView
+from symbolic.sourcemapcache import SourceMapCache
+from symbolic.utils import rustcall
+
+__all__ = ["NO_ANSWER", "AnswerRow", "Refused", "SymbolicAnswers"]
+
+NO_ANSWER = -1
+"""What stands for the number of the source where there is no answer."""
+
+AnswerRow: TypeAlias = tuple[int, int, int, int, int, bytes, bytes]
+"""Line and column in the script; number of the source, line and column there; name; function. All from 0."""
+
+_call: Any = rustcall
+
+
+class Refused(Exception):
+    """symbolic has no answers; the message says why."""
+
+
+class SymbolicAnswers:
+    """A map, and what its `SourceMapCache` answers.
+
+    Args:
+        script: The minified file.
+        source_map: Its map.
+        thin: The map without `sourcesContent`, for the cache.
+
+    Attributes:
+        sources: The names of the map's sources, as answers have them.
+        tokens: How many tokens the map has.
+
+    Raises:
+        Refused: symbolic does not take the map.
+    """
+
+    def __init__(self, script: bytes, source_map: bytes, thin: bytes) -> None:
+        try:
+            self._view = SourceMapView.from_json_bytes(source_map)
+            self._cache = SourceMapCache.from_bytes(script, thin)
+        except SymbolicError as error:
+            raise Refused(error.message) from error
+        self.tokens: int = len(self._view)
+        self.sources = [
+            _owned_text(lib.symbolic_sourcemapview_get_source_name, self._view, number)
+            for number in range(self._view.source_count)
+        ]
+
+    def text(self, source: int) -> bytes:
+        """Return the text of a source, UTF-8; empty where the map has none or an empty one."""
+        return _owned_text(lib.symbolic_sourcemapview_get_source_contents, self._view, source)
+
+    def rows(self) -> Iterator[AnswerRow]:
+        """Yield the answer at each place where a token begins, in the order of the script.
+
+        Raises:
+            Refused: symbolic failed.
+            OverflowError: A place is beyond what can be asked for.
+        """
+        cache = _pointer(self._cache)
+        look_up, free = lib.symbolic_sourcemapcache_lookup_token, lib.symbolic_sourcemapcache_token_match_free
+        unpack = ffi.unpack
+        for line, column, sources in self._places():
+            answer = look_up(cache, line + 1, column + 1, 0)
+            if answer:
+                name, function = answer.name, answer.function_name
+                yield (
+                    line,
+                    column,
+                    sources[0] if len(sources) == 1 else self._source_of(answer, sources),
+                    answer.line - 1,
+                    answer.col - 1,
+                    unpack(name.data, name.len) if name.len else b"",
+                    unpack(function.data, function.len) if function.len else b"",
+                )
+                free(answer)
+            else:
+                _checked(look_up, cache, line + 1, column + 1, 0)  # for the error, if that is why
+                yield line, column, NO_ANSWER, 0, 0, b"", b""
+
+    def _places(self) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+        """Yield each place where tokens begin, with the numbers of their sources."""
+        view = _pointer(self._view)
+        get_token, free = lib.symbolic_sourcemapview_get_token, lib.symbolic_token_match_free
+        line = column = -1
+        sources: tuple[int, ...] = ()
+        for number in range(self.tokens):
+            token = get_token(view, number)
+            if not token:
+                _checked(get_token, view, number)
+                raise Refused(f"no token {number} of {self.tokens}")
+            next_line, next_column, source = token.dst_line, token.dst_col, token.src_id
+            free(token)
+            if next_line == line and next_column == column:
+                sources += (source,)
+                continue
+            if line >= 0:
+                yield line, column, sources
+            if (next_line, next_column) < (line, column):
+                raise Refused(f"token {number} is out of order")
+            line, column, sources = next_line, next_column, (source,)
+        if line >= 0:
+            yield line, column, sources
+
+    def _source_of(self, answer: Any, sources: tuple[int, ...]) -> int:
+        """Say which of the sources of several tokens at one place an answer has: of equal names the last."""
+        name = ffi.unpack(answer.src.data, answer.src.len) if answer.src.len else b""
+        for source in reversed(sources):
+            if source < len(self.sources) and self.sources[source] == name:
+                return source
+        raise Refused(f"an answer with the source {name!r}, which no token there has")
+
+
+def _checked(function: Any, *arguments: Any) -> Any:
+    """Call a function of the library."""
+    try:
+        return _call(function, *arguments)
+    except SymbolicError as error:
+        raise Refused(error.message) from error
+
+
+def _pointer(thing: Any) -> Any:
+    return thing._get_objptr()  # noqa: SLF001  what the library's own methods pass
+
+
+def _owned_text(function: Any, view: SourceMapView, number: int) -> bytes:
+    """Return a text that the library gives away."""
+    text = _checked(function, _pointer(view), number)
+    try:
+        return ffi.unpack(text.data, text.len) if text.len else b""
+    finally:
+        if text.owned:
+            lib.symbolic_str_free(ffi.addressof(text))
