@@ -77,7 +77,7 @@ def build_table(script: bytes, source_map: bytes, number: int, entries: Mapping[
     Raises:
         NoTable: symbolic refuses the map, or it is over a limit.
     """
-    contents = locate_contents(source_map) or MapContents([], source_map, has_sections=False)
+    contents = locate_contents(source_map)
     try:
         answers = SymbolicAnswers(script, source_map, contents.thin)
         if answers.tokens > MAX_TOKENS:
@@ -217,7 +217,7 @@ def _texts(
     none; by its place in the map it is told, and that of an indexed map counts as none.
     """
     found = contents.texts
-    by_sha256 = {sha256(text.text.encode()).digest(): text for text in found if text}
+    by_sha256 = {text.sha256: text for text in found if text}
     records = []
     for source in range(len(answers.sources)):
         text = answers.text(source)
@@ -231,7 +231,7 @@ def _texts(
         if (entry := entries.get(digest)) is not None:
             records.append(pack_entry_text(entry))
         elif (embedded := by_sha256.get(digest)) is not None:
-            steps = line_steps(source_map[embedded.start : embedded.end])
+            steps = line_steps(source_map[embedded.start : embedded.start + embedded.length])
             records.append(pack_embedded_text(embedded.start, embedded.length, steps))
         else:
             raise NoTable(f"the text of source {source} was not found in the map")

@@ -1,44 +1,37 @@
 """Where the texts of the sources lie in a source map, and the map without them.
 
 With its `sourcesContent` in place each answer of symbolic's `SourceMapCache` copies a line of source, which
-takes up to 50 times as long as all else. Only the values of these keys are cut out: what is wrong with
-anything else is symbolic's to judge, by the letters that the file has. Rule source for what a map may look
-like: rust-sourcemap aad1685 `decoder.rs`, `jsontypes.rs`.
+takes up to 50 times as long as all else. Only the values of these keys are cut out: whether anything else is
+as it has to be is symbolic's to judge. Rule source for what a map may look like: rust-sourcemap aad1685
+`decoder.rs`, `jsontypes.rs`.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import NamedTuple
 
 from srcpack.format.lookups import LINES_APART
+from srcpack.rules.strict_json import JsonError, Walker
 
 __all__ = ["EmbeddedText", "MapContents", "line_steps", "locate_contents"]
 
-_NO_SPACE = re.compile(r"[^ \t\n\r]").search
 _NEWLINE_OR_BACKSLASH = re.compile(rb"\\(?:n|u000[aA]|\\)").finditer
-_JUNK = (")", "]", "}", "'")
+_JUNK = (b")", b"]", b"}", b"'")
 _DEEPEST = 64
-_raw_decode = json.JSONDecoder().raw_decode
 
 
 class EmbeddedText(NamedTuple):
     """A text in the map.
 
     Attributes:
-        text: As it is meant.
-        start: Of its letters in the map, after the quotation mark; in bytes.
-        length: Of its letters as they are written there, in bytes.
+        sha256: Of what it means, in UTF-8.
+        start: Of its letters in the map, after the quotation mark.
+        length: Bytes of its letters, as they are written there.
     """
 
-    text: str
+    sha256: bytes
     start: int
     length: int
-
-    @property
-    def end(self) -> int:
-        """Where the letters end."""
-        return self.start + self.length
 
 
 class MapContents(NamedTuple):
@@ -55,44 +48,30 @@ class MapContents(NamedTuple):
     has_sections: bool
 
 
-class _OtherError(ValueError):
-    """What is there is not what a source map has there."""
-
-
-def locate_contents(source_map: bytes) -> MapContents | None:
-    """Find the texts of a map's sources.
+def locate_contents(source_map: bytes) -> MapContents:
+    """Find the texts of a map's sources; none where the JSON is not as it has to be, as symbolic will say.
 
     Args:
-        source_map: The map, UTF-8.
-
-    Returns:
-        What was found; None where the JSON, or a `sourcesContent` in it, is not as it has to be, and
-        symbolic will say so.
+        source_map: The map.
     """
-    text = source_map.decode()
-    found = _Found(text)
+    walker = Walker(source_map)
+    if source_map.startswith(_JUNK):
+        walker.at = max(source_map.find(b"\n"), 0)
+    found = _Found(walker)
     try:
-        found.read_map(_space_end(text, text.index("\n") if text.startswith(_JUNK) else 0), 0)
-    except (ValueError, IndexError, RecursionError):
-        return None
-    texts, arrays = found.texts, found.arrays
-    if not source_map.isascii():
-        places = [place for each in texts if each for place in (each.start, each.end)]
-        byte_of = _bytes_of(text, {*places, *(place for array in arrays for place in array)})
-        texts = [
-            each and EmbeddedText(each.text, byte_of[each.start], byte_of[each.end] - byte_of[each.start])
-            for each in texts
-        ]
-        arrays = [(byte_of[start], byte_of[end]) for start, end in arrays]
+        found.read_map(0)
+        walker.end()
+    except (JsonError, UnicodeDecodeError):
+        return MapContents([], source_map, has_sections=False)
     pieces, last = [], 0
-    for start, end in arrays:
+    for start, end in found.arrays:
         pieces += [source_map[last:start], b"null"]
         last = end
-    return MapContents(texts, b"".join((*pieces, source_map[last:])), found.has_sections)
+    return MapContents(found.texts, b"".join((*pieces, source_map[last:])), found.has_sections)
 
 
 def line_steps(letters: bytes) -> list[int]:
-    """Return how many bytes of a JSON string each run of 64 lines takes that is followed by another line."""
+    """Return how many bytes of a JSON string each run of 64 lines takes that a line feed ends."""
     steps, last, newlines = [], 0, 0
     for match in _NEWLINE_OR_BACKSLASH(letters):
         if match[0] == b"\\\\":
@@ -105,97 +84,50 @@ def line_steps(letters: bytes) -> list[int]:
 
 
 class _Found:
-    """The texts and the values of `sourcesContent` met so far, by places in the map's text."""
+    """What was met so far: texts, and where each `sourcesContent` begins and ends."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, walker: Walker) -> None:
         self.texts: list[EmbeddedText | None] = []
         self.arrays: list[tuple[int, int]] = []
         self.has_sections = False
+        self._walker = walker
 
-    def read_map(self, at: int, depth: int) -> int:
-        """Read a map from its brace on, and return where it ends."""
-        if depth > _DEEPEST:
-            raise _OtherError
-        return self._read_members(
-            at, {"sourcesContent": self._read_texts, "sections": self._read_sections}, depth
-        )
-
-    def _read_sections(self, at: int, depth: int) -> int:
-        self.has_sections = self.has_sections or self.text[at] == "["
-        return self._read_items(at, lambda at: self._read_members(at, {"map": self.read_map}, depth + 1))
-
-    def _read_texts(self, at: int, _: int) -> int:
-        end = self._read_items(at, self._read_text)
-        self.arrays.append((at, end))
-        return end
-
-    def _read_text(self, at: int) -> int:
-        value, end = _raw_decode(self.text, at)
-        if value is None:
-            self.texts.append(None)
-        elif isinstance(value, str):
-            self.texts.append(EmbeddedText(value, at + 1, end - at - 2))
-        else:
-            raise _OtherError
-        return end
-
-    def _read_items(self, at: int, read: Callable[[int], int]) -> int:
-        """Read an array, or null, and return where it ends."""
-        text = self.text
-        if text.startswith("null", at):
-            return at + 4
-        if text[at] != "[":
-            raise _OtherError
-        at = _space_end(text, at + 1)
-        if text[at] == "]":
-            return at + 1
-        while True:
-            at = _space_end(text, read(_space_end(text, at)))
-            if text[at] == "]":
-                return at + 1
-            if text[at] != ",":
-                raise _OtherError
-            at += 1
-
-    def _read_members(self, at: int, readers: Mapping[str, Callable[[int, int], int]], depth: int) -> int:
-        """Read an object, or null, the values of some keys by their readers, and return where it ends."""
-        text = self.text
-        if text.startswith("null", at):
-            return at + 4
-        if text[at] != "{":
-            raise _OtherError
-        at = _space_end(text, at + 1)
-        if text[at] == "}":
-            return at + 1
-        while True:
-            key, at = _raw_decode(text, _space_end(text, at))
-            at = _space_end(text, at)
-            if not isinstance(key, str) or text[at] != ":":
-                raise _OtherError
-            at = _space_end(text, at + 1)
-            if (read := readers.get(key)) is not None:
-                at = read(at, depth)
+    def read_map(self, depth: int) -> None:
+        walker = self._walker
+        for name in walker.members():
+            key = walker.text(name)
+            if walker.peek() == b"n":
+                walker.null()
+            elif key == "sourcesContent":
+                start = walker.at
+                self._read_texts()
+                self.arrays.append((start, walker.at))
+            elif key == "sections" and depth < _DEEPEST:
+                self.has_sections = True
+                self._read_sections(depth)
             else:
-                _, at = _raw_decode(text, at)
-            at = _space_end(text, at)
-            if text[at] == "}":
-                return at + 1
-            if text[at] != ",":
-                raise _OtherError
-            at += 1
+                walker.skip()
 
+    def _read_sections(self, depth: int) -> None:
+        walker = self._walker
+        more = walker.enter(b"[", "a list")
+        while more:
+            for name in walker.members():
+                if walker.text(name) == "map" and walker.peek() == b"{":
+                    self.read_map(depth + 1)
+                else:
+                    walker.skip()
+            more = walker.more(b"[")
 
-def _space_end(text: str, at: int) -> int:
-    match = _NO_SPACE(text, at)
-    return len(text) if match is None else match.start()
-
-
-def _bytes_of(text: str, places: set[int]) -> dict[int, int]:
-    """Return for places in a text, counted in characters, those in its UTF-8."""
-    byte_of, last, at = {}, 0, 0
-    for place in sorted(places):
-        at += len(text[last:place].encode())
-        byte_of[place] = at
-        last = place
-    return byte_of
+    def _read_texts(self) -> None:
+        walker = self._walker
+        more = walker.enter(b"[", "a list")
+        while more:
+            if walker.peek() == b"n":
+                walker.null()
+                self.texts.append(None)
+            else:
+                string = walker.string()
+                digest = sha256(walker.text(string).encode()).digest()
+                self.texts.append(EmbeddedText(digest, walker.at - len(string) + 1, len(string) - 2))
+            more = walker.more(b"[")

@@ -139,5 +139,6 @@ def shape_of(least: int, greatest: int) -> tuple[int, int]:
         return 0, width_of(greatest)
     if greatest - least < 256:
         return least, 1
+    width = width_of(greatest - least)
     low = -((_CENTRED - 1 - least) // 256 * 256 + _CENTRED)
-    return low, width_of(greatest - low)
+    return (low, width) if width < MAX_WIDTH and width_of(greatest - low) == width else (least, width)

@@ -15,8 +15,8 @@ from srcpack.format.lookup_numbers import MAX_WIDTH, Numbers, pack_numbers, shap
 
 __all__ = ["MAX_NUMBER", "MAX_ROWS", "Row", "find_row", "pack_rows", "parse_rows"]
 
-MAX_NUMBER = (1 << 31) - 1
-"""Greatest line or column that a row may have."""
+MAX_NUMBER = (1 << 30) - 1
+"""Greatest line or column that a row may have: differences of their differences fit 32 bits."""
 
 MAX_ROWS = 1 << 16
 """Most rows in a block."""
