@@ -4,6 +4,9 @@
     ├── FormatError            a pack or a SourceBundle is not what it has to be
     ├── DamagedMember          one member cannot be read; the rest can
     ├── LimitExceeded          a size is over its limit; nothing of that size was allocated
+    ├── MalformedSourceMap     symbolic refuses a source map
+    ├── LookupUnavailable      what could look positions up in a source map is not there
+    ├── InvalidEvent           an event has not the form that events have
     └── NotFound (KeyError)    a pack has no entry of that name
 
 Errors take facts (file, member, offset, found, expected) and build their message from them. What the
@@ -14,7 +17,16 @@ Misuse by the caller stays ValueError or TypeError.
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["DamagedMember", "FormatError", "LimitExceeded", "NotFound", "SrcpackError"]
+__all__ = [
+    "DamagedMember",
+    "FormatError",
+    "InvalidEvent",
+    "LimitExceeded",
+    "LookupUnavailable",
+    "MalformedSourceMap",
+    "NotFound",
+    "SrcpackError",
+]
 
 
 class SrcpackError(Exception):
@@ -101,6 +113,49 @@ class LimitExceeded(SrcpackError):
         self.what = what
         self.size = size
         self.limit = limit
+
+
+class MalformedSourceMap(SrcpackError):
+    """A source map is none that symbolic accepts.
+
+    Attributes:
+        reason: What symbolic says of it.
+    """
+
+    def __init__(self, file: str, member: str | None, reason: str) -> None:
+        where = f"{file}: " if member is None else f"{file}: {member!r}: "
+        super().__init__(f"{where}malformed source map: {reason}", file=file, member=member)
+        self.reason = reason
+
+
+class LookupUnavailable(SrcpackError):
+    """Positions cannot be looked up in a source map, for a reason that is not in the map.
+
+    Attributes:
+        reason: What is missing, and what to do about it.
+    """
+
+    def __init__(self, file: str, member: str | None, reason: str) -> None:
+        where = f"{file}: " if member is None else f"{file}: {member!r}: "
+        super().__init__(f"{where}no positions can be looked up: {reason}", file=file, member=member)
+        self.reason = reason
+
+
+class InvalidEvent(SrcpackError):
+    """An event has not the form that Sentry's SDKs give it.
+
+    Attributes:
+        where: The key in the event, as `exception.values[2].stacktrace.frames`.
+        found: The type that is there.
+        expected: What has to be there.
+    """
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        place = f"event: {where}" if where else "event"
+        super().__init__(f"{place}: found {found}, expected {expected}", file="event")
+        self.where = where
+        self.found = found
+        self.expected = expected
 
 
 class NotFound(SrcpackError, KeyError):

@@ -2,7 +2,7 @@
 
 Finding decodes no content: what a lookup has to know of a file, its entry says. So a file whose frames
 are damaged in the pack itself is found all the same, and reading it fails; `PackSet.resolve_all` has what
-comes after it.
+comes after it. `PackSet.resolve_frame`, and `resolve_event` over it, do all that symbolicator does.
 
 Rule source: symbolicator 87e6456 `symbolicator-js/src/lookup.rs` (bundles, candidates, the source map
 and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
@@ -10,18 +10,24 @@ and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Self, TypeAlias, TypeVar
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from srcpack.entry import Entry
-from srcpack.errors import DamagedMember, FormatError, LimitExceeded, SrcpackError
+from srcpack.errors import FormatError, SrcpackError
 from srcpack.pack import Pack
-from srcpack.records import FileType
+from srcpack.records import FileType, OriginalPosition
 from srcpack.resolve.content_cache import ContentCache
-from srcpack.resolve.resolved import DecodedMap, Resolved
+from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
+from srcpack.resolve.search import Lookup, Origin
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.source_links import SourceLink
 from srcpack.rules.urls import candidate_urls, join_paths, jvm_source_url, source_map_url
+
+if TYPE_CHECKING:
+    from srcpack.resolve.frames import ResolvedFrame
+    from srcpack.resolve.lookup_cache import LookupCache
 
 __all__ = ["ErrorCallback", "PackSet"]
 
@@ -44,7 +50,7 @@ class PackSet:
             interpreter has its global one.
     """
 
-    __slots__ = ("_on_error", "_read", "errors", "packs")
+    __slots__ = ("_lookups", "_on_error", "_origins", "_read", "errors", "packs")
 
     def __init__(
         self,
@@ -52,6 +58,8 @@ class PackSet:
         *,
         on_error: ErrorCallback | None = None,
         content_cache: ContentCache | None = None,
+        lookup_cache: "LookupCache | None" = None,
+        origins: Iterable[Origin] = (),
     ) -> None:
         """Make a set of open packs; it does not close them.
 
@@ -60,6 +68,9 @@ class PackSet:
             on_error: Called for each error that counts as "not here", in the thread that searches. What it
                 raises ends the search.
             content_cache: What `read` reads through.
+            lookup_cache: What keeps the lookups of source maps; one of 256 MiB, which the process shares, if
+                none is given.
+            origins: Where the packs are from, in their order; those that have none are known by their path.
 
         Raises:
             TypeError: They are no packs, but paths of packs, say, or the names in a single one.
@@ -70,22 +81,36 @@ class PackSet:
                 raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
         self.errors = 0
         self._on_error = on_error
-        self._read = _read if content_cache is None else content_cache.read
+        self._read: Callable[[Entry], bytes] = methodcaller("read")
+        if content_cache is not None:
+            self._read = content_cache.read
+        self._lookups = lookup_cache
+        self._origins = tuple(origins)
 
     @classmethod
     def by_uri(
         cls,
         packs: Mapping[str, Pack],
         *,
+        resolved_with: Mapping[str, str] | None = None,
         on_error: ErrorCallback | None = None,
         content_cache: ContentCache | None = None,
+        lookup_cache: "LookupCache | None" = None,
     ) -> Self:
         """Make a set that tries the pack with the greatest URI, by bytes of UTF-8, first.
 
-        So does symbolicator with the bundles of a JavaScript event (a `BTreeMap`, read in reverse).
+        So does symbolicator with the bundles of a JavaScript event (a `BTreeMap`, read in reverse). How the
+        bundle of a URI was found is `resolved_with`, `unknown` where it is not said; all else is as for
+        `PackSet`.
         """
         uris = sorted(packs, key=lambda uri: uri.encode(errors="surrogatepass"), reverse=True)
-        return cls((packs[uri] for uri in uris), on_error=on_error, content_cache=content_cache)
+        return cls(
+            (packs[uri] for uri in uris),
+            on_error=on_error,
+            content_cache=content_cache,
+            lookup_cache=lookup_cache,
+            origins=(Origin(uri, (resolved_with or {}).get(uri, "unknown")) for uri in uris),
+        )
 
     # ---- JavaScript
 
@@ -127,7 +152,7 @@ class PackSet:
         """
         if abs_path is not None:
             abs_path = abs_path.removeprefix("async ")
-        return self._find(abs_path, _debug_id_of(debug_id), FileType(file_type))
+        return self.find_all(abs_path, _debug_id_of(debug_id), FileType(file_type))
 
     def source_map_for(self, minified: Resolved) -> Resolved | DecodedMap | None:
         """Find the source map of a minified file, as `find_source_map` does, by what its entry says.
@@ -140,7 +165,7 @@ class PackSet:
             return self.find_source_map(minified.abs_path, reference, minified.debug_id)
         except ValueError as error:
             problem = FormatError(minified.pack.file, f"source map: {error}", member=minified.entry.name)
-            self._report(minified.pack, "data:", problem)
+            self.report(minified.pack, "data:", problem)
             return None
 
     def find_source_map(
@@ -167,7 +192,7 @@ class PackSet:
                 return DecodedMap(content=found, source_base=abs_path)
             url = found
         base = abs_path if url is None else url
-        return next(self._find(url, _debug_id_of(debug_id), FileType.SOURCE_MAP, base), None)
+        return next(self.find_all(url, _debug_id_of(debug_id), FileType.SOURCE_MAP, base), None)
 
     def original_source(self, base: Resolved | DecodedMap | str, name: str) -> Resolved | None:
         """Find an original source that a source map names and does not embed.
@@ -178,7 +203,59 @@ class PackSet:
             name: The source's name in the map.
         """
         url = base if isinstance(base, str) else base.source_base
-        return next(self._find(name if url is None else join_paths(url, name), None, FileType.SOURCE), None)
+        wanted = name if url is None else join_paths(url, name)
+        return next(self.find_all(wanted, None, FileType.SOURCE), None)
+
+    def original_position(
+        self, script: Resolved, source_map: Resolved | DecodedMap, line: int, column: int
+    ) -> OriginalPosition | None:
+        """Say where in the original sources a position of a minified file is from; errors as for `lookup`.
+
+        Args:
+            script: The minified file.
+            source_map: Its source map.
+            line: Number of the line, from 1.
+            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
+        """
+        token = self.lookup(script, source_map).token(line, column)
+        return None if token is None else token.position
+
+    def lookup(self, script: Resolved, source_map: Resolved | DecodedMap, text: str | None = None) -> Lookup:
+        """Return what answers for all positions of a minified file, built of it and its map once.
+
+        Args:
+            script: The minified file.
+            source_map: Its source map.
+            text: The text of the minified file, where that is at hand.
+
+        Raises:
+            MalformedSourceMap: symbolic refuses the map.
+            LookupUnavailable: symbolic is not installed, or fails for a reason that is not in the map.
+            SrcpackError, OSError: As `read`.
+        """
+
+        def read(resolved: Resolved) -> bytes:
+            return self.read(resolved) if text is None or resolved is not script else text.encode()
+
+        if self._lookups is None:
+            # On demand, as resolve_frame below: only who resolves positions needs all of it.
+            from srcpack.resolve.lookup_cache import SHARED_LOOKUPS  # noqa: PLC0415
+
+            self._lookups = SHARED_LOOKUPS
+        return self._lookups.get(script, source_map, read)
+
+    def resolve_frame(
+        self, frame: Mapping[str, Any], debug_id: DebugId | str | None = None
+    ) -> "ResolvedFrame":
+        """Resolve one frame, as `srcpack.resolve.resolve_event` does those of an event.
+
+        Args:
+            frame: The frame, as JSON has it. It is one of JavaScript if `platform` does not say otherwise.
+            debug_id: The debug id that the event gives for the frame's file.
+        """
+        from srcpack.resolve.frames import resolve_frame  # noqa: PLC0415
+
+        return resolve_frame(frame, self, _debug_id_of(debug_id))
 
     # ---- JVM and native
 
@@ -190,14 +267,17 @@ class PackSet:
             abs_path: The frame's file name, as `jvm_source_url` takes it.
             line: Number of the line, from 1; a frame without one, or with 0, has no source.
         """
+        return next(self.jvm_sources(module, abs_path, line), None)
+
+    def jvm_sources(self, module: str, abs_path: str | None, line: int) -> Iterator[Resolved]:
+        """Find all that `jvm_source` would give if those before could not be read, looking as it is asked."""
         if line < 1:
-            return None
+            return
         url = jvm_source_url(module, abs_path)
         for pack in self.packs:
             entry = self._readable(pack, url, pack.by_url, url)
             if entry is not None and entry.lines >= line:
-                return Resolved.of(entry, "url", url, abs_path)
-        return None
+                yield Resolved.of(entry, "url", url, abs_path)
 
     def source_by_path(self, path: str) -> Resolved | SourceLink | None:
         """Find the source of a native frame: a file of any pack, else the first source link of http or https.
@@ -209,14 +289,19 @@ class PackSet:
         Args:
             path: The frame's path, with either kind of slash.
         """
+        return next(self.sources_by_path(path), None)
+
+    def sources_by_path(self, path: str) -> Iterator[Resolved | SourceLink]:
+        """Find all that `source_by_path` would give if those before could not be read, looking as asked."""
         link = None
         for pack in self.packs:
             found = self._readable(pack, path, pack.by_path, path)
             if isinstance(found, Entry):
-                return Resolved.of(found, "path", path, path)
-            if link is None and found is not None and found.url.startswith(("https://", "http://")):
+                yield Resolved.of(found, "path", path, path)
+            elif link is None and found is not None and found.url.startswith(("https://", "http://")):
                 link = found
-        return link
+        if link is not None:
+            yield link
 
     # ---- contents
 
@@ -229,18 +314,44 @@ class PackSet:
         try:
             return self._read(resolved.entry)
         except (SrcpackError, OSError) as error:
-            self._report(resolved.pack, resolved.entry.name, error)
+            self.report(resolved.pack, resolved.entry.name, error)
             raise
 
-    # ---- one lookup
+    def text(self, resolved: Resolved) -> str:
+        """Return the content of a file that was found, as `read` does, as text.
 
-    def _find(
+        Raises:
+            SrcpackError, OSError: As `read`; FormatError also for a content that is not UTF-8.
+        """
+        content = self.read(resolved)
+        try:
+            return decoded(resolved, content)
+        except FormatError as error:
+            self.report(resolved.pack, resolved.entry.name, error)
+            raise
+
+    def origin(self, pack: Pack) -> Origin:
+        """Say where a pack of the set is from."""
+        number = self.packs.index(pack)
+        return self._origins[number] if number < len(self._origins) else Origin(pack.file, "unknown")
+
+    # ---- one search
+
+    def find_all(
         self,
         abs_path: str | None,
         debug_id: DebugId | None,
         file_type: FileType,
         source_base: str | None = None,
     ) -> Iterator[Resolved]:
+        """Find files as `resolve_all` does, by a URL or path that is taken as it is.
+
+        Args:
+            abs_path: The URL or path, or None.
+            debug_id: The debug id, or None.
+            file_type: The type that a file found by debug id must have.
+            source_base: What the names of original sources are relative to, where that is known.
+        """
         if debug_id is not None:
             key = debug_id_key(debug_id, file_type)
             for pack in self.packs:
@@ -265,13 +376,14 @@ class PackSet:
         try:
             found = find(*wanted)
             if isinstance(found, Entry):
-                _check_readable(found)
+                check_readable(found)
         except (SrcpackError, OSError) as error:
-            self._report(pack, key, error)
+            self.report(pack, key, error)
             return None
         return found
 
-    def _report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
+    def report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
+        """Count an error as "not here", and tell `on_error` of it."""
         self.errors += 1
         if self._on_error is not None:
             self._on_error(pack, key, error)
@@ -280,23 +392,5 @@ class PackSet:
         return f"<PackSet of {len(self.packs)} packs>"
 
 
-def _check_readable(entry: Entry) -> None:
-    """Raise what reading the entry as text would, as far as that is known without decoding it."""
-    reason = entry.damage or (None if entry.record.utf8 else "not UTF-8")
-    if reason is not None:
-        raise DamagedMember(entry.pack.file, entry.name, reason)
-    if entry.size > entry.pack.max_read:
-        raise LimitExceeded(entry.pack.file, "read", entry.size, entry.pack.max_read, member=entry.name)
-
-
-def _read(entry: Entry) -> bytes:
-    return entry.read()
-
-
 def _debug_id_of(debug_id: DebugId | str | None) -> DebugId | None:
-    if not isinstance(debug_id, str):
-        return debug_id
-    try:
-        return DebugId.parse(debug_id)
-    except ValueError:
-        return None
+    return DebugId.parse_or_none(debug_id) if isinstance(debug_id, str) else debug_id

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
 from srcpack.entry import Entry
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded
 from srcpack.pack import Pack
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.urls import join_paths
 
-__all__ = ["DecodedMap", "FoundBy", "Resolved"]
+__all__ = ["DecodedMap", "FoundBy", "Resolved", "check_readable", "decoded"]
 
 FoundBy: TypeAlias = Literal["debug-id", "url", "path"]
 
@@ -76,3 +77,31 @@ class DecodedMap:
 
     content: bytes
     source_base: str | None
+
+
+def check_readable(entry: Entry) -> None:
+    """Check what reading an entry as text would, as far as that is known without decoding it.
+
+    Raises:
+        DamagedMember: The member could not be read when the bundle was converted, or is not UTF-8.
+        LimitExceeded: The content is larger than the pack's `max_read`.
+    """
+    reason = entry.damage or (None if entry.record.utf8 else "not UTF-8")
+    if reason is not None:
+        raise DamagedMember(entry.pack.file, entry.name, reason)
+    if entry.size > entry.pack.max_read:
+        raise LimitExceeded(entry.pack.file, "read", entry.size, entry.pack.max_read, member=entry.name)
+
+
+def decoded(resolved: Resolved, content: bytes) -> str:
+    """Return the content that was read of a file as text.
+
+    Raises:
+        FormatError: It is not UTF-8, though the file's entry says so.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        file, member = resolved.pack.file, resolved.entry.name
+        expected = "UTF-8 by its entry"
+        raise FormatError(file, "text", member=member, found=error, expected=expected) from error

@@ -61,6 +61,14 @@ class DebugId:
         return cls(text)
 
     @classmethod
+    def parse_or_none(cls, text: str) -> "DebugId | None":
+        """Read an id as `parse` does; None if the text is none, as whoever reads events takes that."""
+        try:
+            return cls(text)
+        except ValueError:
+            return None
+
+    @classmethod
     def from_breakpad(cls, text: str) -> "DebugId":
         """Read an id in Breakpad's form: no hyphens, and the appendix is required and never cut.
 

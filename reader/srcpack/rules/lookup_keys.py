@@ -83,12 +83,7 @@ _REFERENCE_HEADERS = ("sourcemap", "x-sourcemap")
 def header_debug_id(headers: Mapping[str, str] | None) -> DebugId | None:
     """Return the debug id that the `debug-id` header gives; None if there is none or it is invalid."""
     text = lower_headers(headers).get("debug-id")
-    if text is None:
-        return None
-    try:
-        return DebugId.parse(text)
-    except ValueError:
-        return None
+    return None if text is None else DebugId.parse_or_none(text)
 
 
 def lower_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -59,10 +59,7 @@ class ObjectInfo:
 
 
 def _debug_id(text: str) -> DebugId:
-    try:
-        return DebugId.parse(text)
-    except ValueError:
-        return NIL_DEBUG_ID
+    return DebugId.parse_or_none(text) or NIL_DEBUG_ID
 
 
 def _arch(text: str) -> str:

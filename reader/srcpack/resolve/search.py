@@ -1,0 +1,98 @@
+"""What the frames of an event are resolved with: a search for files, and the lookup of a source map.
+
+`PackSet` is the search. A lookup is what symbolic builds of a file and its map, or a table that says as much.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from srcpack.errors import SrcpackError
+from srcpack.pack import Pack
+from srcpack.records import FileType, OriginalPosition
+from srcpack.resolve.resolved import DecodedMap, Resolved
+from srcpack.rules.debug_id import DebugId
+from srcpack.rules.source_links import SourceLink
+
+__all__ = ["FileSearch", "Lookup", "Origin", "Token"]
+
+
+class Token(NamedTuple):
+    """What a lookup finds at a position.
+
+    Attributes:
+        position: Where the token is in the original sources.
+        source: What the lookup knows the token's source by.
+    """
+
+    position: OriginalPosition
+    source: int | str
+
+
+class Origin(NamedTuple):
+    """Where the pack of a file is from.
+
+    Attributes:
+        uri: The URI that its bundle is known by.
+        resolved_with: How the bundle was found: `release`, `release-old`, `index`, `debug-id` or `unknown`.
+    """
+
+    uri: str
+    resolved_with: str
+
+
+class Lookup(Protocol):
+    """All answers of a minified file and its source map."""
+
+    def token(self, line: int, column: int) -> Token | None:
+        """Find the token at a position of the minified file.
+
+        Args:
+            line: Number of the line, from 1.
+            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
+
+        Returns:
+            The token; None if none begins in the line at the position or before it.
+        """
+        ...
+
+    def content(self, token: Token) -> str | None:
+        """Return the whole source of a token; None if the map does not embed it."""
+        ...
+
+
+class FileSearch(Protocol):
+    """Finds and reads the files of frames; see `PackSet`."""
+
+    def find_all(
+        self,
+        abs_path: str | None,
+        debug_id: DebugId | None,
+        file_type: FileType,
+        source_base: str | None = None,
+    ) -> Iterator[Resolved]:
+        """Find the files of a debug id and then of a URL, first the one that counts first."""
+        ...
+
+    def jvm_sources(self, module: str, abs_path: str | None, line: int) -> Iterator[Resolved]:
+        """Find the sources of a JVM frame that have its line."""
+        ...
+
+    def sources_by_path(self, path: str) -> Iterator[Resolved | SourceLink]:
+        """Find the sources of a native frame, files before links."""
+        ...
+
+    def text(self, resolved: Resolved) -> str:
+        """Return the content of a file that was found."""
+        ...
+
+    def lookup(self, script: Resolved, source_map: Resolved | DecodedMap, text: str | None = None) -> Lookup:
+        """Return the lookup of a minified file, whose text may be at hand, and its map."""
+        ...
+
+    def origin(self, pack: Pack) -> Origin:
+        """Say where a pack is from."""
+        ...
+
+    def report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
+        """Count an error that counts as "not here"."""
+        ...
