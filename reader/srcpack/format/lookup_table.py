@@ -86,9 +86,13 @@ class LookupTable:
         row = self.row(line, column)
         if row is None:
             return None
-        _, _, source, source_line, source_column, name, function = row
+        blocks: dict[int, bytes] = {}
         return OriginalPosition(
-            self.string(source), source_line + 1, source_column + 1, self.string(name), self.string(function)
+            self._string(row.source, blocks),
+            row.source_line + 1,
+            row.source_column + 1,
+            self._string(row.name, blocks),
+            self._string(row.function, blocks),
         )
 
     def row(self, line: int, column: int) -> Row | None:
@@ -106,16 +110,19 @@ class LookupTable:
             block, line, column, first=(place >> 32, place & 0xFFFFFFFF), file=self._file, offset=offset
         )
 
-    def string(self, number: int) -> str:
-        """Return a string by its number."""
+    def _string(self, number: int, blocks: dict[int, bytes]) -> str:
+        """Return a string by its number; `blocks` are those of strings that this look-up has decoded."""
         text = self._strings.get(number)
         if text is None:
             head = self.head
             if not 0 < number <= head.strings:
                 raise self._wrong("number of a string", number, f"1 to {head.strings}")
             which = bisect_right(head.first_strings, number) - 1
-            block, offset = self._block(len(head.row_places) + which, "block of strings")
-            text = string_of(block, number - head.first_strings[which], file=self._file, offset=offset)
+            if which not in blocks:
+                blocks[which], _ = self._block(len(head.row_places) + which, "block of strings")
+            text = string_of(
+                blocks[which], number - head.first_strings[which], file=self._file, offset=self._start
+            )
             if len(text) <= _LONGEST_KEPT:
                 if len(self._strings) > _KEPT_STRINGS:
                     self._strings = {0: ""}
@@ -154,7 +161,9 @@ class LookupTable:
                 raise self._wrong("places of row blocks", first, f"after {last}")
             last = rows[-1][:2]
             count += len(rows)
-            yield from rows
+            for row in rows:
+                self._check_numbers(row)
+                yield row
         if count != self.head.rows:
             raise self._wrong("rows", count, self.head.rows)
 
@@ -172,6 +181,27 @@ class LookupTable:
                 raise self._wrong("strings of a block", block.count(STRING_END), count)
             for piece in block.split(STRING_END)[:-1]:
                 yield decoded_string(piece, file=self._file, offset=offset)
+
+    def texts(self) -> Iterator[SourceText]:
+        """Yield where the text of each source is, from number 1 on.
+
+        Raises:
+            FormatError: The pack is damaged here, or the table is not as SPEC.md says.
+        """
+        head = self.head
+        for which in range(len(head.first_sources)):
+            _, count = self._group(head.first_sources, which, head.sources)
+            block, offset = self._block(
+                len(head.row_places) + len(head.first_strings) + which, "block of texts"
+            )
+            for number in range(count):
+                yield text_of(block, number, count, file=self._file, offset=offset)
+
+    def _check_numbers(self, row: Row) -> None:
+        if row.source > self.head.sources:
+            raise self._wrong("number of a source", row.source, f"0 to {self.head.sources}")
+        if (number := max(row.name, row.function)) > self.head.strings:
+            raise self._wrong("number of a string", number, f"0 to {self.head.strings}")
 
     def _group(self, firsts: Sequence[int], which: int, last: int) -> tuple[int, int]:
         """Return the number of the first item of a block, and how many there are."""
