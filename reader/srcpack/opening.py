@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 
-from srcpack.bundle.members import HEAD_SIZE, is_source_bundle
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.zip_store import BundlePack
 from srcpack.errors import FormatError
 from srcpack.pack import Pack, SourceKind, open_pack
@@ -74,9 +74,9 @@ def open_packed(pack: str | os.PathLike[str], *, source: SourceKind = "mmap") ->
 def _head_of(file: str | os.PathLike[str] | bytes) -> bytes:
     """Return the first bytes of a file or object; none if it is no regular file, or is gone."""
     if isinstance(file, bytes):
-        return file[:HEAD_SIZE]
+        return file[:MAGIC_SIZE]
     with suppress(FormatError, OSError):
         if isinstance(file, str) and is_url(file):
-            return RemoteSource(file).read(0, HEAD_SIZE)
-        return PreadSource(file).read(0, HEAD_SIZE)
+            return RemoteSource(file).read(0, MAGIC_SIZE)
+        return PreadSource(file).read(0, MAGIC_SIZE)
     return b""

@@ -3,8 +3,10 @@
 import dataclasses
 import inspect
 import re
+from fractions import Fraction
 
 import srcpack
+from srcpack.bundle import members, zip_directory
 from srcpack.bundle.members import DEFAULT_LIMITS
 from srcpack.format import head_tail as layout
 from srcpack.format import index
@@ -29,4 +31,19 @@ def test_the_table_of_limits_is_what_the_code_has() -> None:
         "layout.MAX_DICTIONARY": layout.MAX_DICTIONARY,
         "index.MAX_BUCKET": index.MAX_BUCKET,
     }
-    assert text.count("\n| ") == len(promised) + 1
+    costs = [
+        (Fraction(share), int(number.replace(",", "")) * UNITS[unit])
+        for share, number, unit in re.findall(
+            r"^\|[^|]+\| ([0-9/]+) \| ([0-9,]+)( [MG]iB)? \|$", text, re.MULTILINE
+        )
+    ]
+    ratio = DEFAULT_LIMITS.max_total_ratio
+    assert costs == [
+        (zip_directory._MAX_READS, zip_directory._READS_FREE),
+        (ratio, members._TOTAL_FREE),
+        (ratio, members._SHARED_FREE),
+        (Fraction(ratio, members._MANIFEST_SHARE), members._MANIFEST_FREE),
+        (Fraction(ratio, members._MARKS_SHARE), members._MARKS_FREE),
+        (Fraction(ratio, members._MISSING_SHARE), members._MISSING_FREE),
+    ]
+    assert text.count("\n| ") == len(promised) + len(costs) + 2

@@ -11,7 +11,8 @@ from typing import Annotated, cast
 
 import typer
 
-from srcpack.bundle.members import DEFAULT_LIMITS, HEAD_SIZE, Limits, is_source_bundle
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.source.object_stores import is_url, path_or_url
 from srcpack_convert.cli.arguments import (
@@ -332,7 +333,7 @@ def _check_written(path: str, sources: Sequence[str], files_from: str | None) ->
         raise Failure(f"{path}: it is an input; write to another file")
     with open(path, "rb") as file:
         head = file.read(FRAME_HEADER.size + len(MAGIC))
-    if is_source_bundle(head[:HEAD_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+    if is_source_bundle(head[:MAGIC_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
         raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
 
 

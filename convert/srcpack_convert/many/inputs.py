@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from itertools import accumulate, takewhile
 from urllib.parse import unquote
 
-from srcpack.bundle.members import HEAD_SIZE, is_source_bundle
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
 from srcpack_convert.storage import is_web, list_objects
 
@@ -161,7 +161,7 @@ class Inputs:
                 folders = accumulate(relative.split("/")[:-1], "{}/{}".format)
                 if not self._chosen(relative) or any(map(self._excluded, folders)):
                     continue
-                if found.size < HEAD_SIZE and not _is_zip(relative):
+                if found.size < MAGIC_SIZE and not _is_zip(relative):
                     self.ignored += 1
                     continue
                 yield self._placed(
@@ -224,7 +224,7 @@ class Inputs:
         try:
             with open(source, "rb", buffering=0, opener=_open_at_once) as file:
                 found = os.fstat(file.fileno())
-                head = file.read(HEAD_SIZE) if stat.S_ISREG(found.st_mode) else b""
+                head = file.read(MAGIC_SIZE) if stat.S_ISREG(found.st_mode) else b""
         except OSError as error:
             return Input(source=source, relative=relative, problem=_reason(error))
         if named or is_source_bundle(head) or _is_zip(relative):

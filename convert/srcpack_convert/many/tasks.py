@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import srcpack
-from srcpack.bundle.members import HEAD_SIZE, is_source_bundle
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.errors import SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.pack import Pack, open_pack
@@ -237,7 +237,7 @@ def is_input(task: Task) -> bool:
     Raises:
         OSError: They cannot be read.
     """
-    return not task.is_candidate or is_source_bundle(_first_bytes(task.source, HEAD_SIZE))
+    return not task.is_candidate or is_source_bundle(_first_bytes(task.source, MAGIC_SIZE))
 
 
 def facts_at(place: str) -> PackFacts | None:

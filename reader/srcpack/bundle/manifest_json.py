@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, LimitExceeded
 from srcpack.records import BundleManifest, FileInfo, FileType
 from srcpack.rules.strict_json import COLON, PLAIN, SPACE, JsonError, Walker, compiled, shown
 
@@ -36,17 +36,19 @@ _FIELDS = ("type", "path", "url", "headers")
 _TYPES = {file_type.value.encode(): file_type for file_type in FileType}
 
 
-def parse_manifest(data: bytes, *, file: str) -> BundleManifest:
+def parse_manifest(data: bytes, *, file: str, max_files: int | None = None) -> BundleManifest:
     """Read a manifest.
 
     Args:
         data: The content of `manifest.json`.
         file: The bundle, as errors are to name it.
+        max_files: Most files that it may list.
 
     Raises:
         FormatError: symbolic would refuse it; the offset is that in `data`, in bytes.
+        LimitExceeded: It lists too many files.
     """
-    reader = _Reader(data)
+    reader = _Reader(data, file, len(data) if max_files is None else max_files)
     try:
         return reader.manifest()
     except JsonError as error:
@@ -110,10 +112,12 @@ class _Reader(Walker):
         written: The key that was read last, as it is written.
     """
 
-    __slots__ = ("path", "written")
+    __slots__ = ("file", "max_files", "path", "written")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, file: str, max_files: int) -> None:
         super().__init__(data)
+        self.file = file
+        self.max_files = max_files
         self.path: tuple[str, ...] = ()
         self.written = b""
 
@@ -157,6 +161,9 @@ class _Reader(Walker):
         path = self.path
         more = self.enter(b"{", "an object")
         while more:
+            if len(files) == self.max_files:
+                what = "the number of files in the manifest"
+                raise LimitExceeded(self.file, what, len(files) + 1, self.max_files)
             entry = self.plain_entry()
             if entry is not None:
                 name, files[name], more = entry

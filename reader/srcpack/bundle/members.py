@@ -1,10 +1,7 @@
 """Reading a SourceBundle: a zip, most often behind a header, with a `manifest.json`.
 
 The same bundles open, and the same members can be read, as with symbolic a5980e8
-(sourcebundle/mod.rs), which reads zips with the crate zip 7.2.0. The standard library's zipfile finds
-another directory in some of them, or none: it takes a `PK 5 6` in the comment for the end record, goes by
-the directory's size and not its count, cuts names at NUL, refuses names that are not UTF-8, and moves
-a cursor. So the end record and the directory are read here by that crate's rules; inflating is zlib's.
+(sourcebundle/mod.rs), which reads zips with the crate zip 7.2.0: see `zip_directory`. Inflating is zlib's.
 
 What symbolic lacks is in `Limits`: sizes are checked as declared at open and again as they appear.
 All reads are at explicit offsets, and by `pread`: under an `mmap` a file that shrinks kills the process.
@@ -12,71 +9,34 @@ All reads are at explicit offsets, and by `pread`: under an `mmap` a file that s
 
 import io
 import os
-import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from types import MappingProxyType, TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
+from srcpack.bundle.magic import BUNDLE_MAGIC, MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
+from srcpack.bundle.zip_directory import LOCAL, LOCAL_MAGIC, Member, read_directory
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
 from srcpack.records import BundleManifest
 from srcpack.source.local import ByteSource, BytesSource, PreadSource
 
-__all__ = ["DEFAULT_LIMITS", "HEAD_SIZE", "Limits", "Member", "SourceBundle", "is_source_bundle"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "Member", "SourceBundle"]
 
-HEAD_SIZE = 4
-"""How many of its first bytes show whether a file may be a SourceBundle."""
-
-_BUNDLE_MAGIC = b"SYSB"
-_END_MAGIC = b"PK\x05\x06"
-_END64_MAGIC = b"PK\x06\x06"
-_LOCATOR64_MAGIC = b"PK\x06\x07"
-_CENTRAL_MAGIC = b"PK\x01\x02"
-_LOCAL_MAGIC = b"PK\x03\x04"
-# Magic, disk, disk of the directory, members on this disk, members, size, offset, comment length.
-_END = struct.Struct("<4s4H2LH")
-# Magic, disk of the directory, offset of the zip64 end record, disks.
-_LOCATOR64 = struct.Struct("<4sLQL")
-# Magic, size, versions, disk, disk of the directory, members on this disk, members, size, offset.
-_END64 = struct.Struct("<4sQ2H2L4Q")
-# Magic, versions, flags, method, time, date, CRC, sizes, lengths, disk, attributes, offset.
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-# Magic, version, flags, method, time, date, CRC, sizes, lengths.
-_LOCAL = struct.Struct("<4s5H3L2H")
-_EXTRA = struct.Struct("<2H")
-# Version, CRC-32 of what it stands for.
-_UNICODE = struct.Struct("<BL")
-
-_FLAG_ENCRYPTED = 1 << 0
-_FLAG_UTF8 = 1 << 11
-_STORED, _DEFLATED, _AES = 0, 8, 99
-_EXTRA_ZIP64, _EXTRA_AES = 0x0001, 0x9901
-_EXTRA_NTFS, _EXTRA_TIMESTAMP = 0x000A, 0x5455
-_EXTRA_UNICODE_PATH, _EXTRA_UNICODE_COMMENT = 0x7075, 0x6375
-_NO_COUNT32, _NO_SIZE32 = 0xFFFF, 0xFFFFFFFF
-_MAX_RECORD = _CENTRAL.size + 3 * 0xFFFF
+_STORED, _DEFLATED = 0, 8
 # A deflate block cannot grow by more; so a larger declared size is a lie and is not waited for.
 _MAX_INFLATION = 1032
 _CHUNK = 1 << 20
-_RATIO_FREE = 64 << 20
-# How often a bundle is read at most if all its members are: more than once only where they overlap.
-_MAX_READS = 4
-# How many end records are looked at, and how many of them may ask for a search through the file,
-# before it is given up: a file can hold millions.
-_MAX_ENDS = 100_000
-_MAX_SEARCHES = 16
-# A few bytes of zip can be megabytes of manifest, and those cost more than to inflate. One that uploaders
-# write is not twice as large as its zip, and has some twenty quotes and brackets for each file.
-_MANIFEST_FREE = 16 << 20
-_MANIFEST_SHARE = 50
+# What a few bytes may cost in any case; more has to be in proportion to the size of the bundle. Uploaders
+# write manifests that are not twice as large as their zip, with some twenty quotes and brackets a file.
+_TOTAL_FREE = 64 << 20
+_SHARED_FREE = 1 << 20
+_MANIFEST_FREE, _MANIFEST_SHARE = 16 << 20, 50
+_MARKS_FREE, _MARKS_SHARE = 100_000, 100
 _MARKS = b'"[{'
-_MARKS_FREE = 2_000_000
-_MARKS_PER_MEMBER = 50
-_MISSING_FREE = 100_000
+_MISSING_FREE, _MISSING_SHARE = 10_000, 12_800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +48,17 @@ class Limits:
         max_total_size: Uncompressed bytes of all members, as the directory declares them.
         max_manifest_size: Uncompressed bytes of `manifest.json`.
         max_total_ratio: Uncompressed bytes of all members for each byte of the bundle; applied where
-            the total is over 64 MiB. For the manifest alone it is a 50th of that, applied over 16 MiB.
-        max_files: Members of the zip, and files that the manifest lists. Of those that the zip does not
-            have, a fifth of it, or 100,000 where that is more.
+            the total is over 64 MiB. The limits below are in proportion to it.
+        max_files: Members of the zip, and files that the manifest lists.
 
-    Besides, the members may not share their bytes so that reading them all reads the bundle more than four
-    times, where that is over 64 MiB; and the quotes and opening brackets in the manifest, by which its
-    values can be counted before any takes memory, are at most 2,000,000 and 50 for each member.
+    With the default ratio of 200, these have limits besides, for each byte of the bundle:
+
+    - 200 bytes, and 1 MiB in any case, of members that are the bytes of another member once more, compressed
+      and uncompressed together;
+    - 4 bytes, and 16 MiB in any case, of the manifest, uncompressed;
+    - 2, and 100,000 in any case, of quotes and opening brackets in the manifest, by which its values are
+      counted before any takes memory;
+    - 1/64, and 10,000 in any case, of files that the manifest lists and the zip does not have.
     """
 
     max_file_size: int = 1 << 30
@@ -105,44 +69,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A member of the zip, as its directory declares it.
-
-    Attributes:
-        name: The name. Without the UTF-8 flag the bytes are cp437; with it, those that are not UTF-8
-            become U+FFFD (zip 7.2.0 read.rs).
-        size: Uncompressed bytes.
-        compressed_size: Bytes in the zip.
-        crc: CRC-32 of the uncompressed bytes.
-        method: 0 is stored, 8 is deflated; no other can be read.
-        encrypted: Whether it says that it is; none of those can be read.
-        offset: Where its local header begins, in bytes from the start of the file.
-    """
-
-    name: str
-    size: int
-    compressed_size: int
-    crc: int
-    method: int
-    encrypted: bool
-    offset: int
-
-
-class _Directory(NamedTuple):
-    """Where the directory is, by an end record.
-
-    Attributes:
-        offset: Its first byte, from the start of the file.
-        records: How many records it has.
-        shift: What is to be added to the offsets in it.
-    """
-
-    offset: int
-    records: int
-    shift: int
 
 
 class SourceBundle:
@@ -181,6 +107,7 @@ class SourceBundle:
             self.file = os.fspath(source)
             self.source = PreadSource(source)
         self._size = self.source.size
+        self._most = limits.max_total_ratio * self._size
         try:
             self._read_all_but_content()
         except BaseException:
@@ -188,11 +115,13 @@ class SourceBundle:
             raise
 
     def _read_all_but_content(self) -> None:
-        head = self._pread(0, HEAD_SIZE)
+        head = self._pread(0, MAGIC_SIZE)
         if not is_source_bundle(head):
             found = repr(head) if head else "an empty file"
-            raise self._error("not a SourceBundle", 0, found, f"{_BUNDLE_MAGIC!r} or a zip")
-        self._directory_offset, by_name = self._directory()
+            raise self._error("not a SourceBundle", 0, found, f"{BUNDLE_MAGIC!r} or a zip")
+        self._directory_offset, by_name = read_directory(
+            self.source, file=self.file, max_members=self._limits.max_files
+        )
         starts = {member.offset for member in by_name.values()} | {self._directory_offset, self._size}
         self._starts = sorted(starts)
         self._stops: list[int] | None = None
@@ -200,12 +129,13 @@ class SourceBundle:
         if manifest is None:
             raise self._error("the zip has no manifest.json")
         self._check_total(by_name.values())
-        self.manifest = parse_manifest(self._read_manifest(manifest, len(by_name)), file=self.file)
-        listed, most = self.manifest.files, self._limits.max_files
-        self._check_count("the number of files in the manifest", len(listed), most)
+        max_missing = _MISSING_FREE + self._most // _MISSING_SHARE
+        max_files = min(self._limits.max_files, len(by_name) + max_missing)
+        self.manifest = parse_manifest(self._read_manifest(manifest), file=self.file, max_files=max_files)
+        listed = self.manifest.files
         missing = len(listed.keys() - by_name.keys())
         what = "the number of files that the manifest lists and the zip does not have"
-        self._check_count(what, missing, max(_MISSING_FREE, most // 5))
+        self._check(what, missing, max_missing)
         self.members = MappingProxyType(
             {
                 name: member
@@ -289,15 +219,15 @@ class SourceBundle:
         Its compressed size may be too large, but its content may not really come from the next member
         or the directory: what does could be a part of many members (a zip bomb after Fifield).
         """
-        header = self._pread(member.offset, _LOCAL.size)
-        if len(header) < _LOCAL.size:
+        header = self._pread(member.offset, LOCAL.size)
+        if len(header) < LOCAL.size:
             reason = f"its local header at offset {member.offset:,} is past the end"
             raise DamagedMember(self.file, member.name, reason)
-        magic, *_, name_length, extra_length = _LOCAL.unpack(header)
-        if magic != _LOCAL_MAGIC:
+        magic, *_, name_length, extra_length = LOCAL.unpack(header)
+        if magic != LOCAL_MAGIC:
             reason = f"its local header at offset {member.offset:,} begins with {magic!r}"
             raise DamagedMember(self.file, member.name, reason)
-        start = member.offset + _LOCAL.size + name_length + extra_length
+        start = member.offset + LOCAL.size + name_length + extra_length
         end = start + member.compressed_size
         stop = self._stop(member.offset, end)
         if member.method == _DEFLATED:
@@ -321,7 +251,7 @@ class SourceBundle:
                 start
                 for start in self._starts
                 if start in (self._directory_offset, self._size)
-                or self._pread(start, len(_LOCAL_MAGIC)) == _LOCAL_MAGIC
+                or self._pread(start, len(LOCAL_MAGIC)) == LOCAL_MAGIC
             ]
         return self._stops[bisect_right(self._stops, offset)]
 
@@ -342,224 +272,54 @@ class SourceBundle:
             packed = inflater.unconsumed_tail
             if packed or len(piece) == room or inflater.eof:
                 continue
-            if start >= stop and start < end and content.tell() < member.size:
+            if stop <= start < end:
                 raise DamagedMember(self.file, member.name, f"it overlaps what begins at offset {stop:,}")
-            packed = self._pread(start, min(_CHUNK, (min(stop, end) if start < stop else end) - start))
+            packed = self._pread(start, min(_CHUNK, min(stop, end) - start))
             start += len(packed)
             if not packed:
                 break
         return content.getvalue()
 
-    def _check_count(self, what: str, count: int, limit: int, *, member: str | None = None) -> None:
-        if count > limit:
-            raise LimitExceeded(self.file, what, count, limit, member=member)
+    def _check(self, what: str, size: int, limit: int, *, member: str | None = None) -> None:
+        if size > limit:
+            raise LimitExceeded(self.file, what, size, limit, member=member)
 
     def _check_total(self, members: Iterable[Member]) -> None:
-        readable = [member for member in members if self._unreadable(member) is None]
-        # Deflated data can be long and give nothing, and many members can be the same bytes of it.
-        packed = sum(min(member.compressed_size, self._size) for member in readable)
-        if packed > _RATIO_FREE:
-            self._check_count("the compressed size of all members", packed, _MAX_READS * self._size)
-        total = sum(member.size for member in readable)
-        if total > self._limits.max_total_size:
-            raise LimitExceeded(self.file, "the size of all members", total, self._limits.max_total_size)
-        ratio = -(-total // self._size)
-        if total > _RATIO_FREE and ratio > self._limits.max_total_ratio:
+        total = shared = 0
+        offsets = set()
+        for member in members:
+            if self._unreadable(member) is None:
+                total += member.size
+                # Only members that begin at one place can have bytes in common: see `_stop`.
+                if member.offset in offsets:
+                    shared += member.size + min(member.compressed_size, self._size)
+                offsets.add(member.offset)
+        self._check("the size of all members", total, self._limits.max_total_size)
+        if total > _TOTAL_FREE:
             what = "the ratio of all members' size to the bundle's"
-            raise LimitExceeded(self.file, what, ratio, self._limits.max_total_ratio)
+            self._check(what, -(-total // self._size), self._limits.max_total_ratio)
+        self._check("the size of members that share their bytes", shared, _SHARED_FREE + self._most)
 
-    def _read_manifest(self, member: Member, members: int) -> bytes:
-        """Read the manifest of a bundle of so many members.
-
-        Its CRC is checked; its declared size is not, by symbolic neither.
-        """
+    def _read_manifest(self, member: Member) -> bytes:
+        """Read the manifest. Its CRC is checked; its declared size is not, by symbolic neither."""
         if member.encrypted or member.method not in (_STORED, _DEFLATED):
             raise self._error(f"{self._unreadable(member)}", member=MANIFEST_NAME)
-        by_ratio = max(_MANIFEST_FREE, self._limits.max_total_ratio * self._size // _MANIFEST_SHARE)
-        limit = min(self._limits.max_manifest_size, by_ratio)
+        in_proportion = _MANIFEST_FREE + self._most // _MANIFEST_SHARE
+        limit = min(self._limits.max_manifest_size, in_proportion)
         try:
             content = self._unpack(member, limit + 1)
         except DamagedMember as error:
             raise FormatError(self.file, error.reason, member=MANIFEST_NAME) from error
-        if len(content) > limit:
-            what = "its size" if limit < by_ratio else f"its size, in a bundle of {self._size:,} bytes,"
-            raise LimitExceeded(self.file, what, len(content), limit, member=MANIFEST_NAME)
+        what = "its size" if limit < in_proportion else f"its size, in a bundle of {self._size:,} bytes,"
+        self._check(what, len(content), limit, member=MANIFEST_NAME)
         crc = zlib.crc32(content)
         if crc != member.crc:
             found, expected = f"{crc:08x}", f"{member.crc:08x}"
             raise self._error("its CRC-32 is wrong", found=found, expected=expected, member=MANIFEST_NAME)
+        what = f"the number of quotes and brackets in it, in a bundle of {self._size:,} bytes,"
         marks = sum(map(content.count, _MARKS))
-        limit = _MARKS_FREE + _MARKS_PER_MEMBER * members
-        self._check_count("the number of quotes and brackets in it", marks, limit, member=MANIFEST_NAME)
+        self._check(what, marks, _MARKS_FREE + self._most // _MARKS_SHARE, member=MANIFEST_NAME)
         return content
-
-    def _directory(self) -> tuple[int, dict[str, Member]]:
-        """Find and read the directory: that of the last end record that has a right one."""
-        first_error: FormatError | None = None
-        self._searches = self._records = 0
-        for at in islice(self._signatures_before(_END_MAGIC, self._size), _MAX_ENDS):
-            try:
-                directory = self._locate_directory(at)
-                return directory.offset, self._read_directory(directory)
-            except FormatError as error:
-                first_error = first_error or error
-        if first_error is None:
-            raise self._error("the zip has no end record", found=f"no {_END_MAGIC!r} in {self._size:,} bytes")
-        raise first_error
-
-    def _locate_directory(self, at: int) -> _Directory:
-        """Go by the end record at an offset (zip 7.2.0 spec.rs, `find_central_directory`)."""
-        record = self._pread(at, _END.size)
-        if len(record) < _END.size:
-            raise self._error("the end record is cut off", at)
-        _, disk, directory_disk, count_here, count, _, offset, comment = _END.unpack(record)
-        if at + _END.size + comment > self._size:
-            raise self._error("the end record's comment goes past the end", at)
-        if count == _NO_COUNT32 or offset == _NO_SIZE32:
-            directory = self._locate_directory64(at)
-            if directory is not None:
-                return directory
-        if disk != directory_disk:
-            raise self._error("the zip is one of several parts", at)
-        if count == 0:
-            return _Directory(max(offset, at), count_here, 0)
-        if offset >= at:
-            raise self._error("the directory's offset is past its end record", at, f"{offset:,}")
-        start = next(self._signatures_after(_CENTRAL_MAGIC, offset, at), None)
-        if start is None:
-            raise self._error("there is no directory where the end record says", offset)
-        return _Directory(start, count_here, start - offset)
-
-    def _locate_directory64(self, at: int) -> _Directory | None:
-        """Go by the zip64 end record, if there is a locator for one before the end record at an offset."""
-        locator_at = at - _LOCATOR64.size
-        record = self._pread(locator_at, _LOCATOR64.size) if locator_at >= 0 else b""
-        if not record.startswith(_LOCATOR64_MAGIC):
-            return None
-        _, locator_disk, end_offset, disks = _LOCATOR64.unpack(record)
-        if end_offset >= locator_at or disks > 1:
-            raise self._error("the zip64 locator is wrong", locator_at)
-        for end_at in islice(self._signatures_after(_END64_MAGIC, end_offset, locator_at), _MAX_ENDS):
-            record = self._pread(end_at, _END64.size)
-            if end_at + _END64.size > locator_at:
-                break
-            _, size, _, _, disk, directory_disk, count_here, count, _, offset = _END64.unpack(record)
-            right = directory_disk == locator_disk and size + 12 == locator_at - end_at
-            if right and offset + count * _CENTRAL.size <= end_at:
-                if disk != directory_disk or count_here > count:
-                    raise self._error("the zip is one of several parts", end_at)
-                return _Directory(offset + end_at - end_offset, count, end_at - end_offset)
-        raise self._error("there is no right zip64 end record where its locator says", end_offset)
-
-    def _read_directory(self, directory: _Directory) -> dict[str, Member]:
-        by_name: dict[str, Member] = {}
-        at, window, window_at = directory.offset, b"", directory.offset
-        most = self._limits.max_files
-        for _ in range(directory.records):
-            # Each end record could lead to the same long directory that is wrong in its last record.
-            self._records += 1
-            if self._records > 2 * most:
-                self._check_count("the number of records in its directories", self._records, 2 * most)
-            if at + _MAX_RECORD > window_at + len(window) and window_at + len(window) < self._size:
-                window, window_at = self._pread(at, _CHUNK), at
-            begin = at - window_at
-            record = window[begin : begin + _CENTRAL.size]
-            if len(record) < _CENTRAL.size or not record.startswith(_CENTRAL_MAGIC):
-                raise self._error(
-                    "a record of the directory is missing", at, repr(record[:4]), repr(_CENTRAL_MAGIC)
-                )
-            _, _, _, flags, method, _, _, crc, packed, size, *lengths, _, _, _, offset = _CENTRAL.unpack(
-                record
-            )
-            name_length, extra_length, comment_length = lengths
-            name_end = begin + _CENTRAL.size + name_length
-            extra_end = name_end + extra_length
-            if extra_end + comment_length > len(window):
-                raise self._error("a record of the directory goes past the end", at)
-            raw_name = window[begin + _CENTRAL.size : name_end]
-            encoding = "utf-8" if flags & _FLAG_UTF8 else "cp437"
-            name = raw_name.decode(encoding, "replace")
-            comment = window[extra_end : extra_end + comment_length].decode(encoding, "replace").encode()
-            aes = False
-            for kind, body in self._extras(window[name_end:extra_end], at):
-                if not _is_right(kind, body, comment if kind == _EXTRA_UNICODE_COMMENT else raw_name):
-                    raise self._error(f"the extra field 0x{kind:04x} of a member is wrong", at)
-                if kind == _EXTRA_ZIP64:
-                    size, packed, offset = self._zip64(body, (size, packed, offset), at)
-                elif kind == _EXTRA_UNICODE_PATH:
-                    raw_name = body[_UNICODE.size :]
-                    name = raw_name.decode()
-                elif kind == _EXTRA_UNICODE_COMMENT:
-                    comment = body[_UNICODE.size :]
-                elif kind == _EXTRA_AES:
-                    aes = True
-            if method == _AES and not aes:
-                raise self._error("a member has method 99 (AES) without the extra field for it", at)
-            by_name[name] = Member(
-                name=name,
-                size=size,
-                compressed_size=packed,
-                crc=crc,
-                method=method,
-                encrypted=bool(flags & _FLAG_ENCRYPTED) or aes,
-                offset=offset + directory.shift,
-            )
-            if len(by_name) > most:
-                self._check_count("the number of members", len(by_name), most)
-            at = window_at + extra_end + comment_length
-        return by_name
-
-    def _extras(self, extra: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-        """Go over the extra fields of the directory's record at an offset; one byte more is padding."""
-        begin = 0
-        while begin < len(extra) - 1:
-            end = begin + _EXTRA.size
-            if end > len(extra):
-                raise self._error("the last extra field of a member is cut off", at)
-            kind, length = _EXTRA.unpack_from(extra, begin)
-            begin = end + length
-            if begin > len(extra):
-                raise self._error("the last extra field of a member is cut off", at)
-            yield kind, extra[end:begin]
-
-    def _zip64(self, body: bytes, fields: tuple[int, int, int], at: int) -> tuple[int, int, int]:
-        """Take the 64-bit sizes and offset, those that the record leaves open or all three."""
-        values = []
-        taken = 0
-        for field in fields:
-            value = field
-            if field == _NO_SIZE32 or len(body) >= 3 * 8:
-                if len(body) < taken + 8:
-                    raise self._error(
-                        "the zip64 field of a member is too short", at, found=f"{len(body)} bytes"
-                    )
-                value = int.from_bytes(body[taken : taken + 8], "little")
-                taken += 8
-            values.append(value)
-        return (values[0], values[1], values[2])
-
-    def _signatures_before(self, signature: bytes, end: int) -> Iterator[int]:
-        """Find a signature from an offset backwards."""
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            block = self._pread(start, end - start + len(signature) - 1)
-            found = len(block)
-            while (found := block.rfind(signature, 0, found + len(signature) - 1)) >= 0:
-                yield start + found
-            end = start
-
-    def _signatures_after(self, signature: bytes, start: int, end: int) -> Iterator[int]:
-        """Find a signature from an offset up to another."""
-        self._searches += 1
-        if self._searches > _MAX_SEARCHES:
-            return
-        while start < end:
-            block = self._pread(start, min(_CHUNK, end - start) + len(signature) - 1)
-            found = block.find(signature)
-            while found >= 0:
-                yield start + found
-                found = block.find(signature, found + 1)
-            start += _CHUNK
 
     def _pread(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset; fewer at the end of the file."""
@@ -577,31 +337,3 @@ class SourceBundle:
         member: str | None = None,
     ) -> FormatError:
         return FormatError(self.file, problem, member=member, offset=offset, found=found, expected=expected)
-
-
-def is_source_bundle(head: bytes) -> bool:
-    """Return whether a file that begins with these `HEAD_SIZE` bytes is to be read as a SourceBundle."""
-    return head in (_BUNDLE_MAGIC, _LOCAL_MAGIC, _END_MAGIC)
-
-
-def _is_right(kind: int, body: bytes, replaced: bytes) -> bool:
-    """Check an extra field of the kinds that zip 7.2.0 (src/extra_fields) knows.
-
-    Args:
-        kind: Its kind.
-        body: Its bytes.
-        replaced: The bytes that it stands for, where it is the name or comment in Unicode.
-    """
-    if kind == _EXTRA_NTFS:
-        return len(body) == 32 and body[4:8] == b"\x01\0\x18\0"
-    if kind == _EXTRA_TIMESTAMP:
-        return len(body) == 5 or (bool(body) and len(body) == 1 + 4 * body[0].bit_count())
-    if kind == _EXTRA_AES:
-        return len(body) == 7 and body[:4] in (b"\x01\0AE", b"\x02\0AE") and body[4] in (1, 2, 3)
-    if kind in (_EXTRA_UNICODE_PATH, _EXTRA_UNICODE_COMMENT):
-        try:
-            body[_UNICODE.size :].decode()
-        except UnicodeDecodeError:
-            return False
-        return len(body) >= _UNICODE.size and _UNICODE.unpack_from(body)[1] == zlib.crc32(replaced)
-    return True
