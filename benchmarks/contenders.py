@@ -24,8 +24,9 @@ import zstandard
 
 import srcpack
 from srcpack import ContentCache, Context
+from srcpack.format.directory import _BLOCKS
 from srcpack.format.frames import DICTIONARIES
-from srcpack.pack import _BLOCKS, _RECORDS
+from srcpack.format.packfile import _RECORDS, SourceKind
 from srcpack.rules.context import get_context
 from srcpack.rules.discover import discover_source_map_reference
 
@@ -499,7 +500,7 @@ class Pack(Contender):
     name = "pack"
     line = "`srcpack.open`: mapped, shared, no lock; checks index, entry and every frame"
     format = "pack"
-    source: ClassVar[srcpack.pack.SourceKind] = "mmap"
+    source: ClassVar[SourceKind] = "mmap"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

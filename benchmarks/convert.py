@@ -8,6 +8,7 @@ import zstandard
 import srcpack
 from srcpack.bundle.members import SourceBundle
 from srcpack.errors import DamagedMember, NotFound
+from srcpack.opening import packfile_of
 from srcpack.rules.content_facts import facts_of
 from srcpack_convert.one.convert import convert
 from srcpack_convert.one.dictionary import choose_dictionary
@@ -129,7 +130,7 @@ def _measure(work: Workspace, name: str) -> tuple[float, Timings]:
     path = work.bundle(name).path
     target = work.folder / "converted.srcpack"
     with srcpack.open(work.pack(name)) as pack:
-        dictionary = pack.dictionary().data if pack.tail.dictionary_size else None
+        dictionary = packfile_of(pack).dictionary().data if packfile_of(pack).tail.dictionary_size else None
     bundle = SourceBundle(path)
     contents = _contents(bundle)
     distinct = list(dict.fromkeys(filter(None, contents.values())))

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from srcpack.opening import packfile_of
+
 from .contenders import (
     Contender,
     Lmdb,
@@ -73,7 +75,7 @@ def run(work: Workspace) -> Result:
                 )
         targets += _targets(count, timings)
         pack = Pack(work.file(_name(count), "pack"))
-        tail = pack.pack.tail
+        tail = packfile_of(pack.pack).tail
         bytes_read.append({"files": count, "index": 12 + 8 * tail.slot_count / tail.bucket_count + 12})
         pack.close()
     return Result(

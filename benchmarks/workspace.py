@@ -16,6 +16,7 @@ from typing import Self
 import zstandard
 
 import srcpack
+from srcpack.opening import packfile_of
 
 from .contenders import Contender, check
 from .formats import FORMATS, Material, load
@@ -268,7 +269,9 @@ class BareLoop:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with srcpack.open(path) as pack:
             records = [pack[name].record for name in names]
-            dictionary = pack.dictionary().data if pack.tail.dictionary_size else None
+            dictionary = (
+                packfile_of(pack).dictionary().data if packfile_of(pack).tail.dictionary_size else None
+            )
         self._frames = [
             (frame.offset, frame.offset + frame.length, record.raw)
             for record in records

@@ -19,7 +19,7 @@ from unittest import mock
 import srcpack
 from srcpack import DamagedMember, Entry, SrcpackError
 from srcpack.bundle.members import Limits, SourceBundle
-from srcpack.bundle.zip_store import BundlePack
+from srcpack.bundle.zip_store import ZipStore
 from srcpack_convert import convert, export
 from srcpack_convert.back.compare import compare
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
@@ -87,14 +87,14 @@ def check(data: bytes) -> bool:
             content = bundle.read(name)
             assert content.startswith(bundle.read_head(name, 10))
             assert len(content) <= LIMITS.max_file_size
-    slow = BundlePack(data, limits=LIMITS)
+    slow = srcpack.Pack(ZipStore(data, limits=LIMITS))
     # Nothing has to survive a crash here.
     with tempfile.TemporaryDirectory(dir=_folder()) as folder, mock.patch("os.fsync"):
         path = Path(folder, "a.srcpack")
         convert(data, path, limits=LIMITS, **_OPTIONS[len(data) % len(_OPTIONS)])
         assert os.listdir(folder) == ["a.srcpack"]
         pack = srcpack.open(path.read_bytes())
-        assert list(srcpack.verify(pack)) == []
+        assert srcpack.verify(pack) == []
         assert list(compare(pack, bundle)) == []
         _compare(pack, slow)
         back = Path(folder, "b.zip")

@@ -20,7 +20,7 @@ import zstandard
 import srcpack
 from srcpack import DamagedMember, Entry, NotFound, Pack, SrcpackError
 from srcpack.format.frames import raw_checksum
-from srcpack.pack import open_pack
+from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
 from support.damage import forget_dictionaries
@@ -70,7 +70,7 @@ def check(data: bytes) -> bool:
         entries.append(entry)
         _ask_an_entry(entry)
         _look_up(pack, entry)
-    problems = list(srcpack.verify(pack))
+    problems = srcpack.verify(pack)
     for problem in problems:
         _check_error(problem)
     if problems:
@@ -120,7 +120,7 @@ def _ask_the_pack(pack: Pack) -> list[str]:
         Kind.DEBUG_ID: lambda: pack.by_debug_id(_DEBUG_ID, "source"),
     }
     for kind, question in kinds.items():
-        if pack.tail.key_kinds >> kind & 1:
+        if packfile_of(pack).tail.key_kinds >> kind & 1:
             questions[kind.name] = question
         else:
             assert _ask(question) is None
@@ -131,7 +131,7 @@ def _ask_the_pack(pack: Pack) -> list[str]:
         except SrcpackError as error:
             _check_error(error)
             refused.append(f"{name}: {error}")
-    _ask(pack.dictionary)
+    _ask(packfile_of(pack).dictionary)
     _ask(lambda: pack.read_many(islice(pack, 5), threads=1))
     return refused
 
@@ -158,8 +158,8 @@ def _ask_an_entry(entry: Entry) -> None:
         return
     assert len(content) == entry.size <= _MAX_READ
     for number, frame in enumerate(record.frames):
-        start = number * entry.pack.frame_size
-        assert raw_checksum(content[start : start + entry.pack.frame_size]) == frame.checksum
+        start = number * packfile_of(entry.pack).frame_size
+        assert raw_checksum(content[start : start + packfile_of(entry.pack).frame_size]) == frame.checksum
     assert text is None or text.encode() == content
     assert view is None or view == content  # not of a raw content without a frame of its own
     assert opened == content
@@ -175,7 +175,7 @@ def _check_types(texts: Mapping[str, str]) -> None:
 
 
 def _newlines_are_right(entry: Entry, content: bytes) -> bool:
-    frame_size = entry.pack.frame_size
+    frame_size = packfile_of(entry.pack).frame_size
     return all(
         frame.newlines_before == content.count(b"\n", 0, number * frame_size)
         for number, frame in enumerate(entry.record.frames)
@@ -203,10 +203,12 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
     """Check what SPEC.md says of a pack that `verify` finds nothing wrong with."""
     names = [entry.name for entry in entries]
     assert names == sorted(set(names))
-    for number in range(pack.tail.block_count):
-        block = zstandard.ZstdDecompressor().decompress(pack.source.read(*pack.block_place(number)))
+    for number in range(packfile_of(pack).tail.block_count):
+        block = zstandard.ZstdDecompressor().decompress(
+            pack.store.source.read(*packfile_of(pack).directory.block_place(number))
+        )
         first = 64 * number
-        prefix = struct.pack("<8sII", pack.tail.seed, first, min(64, len(pack) - first))
+        prefix = struct.pack("<8sII", packfile_of(pack).tail.seed, first, min(64, len(pack) - first))
         assert block.startswith(prefix)
     winners: dict[tuple[Kind, str], str] = {}
     for entry in entries:
@@ -227,7 +229,7 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
     if len(pack) > len(entries):
         return
     for (kind, key), name in winners.items():
-        if not pack.tail.key_kinds >> kind & 1:
+        if not packfile_of(pack).tail.key_kinds >> kind & 1:
             continue
         match kind:
             case Kind.NAME:
@@ -244,7 +246,7 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
                 assert key == debug_id_key(srcpack.DebugId.parse(debug_id), srcpack.FileType(file_type))
                 assert (by_debug_id := pack.by_debug_id(debug_id, file_type)) is not None
                 assert by_debug_id.name == name
-    if pack.tail.key_kinds & 1 and "no such" not in names:
+    if packfile_of(pack).tail.key_kinds & 1 and "no such" not in names:
         try:
             pack["no such"]
         except NotFound:

@@ -295,7 +295,7 @@ class Soak:
     def verify(self, random: Random) -> None:
         """Check a whole pack."""
         _, path = self._any(random)
-        _equal(list(srcpack.verify(self._packs.get(path))), [])
+        _equal(srcpack.verify(self._packs.get(path)), [])
 
     def refused(self, random: Random) -> None:
         """Open and read what is damaged, cut, or no pack at all."""
@@ -309,7 +309,7 @@ class Soak:
         wrong.write_bytes(data)
         try:
             pack = srcpack.open(wrong, source=random.choice(("mmap", "pread")))
-            errors = list(srcpack.verify(pack))
+            errors = srcpack.verify(pack)
         except SrcpackError:
             return
         finally:

@@ -7,7 +7,6 @@ entry.read()
 
 from importlib.metadata import PackageNotFoundError, version
 
-from srcpack.bundle.zip_store import BundlePack
 from srcpack.entry import Entry
 from srcpack.errors import (
     DamagedMember,
@@ -16,8 +15,7 @@ from srcpack.errors import (
     NotFound,
     SrcpackError,
 )
-from srcpack.format.verify import verify
-from srcpack.opening import open_any as open  # noqa: A004  read as `srcpack.open`
+from srcpack.opening import open  # noqa: A004  read as `srcpack.open`
 from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
@@ -28,9 +26,9 @@ from srcpack.rules.context import Context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.object_info import ObjectInfo
 from srcpack.rules.source_links import SourceLink
+from srcpack.verification import verify
 
 __all__ = [
-    "BundlePack",
     "ContentCache",
     "Context",
     "DamagedMember",

@@ -1,28 +1,30 @@
-"""One file of a pack: its fields, and its content read by frames (SPEC.md, "Content" and "Entry")."""
+"""One file of a pack: its fields, and its content (SPEC.md, "Entry")."""
 
-import io
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from srcpack.errors import DamagedMember, FormatError, LimitExceeded
-from srcpack.format.frames import check_raw
-from srcpack.format.head_tail import FRAME_HEADER, parse_frame_header
-from srcpack.records import EntryRecord, FileType, FrameRecord
+from srcpack.errors import FormatError
+from srcpack.records import EntryRecord, FileType
 from srcpack.rules.context import Context, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import header_debug_id, header_reference, lower_headers
+from srcpack.store import ContentReader
 
 if TYPE_CHECKING:
     from srcpack.pack import Pack
 
-__all__ = ["Entry", "EntryReader"]
-
-_FEW = 256
+__all__ = ["Entry"]
 
 
 class Entry:
     """A file of a pack. It keeps no content: each read decodes again.
+
+    In a zip, what the manifest does not say is found out by reading the content when it is first asked for,
+    and kept: `size`, `lines`, `sha256`, `damage`, `stored_size`, all of `record`, and where no header has
+    them `debug_id` and `source_mapping_url`.
+
+    Two entries are equal if they have the same name in the same open pack. What packs say of their contents
+    decides nothing here, as anyone can write a pack that claims the SHA-256 of another.
 
     Attributes:
         pack: The pack it is in.
@@ -32,14 +34,13 @@ class Entry:
 
     def __init__(self, pack: "Pack", record: EntryRecord) -> None:
         self.pack = pack
-        # Fields that come from a content take it from `record`, all else from here: in a pack that is one
-        # and the same, in a zip no content is read before somebody asks what it shows.
+        # What the manifest says is taken from here, what a content shows from `record`.
         self._record = record
 
     @property
     def record(self) -> EntryRecord:
         """The entry as the manifest has it, field by field as in SPEC.md."""
-        return self._record
+        return self.pack.store.complete(self._record)
 
     # ---- fields
 
@@ -101,7 +102,7 @@ class Entry:
 
     @property
     def stored_size(self) -> int:
-        """Bytes that the content's frames take in the pack; equal contents share theirs."""
+        """Bytes that the content takes in the pack or zip; equal contents of a pack share theirs."""
         return sum(frame.length for frame in self.record.frames)
 
     @property
@@ -130,31 +131,25 @@ class Entry:
         """Return the whole content.
 
         Raises:
-            DamagedMember: The member could not be read when the bundle was converted.
+            DamagedMember: The member cannot be read, or could not when the bundle was converted.
             FormatError: The pack is damaged here.
             LimitExceeded: The content is larger than the pack's `max_read`.
         """
-        record = self._record
-        if len(record.frames) == 1 and record.size <= self.pack.max_read:
-            return self.pack.read_frame(record, 0)
-        self._check_readable(record.size)
-        return self._parts(0, len(record.frames))
+        return self.pack.store.read(self._record)
 
     def text(self) -> str:
         """Return the whole content as text.
 
         Raises:
             DamagedMember: As `read`; also where the content is not UTF-8, as symbolic cannot read it then.
-            FormatError: As `read`.
-            LimitExceeded: As `read`.
+            FormatError, LimitExceeded: As `read`.
         """
-        self._check_text()
-        return self._decoded(self.read())
+        return self.pack.store.read_text(self._record)
 
     def read_range(self, start: int, length: int) -> bytes:
         """Return `length` bytes of the content from byte `start`; fewer where the content ends.
 
-        Only the frames that cover the range are decoded.
+        Of a pack only the frames that cover the range are decoded.
 
         Raises:
             ValueError: `start` or `length` is negative.
@@ -162,27 +157,15 @@ class Entry:
         """
         if start < 0 or length < 0:
             raise ValueError(f"start {start} and length {length} must not be negative")
-        end = min(start + length, self._record.size)
-        self._check_readable(end - start)
-        if start >= end:
-            return b""
-        frame_size = self.pack.frame_size
-        first, last = start // frame_size, (end - 1) // frame_size
-        data = self._parts(first, last + 1)
-        return data[start - first * frame_size : end - first * frame_size]
+        return self.pack.store.read_range(self._record, start, length)
 
     def parts(self) -> Iterator[bytes]:
         """Yield the content frame by frame, so that no large file is in memory whole; `max_read` is no limit.
 
         Raises:
-            DamagedMember: The member could not be read when the bundle was converted.
-            FormatError: The pack is damaged here.
+            DamagedMember, FormatError: As `read`.
         """
-        record = self.record
-        if record.reason is not None:
-            raise DamagedMember(self.pack.file, record.name, record.reason)
-        for number in range(len(record.frames)):
-            yield self.pack.read_frame(record, number)
+        return self.pack.store.parts(self._record)
 
     def view(self) -> memoryview:
         """Return the content as a read-only view.
@@ -193,36 +176,21 @@ class Entry:
         Raises:
             DamagedMember, FormatError, LimitExceeded: As `read`.
         """
-        record = self._record
-        self._check_readable(record.size)
-        if not record.raw or not record.frames:
-            return memoryview(self.read())
-        start = record.frames[0].offset
-        source = self.pack.source
-        with source.ahead(start - FRAME_HEADER.size, FRAME_HEADER.size + record.size):
-            header = source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
-            view = source.view(start, record.size)
-        parse_frame_header(
-            header, record.size, file=self.pack.file, offset=start - FRAME_HEADER.size, what="raw content"
-        )
-        for frame in record.frames:
-            self._check_raw(view[frame.offset - start : frame.offset - start + frame.length], frame)
-        return view
+        return self.pack.store.view(self._record)
 
-    def open(self) -> "EntryReader":
+    def open(self) -> ContentReader:
         """Return a binary file that reads the content frame by frame; wrap it in a BufferedReader for lines.
 
         Raises:
             DamagedMember: As `read`.
         """
-        self._check_readable(0)
-        return EntryReader(self)
+        return self.pack.store.open(self._record)
 
     def context(self, line: int, lines: int = 5, column: int = 0) -> Context | None:
         """Return a line and up to `lines` lines either side of it; None if there is no such line.
 
-        Only the frames that hold these lines are decoded. Each line is cut to about 140 bytes around the
-        column, as symbolicator does.
+        Of a pack only the frames that hold these lines are decoded. Each line is cut to about 140 bytes
+        around the column, as symbolicator does.
 
         Args:
             line: Number of the line, from 1; 0 is taken as 1, as symbolicator does.
@@ -234,167 +202,30 @@ class Entry:
             DamagedMember: As `text`.
             FormatError, LimitExceeded: As `read`.
         """
-        self._check_text()
-        last = self._record.lines
         if lines < 0 or column < 0:
             raise ValueError(f"column {column} and {lines} lines must not be negative")
         line = max(line, 1)
-        if line > last:
+        found = self.pack.store.lines_around(self._record, line, lines)
+        if found is None:
             return None
-        first = max(1, line - lines)
-        text = self._decoded(self._lines(first, min(last, line + lines)))
+        first, text = found
         return get_context(text, line - first + 1, column, lines)
-
-    def _lines(self, first: int, last: int) -> bytes:
-        """Return the lines from number `first` to `last`, with the line feeds that end them."""
-        # A line starts after as many line feeds as lines come before it: the frame it starts in is
-        # the last one with fewer before it.
-        record = self._record
-        before = [frame.newlines_before for frame in record.frames]
-        start = max(0, bisect_left(before, first - 1) - 1)
-        end = max(0, bisect_left(before, last) - 1)
-        frame_size = self.pack.frame_size
-        self._check_readable(min((end - start + 1) * frame_size, record.size))
-        data = self._parts(start, end + 1)
-        at = self._after_newlines(data, 0, first - 1 - before[start])
-        if last == record.lines:
-            return data[at:]
-        return data[at : self._after_newlines(data, at, last - first + 1)]
-
-    def _after_newlines(self, data: bytes, low: int, count: int) -> int:
-        """Return the position after `count` line feeds from `low`; many are counted, by halves, few found."""
-        high = len(data)
-        while count > _FEW and low < high:
-            middle = (low + high + 1) // 2
-            if (newlines := data.count(b"\n", low, middle)) >= count:
-                high = middle
-            else:
-                low, count = middle, count - newlines
-        for _ in range(count):
-            low = data.find(b"\n", low) + 1
-            if not low:
-                raise FormatError(
-                    self.pack.file,
-                    "lines",
-                    member=self._record.name,
-                    expected=f"{self._record.lines} by its entry",
-                )
-        return low
-
-    def _parts(self, first: int, end: int) -> bytes:
-        """Return the contents of the frames from number `first` to before `end`, fetched together."""
-        if end - first == 1:
-            return self._part(first)
-        frames = self._record.frames[first:end]
-        if not frames:
-            return b""
-        start, frame_size = frames[0].offset, self.pack.frame_size
-        size = min(self._record.size, end * frame_size) - first * frame_size
-        with self.pack.source.ahead(start, frames[-1].offset + frames[-1].length - start):
-            part = self._part(first)  # no memory for all before one is what it must be
-            # Each goes to its place as it comes. To hold all and join them would take twice the memory, which
-            # as it is freed goes back to the system, so that each read would be one of new pages.
-            with io.BytesIO(bytes(size)) as content:
-                content.write(part)
-                for number in range(first + 1, end):
-                    content.write(self._part(number))
-                return content.getvalue()
-
-    def _part(self, number: int) -> bytes:
-        """Return the content of one frame, or one part of a raw content, checked."""
-        return self.pack.read_frame(self._record, number)
-
-    def _check_raw(self, data: "bytes | memoryview", frame: FrameRecord) -> None:
-        check_raw(data, frame, file=self.pack.file, member=self._record.name)
-
-    def _check_readable(self, length: int) -> None:
-        if (reason := self._record.reason) is not None:
-            raise DamagedMember(self.pack.file, self.name, reason)
-        if length > self.pack.max_read:
-            raise LimitExceeded(self.pack.file, "read", length, self.pack.max_read, member=self._record.name)
-
-    def _decoded(self, data: bytes) -> str:
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                self.pack.file, "text", member=self._record.name, found=error, expected="UTF-8 by its entry"
-            ) from error
-
-    def _check_text(self) -> None:
-        self._check_readable(0)
-        if not self._record.utf8:
-            raise DamagedMember(self.pack.file, self._record.name, "not UTF-8")
 
     # ---- identity
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Entry):
             return NotImplemented
-        return self.name == other.name and self.pack.sha256 == other.pack.sha256
+        return self.pack is other.pack and self.name == other.name
 
     def __hash__(self) -> int:
-        return hash((self.pack.sha256, self.name))
+        return hash((id(self.pack), self.name))
 
     def __repr__(self) -> str:
         return f"<Entry {self.name!r} of {self.pack.file!r}>"
 
     def __reduce__(self) -> tuple[Callable[..., "Entry"], tuple[Any, ...]]:
         return _entry_of, (self.pack, self.name)
-
-
-class EntryReader(io.RawIOBase):
-    """An entry's content as a seekable binary file that holds one decoded frame at a time.
-
-    Args:
-        entry: The entry.
-        whole: Its content, where that is one frame and was read already.
-    """
-
-    def __init__(self, entry: Entry, whole: bytes | None = None) -> None:
-        super().__init__()
-        self.name = entry.name
-        self._entry = entry
-        self._size = entry.size if whole is None else len(whole)
-        self._at = 0
-        self._number = -1 if whole is None else 0
-        self._frame = whole or b""
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, in bytes of content."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a position, which may lie past the end, and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}.get(whence)
-        if base is None or base + offset < 0:
-            raise ValueError(f"no position {offset} by whence {whence}")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read up to the end of the current frame into `buffer`; return how many bytes."""
-        if self.closed:
-            raise ValueError("read of a closed file")
-        if self._at >= self._size:
-            return 0
-        number, start = divmod(self._at, self._entry.pack.frame_size)
-        if number != self._number:
-            self._frame = self._entry.pack.read_frame(self._entry.record, number)
-            self._number = number
-        target = memoryview(buffer).cast("B")
-        data = memoryview(self._frame)[start : start + len(target)]
-        target[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _entry_of(pack: "Pack", name: str) -> Entry:

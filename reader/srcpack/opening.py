@@ -1,26 +1,36 @@
 """Opening of whatever holds a bundle's files: a `.srcpack`, or the SourceBundle zip itself."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
-from srcpack.bundle.zip_store import BundlePack
 from srcpack.errors import FormatError
-from srcpack.pack import Pack, SourceKind, open_pack
+from srcpack.format.packfile import PackFile, SourceKind
+from srcpack.pack import Pack
 from srcpack.source.local import PreadSource
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
 from srcpack.source.remote import RemoteSource
 
-__all__ = ["open_any", "open_packed"]
+if TYPE_CHECKING:
+    from srcpack.bundle.members import Limits
+
+__all__ = ["local_copy", "open", "open_pack", "packfile_of"]
 
 
-def open_any(
-    pack: str | os.PathLike[str] | bytes, *, source: SourceKind = "mmap", max_read: int = 1 << 30
+def open(  # noqa: A001  read as `srcpack.open`
+    pack: str | os.PathLike[str] | bytes,
+    *,
+    source: SourceKind = "mmap",
+    max_read: int = 1 << 30,
+    limits: "Limits | None" = None,
 ) -> Pack:
     """Open a pack, or a SourceBundle zip behind the same interface; which one it is its first bytes say.
 
     Of a pack the head and the tail are read and checked, whatever the number of files. A zip is slow: its
-    directory and its whole manifest are read here, and see `BundlePack` for the rest.
+    directory and its whole manifest are read here, each read inflates a member whole, and what a content
+    shows is found out by reading it.
 
     A pack at a URL (`s3://`, `gs://`, `az://`, `https://`, `http://`) is read by range requests, the first of
     them here: see docs/remote.md. A `file://` URL is the path that it names.
@@ -31,6 +41,7 @@ def open_any(
             place while it is open (replacing it by renaming another over it is safe); `pread` reads by
             offset, for network file systems and where others may truncate files. A zip is always read so.
         max_read: Most bytes of content that one call may return.
+        limits: How much a zip may unpack to.
 
     Raises:
         OSError: The file cannot be opened, or the object cannot be read.
@@ -44,39 +55,73 @@ def open_any(
     if isinstance(pack, str):
         pack = path_or_url(pack)
     try:
-        return open_pack(pack, source=source, max_read=max_read)
+        return Pack(PackFile.at(pack, source, max_read))
     except FormatError as error:
         # Only what is no pack is looked at again: a pack is opened with the reads that it takes.
-        if not is_source_bundle(_head_of(pack)):
+        if not _is_zip(pack):
             raise
         if isinstance(pack, str) and is_url(pack):
             raise FormatError(
                 without_secrets(pack),
                 "a SourceBundle zip, which is not read by URL: download it, or convert it to a pack",
             ) from error
-    return BundlePack(pack, max_read=max_read)
+    from srcpack.bundle.members import DEFAULT_LIMITS  # noqa: PLC0415  slow to import, and most open packs
+    from srcpack.bundle.zip_store import ZipStore  # noqa: PLC0415  the same
+
+    return Pack(ZipStore(pack, max_read=max_read, limits=limits or DEFAULT_LIMITS))
 
 
-def open_packed(pack: str | os.PathLike[str], *, source: SourceKind = "mmap") -> Pack:
-    """Open a `.srcpack` by path or URL, and say of a SourceBundle zip that it is one.
+def open_pack(
+    pack: str | os.PathLike[str] | bytes, *, source: SourceKind = "mmap", max_read: int = 1 << 30
+) -> Pack:
+    """Open a `.srcpack` by path, URL or as bytes, and say of a SourceBundle zip that it is one.
 
     Raises:
-        FormatError, LimitExceeded, OSError: As `open_pack`; so are others for a URL.
+        FormatError, LimitExceeded, OSError: As `open`; so are others for a URL.
     """
+    if isinstance(pack, str):
+        pack = path_or_url(pack)
     try:
-        return open_pack(pack, source=source)
+        return Pack(PackFile.at(pack, source, max_read))
     except FormatError as error:
-        if not is_source_bundle(_head_of(pack)):
+        if not _is_zip(pack):
             raise
         raise FormatError(error.file, "a SourceBundle zip, not a pack: convert it first") from error
 
 
-def _head_of(file: str | os.PathLike[str] | bytes) -> bytes:
-    """Return the first bytes of a file or object; none if it is no regular file, or is gone."""
+def packfile_of(pack: Pack) -> PackFile:
+    """Return the file of a pack, which has what belongs to the format: the tail, the index, the dictionary.
+
+    Raises:
+        TypeError: It is no open pack, or a SourceBundle zip.
+    """
+    if not isinstance(pack, Pack):
+        raise TypeError(f"an open pack is needed, not {type(pack).__name__}: {pack!r}")
+    if not isinstance(pack.store, PackFile):
+        raise TypeError(f"{pack.file}: a SourceBundle zip, where a .srcpack is needed")
+    return pack.store
+
+
+@contextmanager
+def local_copy(pack: Pack) -> Iterator[Pack]:
+    """Give a pack out of a temporary file if it is read by URL, else itself, to those who read all of it.
+
+    Raises:
+        FormatError, LimitExceeded: What was copied is no pack, or another one.
+        OSError: The pack cannot be read, or the file cannot be written.
+    """
+    if not pack.store.source.distant:
+        yield pack
+        return
+    with packfile_of(pack).nearby() as near:
+        yield Pack(near)
+
+
+def _is_zip(file: str | os.PathLike[str] | bytes) -> bool:
+    """Return whether a file or object is there and begins as a SourceBundle does."""
     if isinstance(file, bytes):
-        return file[:MAGIC_SIZE]
+        return is_source_bundle(file[:MAGIC_SIZE])
     with suppress(FormatError, OSError):
-        if isinstance(file, str) and is_url(file):
-            return RemoteSource(file).read(0, MAGIC_SIZE)
-        return PreadSource(file).read(0, MAGIC_SIZE)
-    return b""
+        source = RemoteSource(file) if isinstance(file, str) and is_url(file) else PreadSource(file)
+        return is_source_bundle(source.read(0, MAGIC_SIZE))
+    return False

@@ -13,6 +13,7 @@ import pytest
 
 import srcpack
 from srcpack import FormatError
+from srcpack.opening import packfile_of
 from srcpack_convert import atomic_write as output
 from srcpack_convert import convert, export
 from srcpack_convert.atomic_write import written_aside
@@ -251,7 +252,7 @@ def test_where_files_cannot_be_locked_none_is_taken_for_abandoned(
     with pytest.raises(KeyboardInterrupt):
         convert(APP, target, progress=fail)
     assert asides(tmp_path) == [left.name]
-    assert srcpack.open(target).tail.entry_count
+    assert packfile_of(srcpack.open(target)).tail.entry_count
 
 
 def test_an_output_that_is_no_file_stays_what_it_is(tmp_path: Path) -> None:

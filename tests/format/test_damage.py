@@ -10,8 +10,10 @@ import pytest
 
 import srcpack
 from srcpack import FormatError, Pack, SrcpackError
+from srcpack.format.frames import read_dictionary
 from srcpack.format.head_tail import DICTIONARY, TAIL_SIZE
-from srcpack.pack import SourceKind
+from srcpack.format.packfile import PackFile, SourceKind
+from srcpack.opening import packfile_of
 from srcpack.source.local import BytesSource
 from support import damage, damage_tables, zip_damage
 from support.damage import CUTS, FLIPS, HARMLESS, KINDS, MISSED, REFUSED, SAMPLED, WRONG
@@ -28,7 +30,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def open_bytes(data: bytes) -> Pack:
-    return Pack(BytesSource(data), file="pack")
+    return Pack(PackFile(BytesSource(data), file="pack"))
 
 
 # ---- what is damaged
@@ -37,8 +39,10 @@ def open_bytes(data: bytes) -> Pack:
 def test_the_packs_are_of_every_kind() -> None:
     packs = {name: open_bytes(data) for name, data in damage.sample_packs().items()}
     assert tuple(packs) == PACKS
-    assert [name for name, pack in packs.items() if DICTIONARY in pack.tail.sections] == ["dictionary"]
-    assert packs["plain"].tail.block_count == 2
+    assert [name for name, pack in packs.items() if DICTIONARY in packfile_of(pack).tail.sections] == [
+        "dictionary"
+    ]
+    assert packfile_of(packs["plain"]).tail.block_count == 2
     raw = [entry for entry in packs["raw"].entries() if entry.raw]
     assert {len(entry.record.frames) for entry in raw} == {1, 2}
     assert max(len(entry.record.frames) for entry in packs["frames"].entries()) == 3
@@ -56,7 +60,7 @@ def test_each_pack_has_entries_of_every_kind(name: str) -> None:
     assert pack.by_url("~/twice.js") == winner
     assert pack.by_path("\\src\\twice.js") == winner
     assert pack.by_debug_id(winner.debug_id, "source") == winner
-    assert pack.by_path("/linked/a.c") == srcpack.SourceLink("https://example.com/a.c")
+    assert pack.source_link("/linked/a.c") == srcpack.SourceLink("https://example.com/a.c")
 
 
 def test_the_right_answers_know_every_member_and_every_bucket(name: str) -> None:
@@ -70,11 +74,11 @@ def test_the_right_answers_know_every_member_and_every_bucket(name: str) -> None
         for question, answer in zip(oracle.questions, oracle.answers, strict=True)
         if question.name.startswith(("get", "by_")) and answer is None
     ]
-    assert len(absent) >= pack.tail.bucket_count
+    assert len(absent) >= packfile_of(pack).tail.bucket_count
     # Every byte but those of the frame headers of sections and raw contents, and of gaps, is read by some.
-    start, end = pack.tail.sections[1].offset, len(oracle.data) - TAIL_SIZE
+    start, end = packfile_of(pack).tail.sections[1].offset, len(oracle.data) - TAIL_SIZE
     unread = sum(not readers for readers in oracle.readers[start:end])
-    assert unread <= 8 * len(pack.tail.sections) + 8 * sum(entry.raw for entry in pack.entries())
+    assert unread <= 8 * len(packfile_of(pack).tail.sections) + 8 * sum(entry.raw for entry in pack.entries())
 
 
 def test_a_whole_pack_is_judged_harmless(name: str) -> None:
@@ -149,7 +153,7 @@ def test_blocks_of_one_length_that_change_places_are_refused() -> None:
         with pytest.raises(FormatError, match="prefix of a manifest block"):
             list(open_bytes(swap.data))
     # Both together are the same pack in another order.
-    at = open_bytes(data).index.block_table
+    at = packfile_of(open_bytes(data)).directory.layout.block_table
     table = data[at + 12 : at + 20] + data[at + 8 : at + 12] + data[at : at + 8] + data[at + 20 : at + 24]
     both = swaps[0].data[:at] + table + swaps[0].data[at + 24 :]
     assert damage.judge(both, oracle).outcome == damage.HARMLESS
@@ -160,14 +164,14 @@ def test_a_dictionary_that_the_process_has_serves_a_pack_whose_own_is_damaged() 
     data = damage.sample_packs()["dictionary"]
     pack = open_bytes(data)
     oracle = damage.oracle_of(data)
-    at = pack.tail.sections[DICTIONARY].offset + 20
+    at = packfile_of(pack).tail.sections[DICTIONARY].offset + 20
     damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     assert damage.judge(damaged, oracle).outcome == REFUSED
     pack["lib/00.js"].read()
     assert open_bytes(damaged)["lib/00.js"].read() == pack["lib/00.js"].read()
     # `verify` is not content with that, even where every other checksum is right.
     with pytest.raises(FormatError, match="dictionary"):
-        open_bytes(damaged).read_dictionary()
+        read_dictionary(BytesSource(damaged), packfile_of(pack).tail, file="damaged")
 
 
 @pytest.mark.parametrize("source", ["mmap", "pread"])
@@ -194,7 +198,7 @@ def test_every_source_refuses_what_bytes_in_memory_refuse(
 def test_verify_tells_of_every_bit(name: str) -> None:
     """Not one of all bits flips without `srcpack.verify`, or opening, noticing."""
     data = damage.sample_packs()[name]
-    assert list(srcpack.verify(open_bytes(data))) == []
+    assert srcpack.verify(open_bytes(data)) == []
     for flip in damage.flipped(data):
         try:
             pack = open_bytes(flip.data)
@@ -217,7 +221,7 @@ def test_sampled_bits_of_a_large_pack_are_refused_or_harmless() -> None:
     pack = open_bytes(damage.large_oracle().data)
     assert len(pack) > 400
     assert max(len(entry.record.frames) for entry in pack.entries()) > 10
-    assert DICTIONARY in pack.tail.sections
+    assert DICTIONARY in packfile_of(pack).tail.sections
     counts, wrong = damage.tally("large", SAMPLED, step=10)
     assert not wrong, "\n".join(wrong[:10])
     assert counts[REFUSED] > 300

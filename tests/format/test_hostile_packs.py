@@ -12,7 +12,6 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from operator import methodcaller
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,6 +35,7 @@ from srcpack import (
     SrcpackError,
 )
 from srcpack.format.manifest import pack_block
+from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
 from support import damage
 from support.damage import forget_dictionaries
@@ -119,7 +119,7 @@ _ABOUT_A_PACK: tuple[Callable[[Pack], object], ...] = (
     lambda pack: pack.by_url("~/no/such"),
     lambda pack: list(islice(pack, 300)),
     lambda pack: list(pack.find_prefix("l")),
-    Pack.dictionary,
+    lambda pack: packfile_of(pack).dictionary(),
 )
 _ABOUT_AN_ENTRY: tuple[Callable[[Entry], object], ...] = (
     Entry.read,
@@ -143,6 +143,10 @@ def refused(data: bytes, question: Callable[[Any], object], match: str, kind: ty
     assert str(caught.value).startswith("<bytes>: ")
 
 
+def read_bucket(number: int, pack: Pack) -> bytes:
+    return packfile_of(pack).directory.read_bucket(number)
+
+
 def read(name: str) -> Callable[[Any], bytes]:
     return lambda pack: pack[name].read()
 
@@ -164,7 +168,7 @@ def test_the_recipe_makes_a_right_pack() -> None:
     pack = srcpack.open(data)
     assert [entry.read() for entry in pack.entries()] == [BAD, GOOD, LONG, RAW]
     others_are_right(data)
-    assert list(srcpack.verify(pack)) == []
+    assert srcpack.verify(pack) == []
     # Of what is asked, a pack has no dictionary, and a raw content that is no text.
     assert {str(error) for error in survey(data)} == {
         "<bytes>: this pack has no dictionary",
@@ -369,14 +373,14 @@ def test_sums_that_reading_does_not_need_are_checked_by_verify(fields: dict[Any,
 
 def test_a_fan_out_that_lies_is_refused() -> None:
     data = recipe().build()
-    slots = srcpack.open(data).tail.slot_count
+    slots = packfile_of(srcpack.open(data)).tail.slot_count
     for first, end in ((2, 1), (U32, 2), (0, slots + 1), (0, U32), (U32, U32)):
         changed = bytearray(data)
-        index = srcpack.open(data).index
+        index = packfile_of(srcpack.open(data)).directory.layout
         for bucket in range(3):
             struct.pack_into("<II", changed, index.fan_out + 8 * bucket, first, 0)
             struct.pack_into("<I", changed, index.fan_out + 8 * bucket + 8, end)
-            refused(bytes(changed), methodcaller("read_bucket", bucket), "fan-out of bucket")
+            refused(bytes(changed), partial(read_bucket, bucket), "fan-out of bucket")
 
 
 def test_a_bucket_of_33_slots_is_refused() -> None:
@@ -385,11 +389,11 @@ def test_a_bucket_of_33_slots_is_refused() -> None:
     data = made.build()
     refused(
         with_fan_out(data, 0, first=0, end=33),
-        lambda pack: pack.read_bucket(0),
+        partial(read_bucket, 0),
         "fan-out of bucket 0 .*: found slots 0 to 33, expected at most 32",
     )
     pack = srcpack.open(with_fan_out(data, 0, first=0, end=32))
-    assert len(pack.read_bucket(0)) == 32 * 8
+    assert len(packfile_of(pack).directory.read_bucket(0)) == 32 * 8
 
 
 @pytest.mark.parametrize("number", [4, 5, 63, 64, U32])
@@ -422,7 +426,7 @@ def test_a_place_outside_the_manifest_is_refused(offset: int, length: int) -> No
 
 
 def test_a_place_inside_the_manifest_that_is_no_block_is_refused() -> None:
-    section = srcpack.open(recipe().build()).tail.sections[2]
+    section = packfile_of(srcpack.open(recipe().build())).tail.sections[2]
     for offset, length in (
         (section.offset + 8, 0),
         (section.offset + 8, 5),
@@ -437,7 +441,7 @@ def test_a_place_inside_the_manifest_that_is_no_block_is_refused() -> None:
 
 
 def test_a_place_of_another_block_is_refused() -> None:
-    attributes = srcpack.open(recipe().build()).tail
+    attributes = packfile_of(srcpack.open(recipe().build())).tail
     made = recipe()
     made.places = {0: (attributes.sections[2].offset + 8, attributes.attributes_length)}
     refused(made.build(), read("good.js"), "prefix of a manifest block")
@@ -531,7 +535,7 @@ def test_a_block_in_a_frame_that_lies_is_refused(
 def test_two_blocks_with_each_others_places_are_refused() -> None:
     made = recipe()
     made.entries += [entry_of(f"z{number:02}", b"", 0) for number in range(70)]
-    places = [srcpack.open(made.build()).block_place(number) for number in (1, 0)]
+    places = [packfile_of(srcpack.open(made.build())).directory.block_place(number) for number in (1, 0)]
     made.places = dict(enumerate(places))
     refused(made.build(), read("good.js"), "prefix of a manifest block")
     refused(made.build(), lambda pack: list(pack.find_prefix("z")), "prefix of a manifest block")
@@ -853,7 +857,7 @@ def test_attributes_that_lie_are_refused_and_entries_are_not(attributes: Any) ->
     match = "attributes: " if attributes else "position of item 0"
     refused(data, lambda pack: pack.attributes, match)
     refused(data, lambda pack: pack.source_links, match)
-    refused(data, lambda pack: pack.by_path("/absent"), match)
+    refused(data, lambda pack: pack.source_link("/absent"), match)
     others_are_right(data)
 
 

@@ -129,8 +129,10 @@ def test_a_rule_of_lookups(rule: Rule, kind: str, tmp_path: Path) -> None:
     ) as pack:
         for (by, key), expected in rule.finds.items():
             found: Entry | SourceLink | None
-            if by in ("url", "path"):
-                found = (pack.by_url if by == "url" else pack.by_path)(key)
+            if by == "url":
+                found = pack.by_url(key)
+            elif by == "path":
+                found = pack.by_path(key) or pack.source_link(key)
             else:
                 found = pack.by_debug_id(by, key)
             name = found.url if isinstance(found, SourceLink) else found and found.name

@@ -16,7 +16,7 @@ import pytest
 
 import srcpack
 from srcpack import Entry, FormatError, Pack, PackCache, SrcpackError
-from srcpack.pack import SourceKind
+from srcpack.format.packfile import SourceKind
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.places import FIXTURES
@@ -39,7 +39,7 @@ def answers(pack: Pack) -> dict[str, Callable[[], object]]:
         "length": lambda: len(pack),
         "bundle": pack.bundle_manifest,
         "absent": lambda: "absent" in pack,
-        "url": lambda: pack.by_url("~/lib/123.js"),
+        "url": lambda: (found := pack.by_url("~/lib/123.js")) and found.record,
         "prefix": lambda: [entry.name for entry in pack.find_prefix("files/")],
     }
     for entry in entries[:: len(entries) // 30 + 1]:

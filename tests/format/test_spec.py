@@ -5,8 +5,8 @@ import re
 import pytest
 import zstandard
 
+from srcpack.format import frames, manifest
 from srcpack.format import head_tail as layout
-from srcpack.format import manifest
 from srcpack.format.head_tail import Section, Tail
 from srcpack.format.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
 from srcpack.records import FileType
@@ -164,7 +164,7 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
         ("after 64 tries", SEED_ATTEMPTS == 64),
         ("u32 `0x184D2A5B`", layout.SKIPPABLE_MAGIC == 0x184D2A5B),
         ("`0xFFFFFFFF` in the attributes block", manifest.ATTRIBUTES_BLOCK == 0xFFFFFFFF),
-        ("part + part/128 (rounded down) + 128", manifest.frame_bound(1000) == 1000 + 7 + 128),
+        ("part + part/128 (rounded down) + 128", frames.frame_bound(1000) == 1000 + 7 + 128),
     ],
 )
 def test_numbers_in_the_text_are_the_code_s(text: str, value: bool) -> None:

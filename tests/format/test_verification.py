@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 import srcpack
-from srcpack import BundlePack, FormatError
+from srcpack import FormatError
 from srcpack.format.head_tail import (
     CONTENT,
     FRAME_HEADER,
@@ -37,7 +37,8 @@ from srcpack.format.manifest import (
     pack_block,
     pack_entry,
 )
-from srcpack.format.verify import verify
+from srcpack.format.verify import find_problems
+from srcpack.opening import packfile_of
 from srcpack.records import Attributes, EntryRecord
 from srcpack.rules.lookup_keys import Kind, keys_of
 from srcpack_convert import convert
@@ -91,9 +92,9 @@ class Parts:
     @classmethod
     def of(cls, data: bytes) -> "Parts":
         with srcpack.open(data) as pack:
-            content = pack.tail.sections[CONTENT]
+            content = packfile_of(pack).tail.sections[CONTENT]
             records = [entry.record for entry in pack.entries()]
-            return cls(pack.tail, data[content.offset : content.end], pack.bundle, records)
+            return cls(packfile_of(pack).tail, data[content.offset : content.end], pack.bundle, records)
 
     def change_tail(self, **fields: Any) -> None:
         self.tail = self.tail._replace(**fields)
@@ -169,12 +170,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def problems(data: bytes, expected: Sequence[EntryRecord] | None = None) -> list[str]:
-    return [str(error) for error in verify(srcpack.open(data), expected)]
+    return [str(error) for error in find_problems(packfile_of(srcpack.open(data)), expected)]
 
 
 def resealed(data: bytes) -> bytes:
     """Return a pack whose bytes before the tail were changed, with their SHA-256."""
-    tail = srcpack.open(data).tail
+    tail = packfile_of(srcpack.open(data)).tail
     return data[:-TAIL_SIZE] + pack_tail(tail._replace(sha256=hashlib.sha256(data[:-TAIL_SIZE]).digest()))
 
 
@@ -201,11 +202,10 @@ def test_a_pack_without_some_kinds_of_key_is_right(whole: bytes) -> None:
 
 def test_only_a_pack_can_be_verified() -> None:
     zipped = srcpack.open(build_bundle(FILES, {"files": LISTED}))
-    assert isinstance(zipped, BundlePack)
-    with pytest.raises(TypeError, match=r"a SourceBundle zip; only a \.srcpack can be verified"):
-        list(verify(zipped))
-    with pytest.raises(TypeError, match=r"an open pack is verified, not str: 'app\.srcpack'"):
-        list(verify("app.srcpack"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a SourceBundle zip, where a \.srcpack is needed"):
+        srcpack.verify(zipped)
+    with pytest.raises(TypeError, match=r"an open pack is needed, not str: 'app\.srcpack'"):
+        srcpack.verify("app.srcpack")  # type: ignore[arg-type]
 
 
 # ---- the whole file, its sections, its entries
@@ -222,7 +222,7 @@ def test_a_byte_changed_is_found_by_the_hash_of_all_and_then_where_it_is(whole: 
 
 def test_a_section_must_be_a_frame_that_zstd_skips(whole: bytes) -> None:
     changed = bytearray(whole)
-    changed[srcpack.open(whole).tail.sections[MANIFEST].offset] ^= 1
+    changed[packfile_of(srcpack.open(whole)).tail.sections[MANIFEST].offset] ^= 1
     (problem,) = problems(resealed(bytes(changed)))
     assert problem.startswith("<bytes>: frame header of the section 2 at offset ")
 

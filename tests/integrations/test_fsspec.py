@@ -17,7 +17,9 @@ from unittest.mock import Mock
 import pytest
 
 import srcpack
-from srcpack import DamagedMember, FormatError, LimitExceeded, Pack
+from srcpack import DamagedMember, FormatError, LimitExceeded
+from srcpack.format.packfile import PackFile
+from srcpack.opening import packfile_of
 from srcpack.records import EntryRecord
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
@@ -134,7 +136,7 @@ def test_everything_is_found_where_it_is() -> None:
         name.rpartition("/")[2] for name in fs.pack
     )
     assert fs.glob("files/**/cart.js") == [name for name in fs.pack if name.endswith("/cart.js")]
-    assert fs.du("") == fs.pack.tail.total_size
+    assert fs.du("") == packfile_of(fs.pack).tail.total_size
     assert fs.ls(APP) == [fs.info(APP)]
 
 
@@ -274,13 +276,13 @@ def test_contents_are_those_of_the_pack() -> None:
 def test_a_range_reads_only_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     fs = open_fs("lines")
     read: list[int] = []
-    original = Pack.read_frame
+    original = PackFile.read_part
 
-    def read_frame(pack: Pack, record: EntryRecord, number: int) -> bytes:
+    def read_part(pack: PackFile, record: EntryRecord, number: int) -> bytes:
         read.append(number)
         return original(pack, record, number)
 
-    monkeypatch.setattr(Pack, "read_frame", read_frame)
+    monkeypatch.setattr(PackFile, "read_part", read_part)
     fs.cat_file("files/many-lines.c", 4096, 8192)
     assert read == [1]
 
@@ -380,6 +382,6 @@ def test_the_target_of_a_chained_url_is_opened_by_its_own(
 ) -> None:
     pack = srcpack.open(PACKS / "app.srcpack")
     opener = Mock(return_value=pack)
-    monkeypatch.setattr("srcpack.integrations.fsspec.open_any", opener)
+    monkeypatch.setattr("srcpack.opening.open", opener)
     assert SrcpackFileSystem(fo, target_protocol=protocol, target_options={}).pack is pack
     opener.assert_called_once_with(expected)

@@ -109,9 +109,9 @@ def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("target", "name", "broken"),
     [
-        ("pack", "srcpack.pack.check_raw", lambda *_, **__: None),
-        ("pack", "srcpack.pack.check_block", lambda *_, **__: None),
-        ("pack", "srcpack.entry.Entry.read", lambda self: b"".join(map(self._part, range(1)))),
+        ("pack", "srcpack.format.packfile.check_raw", lambda *_, **__: None),
+        ("pack", "srcpack.format.directory.check_block", lambda *_, **__: None),
+        ("pack", "srcpack.format.packfile.PackFile.read", lambda self, record: self.read_part(record, 0)),
         ("pack", "srcpack.format.verify._check_content", lambda *_: None),
         ("pack", "srcpack.format.verify._check_index", lambda *_: None),
         ("pack", "srcpack.format.manifest._check_strings", lambda *_: None),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import srcpack
+from srcpack.opening import packfile_of
 from srcpack.source.local import PreadSource
 from support.places import ROOT
 
@@ -82,13 +83,13 @@ def test_errors_of_verify_keep_no_pack_open(tmp_path: Path) -> None:
     """Nor do they make a cycle with a caller that keeps them, so that only the collector could close it."""
     data = bytearray((ROOT / "fixtures" / "packs" / "lines.srcpack").read_bytes())
     with srcpack.open(bytes(data)) as whole:
-        data[whole.tail.sections[1].offset + 100] ^= 1
+        data[packfile_of(whole).tail.sections[1].offset + 100] ^= 1
     (tmp_path / "a.srcpack").write_bytes(data)
     pack = srcpack.open(tmp_path / "a.srcpack")
     gone = weakref.ref(pack)
     gc.disable()
     try:
-        errors = list(srcpack.verify(pack))
+        errors = srcpack.verify(pack)
         del pack
         assert errors
         assert gone() is None

@@ -25,6 +25,8 @@ from srcpack import (
     SourceLink,
     SrcpackError,
 )
+from srcpack.format.packfile import PackFile
+from srcpack.opening import packfile_of
 from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.places import CASES, PACKS, SHARED
@@ -227,7 +229,7 @@ def test_a_file_over_the_read_limit_is_a_miss(make: Make) -> None:
 def test_a_damaged_index_is_a_miss_and_not_a_silent_one(make: Make) -> None:
     good = make({"a": script("~/a.js")})
     data = bytearray(Path(good.file).read_bytes())
-    data[good.index.slots] ^= 1
+    data[packfile_of(good).directory.layout.slots] ^= 1
     damaged = srcpack.open(bytes(data))
     errors = Errors()
     packs = PackSet([damaged, good], on_error=errors)
@@ -241,7 +243,7 @@ def test_an_error_of_the_operating_system_is_a_miss_too(make: Make, monkeypatch:
     def fail(offset: int, length: int) -> bytes:
         raise OSError(5, f"cannot read {length} bytes at {offset}")
 
-    monkeypatch.setattr(broken.source, "read", fail)
+    monkeypatch.setattr(broken.store.source, "read", fail)
     packs = PackSet([broken, good])
     assert where(packs.resolve("https://x/a.js"))[0] is good
     assert packs.errors
@@ -510,11 +512,11 @@ def test_a_pack_whose_native_file_cannot_be_read_gives_no_link_for_it(make: Make
 def test_finding_decodes_no_content(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
 
-    def counted(_pack: Pack, record: Any, _number: int) -> bytes:
+    def counted(_packfile: PackFile, record: Any, _number: int) -> bytes:
         decoded.append(record.name)
         return b""
 
-    monkeypatch.setattr(Pack, "read_frame", counted)
+    monkeypatch.setattr(PackFile, "read_part", counted)
     pack = make(
         {
             "a": script("~/a.js", content=b"f()\n//# sourceMappingURL=a.js.map"),

@@ -130,7 +130,9 @@ def _lookup(case: Mapping[str, Any], opened: Open) -> dict[str, Any] | None:
         try:
             if query["by"] == "debug_id":
                 return _found(pack.by_debug_id(query["value"], query["type"]))
-            return _found((pack.by_url if query["by"] == "url" else pack.by_path)(query["value"]))
+            if query["by"] == "url":
+                return _found(pack.by_url(query["value"]))
+            return _found(pack.by_path(query["value"]) or pack.source_link(query["value"]))
         except LimitExceeded:
             return {"error": "SourceFileSizeExceeded"}
         except DamagedMember:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from srcpack import FormatError
-from srcpack.source.local import ByteSource, BytesSource, MmapSource, PreadSource
+from srcpack.source.byte_source import ByteSource
+from srcpack.source.local import BytesSource, MmapSource, PreadSource
 
 DATA = bytes(range(256)) * 40
 

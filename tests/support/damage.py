@@ -31,6 +31,8 @@ from srcpack.format.frames import DICTIONARIES
 from srcpack.format.head_tail import FRAME_HEADER, HEAD_SIZE, MANIFEST, TAIL_SIZE
 from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import hash_key
+from srcpack.format.packfile import PackFile
+from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
 from srcpack.source.local import BytesSource
 from srcpack_convert.one.convert import convert
@@ -235,7 +237,7 @@ def large_bundle() -> bytes:
 def large_oracle() -> "Oracle":
     """Return the oracle of the large bundle's pack; of each file it knows less than that of a small one."""
     data = _converted(large_bundle(), level=3, frame_size=64 << 10)
-    names = list(Pack(BytesSource(data), file="whole"))
+    names = list(Pack(PackFile(BytesSource(data), file="whole")))
     questions = [Question("len", len), Question("names", list), _prefix_question("files/1")]
     for name in names:
         questions += [_read_question(name), *_key_questions(Kind.NAME, name)]
@@ -279,8 +281,8 @@ def equal_blocks_pack() -> bytes:
     for attempt in range(200):
         listed["files/66.js"]["odd"] = _noise(4000).hex()[attempt : attempt + size]
         data = _converted(build_bundle(files, {"files": listed}), level=1, dictionary="off")
-        pack = Pack(BytesSource(data), file="equal blocks")
-        difference = pack.block_place(0).length - pack.block_place(1).length
+        places = PackFile(BytesSource(data), file="equal blocks").directory
+        difference = places.block_place(0).length - places.block_place(1).length
         if not difference:
             return data
         size += difference
@@ -327,7 +329,7 @@ def _fields(found: Entry | SourceLink | None) -> object:
 def _questions_of(pack: Pack) -> Iterator[Question]:
     """Yield every question about a pack, with arguments that it has and ones that it has not."""
     yield Question("len", len)
-    yield Question("tail", lambda pack: (pack.tail, pack.sha256, pack.frame_size))
+    yield Question("tail", lambda pack: (packfile_of(pack).tail, pack.sha256))
     yield Question("bundle", lambda pack: pack.bundle)
     yield Question("attributes", lambda pack: dict(pack.attributes))
     yield Question("source_links", lambda pack: dict(pack.source_links))
@@ -396,6 +398,7 @@ def _key_questions(kind: Kind, key: str) -> Iterator[Question]:
         yield Question(f"contains {key!r}", lambda pack: key in pack)
     elif kind is Kind.PATH:
         yield Question(f"by_path {key!r}", lambda pack: _fields(pack.by_path(key)))
+        yield Question(f"source_link {key!r}", lambda pack: _fields(pack.source_link(key)))
     elif kind is Kind.URL:
         yield Question(f"by_url {key!r}", lambda pack: _fields(pack.by_url(key)))
     else:
@@ -410,14 +413,15 @@ def _absent_keys(pack: Pack) -> Iterator[tuple[Kind, str]]:
     """Yield keys that no entry has: of each kind some, and in each bucket one at least."""
     yield from ((Kind.NAME, ""), (Kind.NAME, "files"), (Kind.PATH, ""), (Kind.URL, ""))
     yield Kind.DEBUG_ID, f"{_DEBUG_IDS[0]} {FileType.INDEXED_RAM_BUNDLE}"
-    buckets = set(range(pack.tail.bucket_count))
+    tail = packfile_of(pack).tail
+    buckets = set(range(tail.bucket_count))
     number = 0
     while buckets or number < 8:
         kind = Kind(number % 4)
         key = f"no/such/{number}.js"
         if kind is Kind.DEBUG_ID:
             key = debug_id_key(DebugId.parse(f"{number:032x}"), FileType.SOURCE_MAP)
-        buckets.discard(hash_key(pack.tail.seed, kind, key).bucket(pack.tail.bucket_count))
+        buckets.discard(hash_key(tail.seed, kind, key).bucket(tail.bucket_count))
         yield kind, key
         number += 1
 
@@ -520,7 +524,7 @@ def forget_dictionaries() -> None:
 @cache
 def oracle_of(data: bytes) -> Oracle:
     """Ask a whole pack everything, and note what is read for each answer."""
-    return _pack_oracle(data, list(_questions_of(Pack(BytesSource(data), file="whole"))))
+    return _pack_oracle(data, list(_questions_of(Pack(PackFile(BytesSource(data), file="whole")))))
 
 
 def _pack_oracle(data: bytes, questions: Sequence[Question], *, cell: int = 1) -> Oracle:
@@ -528,7 +532,7 @@ def _pack_oracle(data: bytes, questions: Sequence[Question], *, cell: int = 1) -
         # A pack of its own for each, so that nothing is answered from a cache.
         forget_dictionaries()
         source = _TracedSource(data)
-        pack = Pack(source, file="whole")
+        pack = Pack(PackFile(source, file="whole"))
         source.spans.clear()
         answer = _answer(question, pack, SrcpackError)
         if answer is REFUSAL or isinstance(answer, Exception):
@@ -589,7 +593,7 @@ class Verdict(NamedTuple):
 
 
 def _in_memory(data: bytes) -> Pack:
-    return Pack(BytesSource(data), file="damaged")
+    return Pack(PackFile(BytesSource(data), file="damaged"))
 
 
 def judge(
@@ -674,14 +678,14 @@ def zeroed(data: bytes, step: int = 1) -> Iterator[Damage]:
 
 def pieces_of(data: bytes) -> dict[str, list[range]]:
     """Return where in a pack the things lie that can change places, by their kind."""
-    pack = Pack(BytesSource(data), file="whole")
-    tail, index = pack.tail, pack.index
+    pack = Pack(PackFile(BytesSource(data), file="whole"))
+    tail, index = packfile_of(pack).tail, packfile_of(pack).directory.layout
     buckets = []
     for number in range(tail.bucket_count):
-        first, _, end = parse_fan_out(pack.source.read(*index.fan_out_at(number)))
+        first, _, end = parse_fan_out(pack.store.source.read(*index.fan_out_at(number)))
         buckets.append(range(index.slots + first * SLOT.size, index.slots + end * SLOT.size))
     blocks = [(tail.sections[MANIFEST].offset + FRAME_HEADER.size, tail.attributes_length)]
-    blocks += [pack.block_place(number) for number in range(tail.block_count)]
+    blocks += [packfile_of(pack).directory.block_place(number) for number in range(tail.block_count)]
     frames = {frame[:2] for entry in pack.entries() for frame in entry.record.frames}
     return {
         "section": [range(section.offset, section.end) for section in tail.sections.values()],

@@ -19,6 +19,7 @@ from srcpack.format.head_tail import (
 )
 from srcpack.format.index import BlockPlace
 from srcpack.format.manifest import ATTRIBUTES_BLOCK
+from srcpack.opening import packfile_of
 from srcpack.pack import Pack
 from srcpack.records import EntryRecord, FileType
 from srcpack_convert.one.compress import Compression, Content
@@ -72,7 +73,7 @@ def dump(data: bytes) -> str:
 
 
 def _fields(pack: Pack) -> Iterator[tuple[int, int, str]]:
-    tail = pack.tail
+    tail = packfile_of(pack).tail
     for at, length, what in (
         (0, 4, "head: frame magic"),
         (4, 4, "frame length, 16"),
@@ -92,19 +93,23 @@ def _fields(pack: Pack) -> Iterator[tuple[int, int, str]]:
     yield manifest.offset, 4, "manifest: frame magic"
     yield manifest.offset + 4, 4, f"frame length, {manifest.length - FRAME_HEADER.size}"
     yield manifest.offset + 8, tail.attributes_length, "attributes block: zstd frame (unpacked below)"
-    place = pack.block_place(0)
+    place = packfile_of(pack).directory.block_place(0)
     yield place.offset, place.length, "entry block 0: zstd frame (unpacked below)"
     index = tail.sections[INDEX]
     yield index.offset, 4, "index: frame magic"
     yield index.offset + 4, 4, f"frame length, {index.length - FRAME_HEADER.size}"
-    yield pack.index.block_table, 8, f"block table: block 0 is at {place.offset} ..."
-    yield pack.index.block_table + 8, 4, f"... and has {place.length} bytes"
-    yield pack.index.fan_out, 4, "fan-out: first slot of bucket 0"
-    yield pack.index.fan_out + 4, 4, "its checksum"
-    yield pack.index.fan_out + 8, 4, f"first slot after the last bucket, {tail.slot_count}"
-    yield pack.index.fan_out + 12, 4, "no checksum"
+    yield packfile_of(pack).directory.layout.block_table, 8, f"block table: block 0 is at {place.offset} ..."
+    yield packfile_of(pack).directory.layout.block_table + 8, 4, f"... and has {place.length} bytes"
+    yield packfile_of(pack).directory.layout.fan_out, 4, "fan-out: first slot of bucket 0"
+    yield packfile_of(pack).directory.layout.fan_out + 4, 4, "its checksum"
+    yield (
+        packfile_of(pack).directory.layout.fan_out + 8,
+        4,
+        f"first slot after the last bucket, {tail.slot_count}",
+    )
+    yield packfile_of(pack).directory.layout.fan_out + 12, 4, "no checksum"
     for slot in range(tail.slot_count):
-        at = pack.index.slots + 8 * slot
+        at = packfile_of(pack).directory.layout.slots + 8 * slot
         yield at, 4, f"slot {slot}: fingerprint"
         yield at + 4, 4, "entry number, 0"
     start = index.end
@@ -149,10 +154,12 @@ def _fields(pack: Pack) -> Iterator[tuple[int, int, str]]:
 def _block(pack: Pack, number: int) -> list[str]:
     """Dump an unpacked block: the attributes block for -1."""
     if number < 0:
-        at = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size
-        block = pack.read_block(BlockPlace(at, pack.tail.attributes_length), ATTRIBUTES_BLOCK, 1)
+        at = packfile_of(pack).tail.sections[MANIFEST].offset + FRAME_HEADER.size
+        block = packfile_of(pack).directory.read_block(
+            BlockPlace(at, packfile_of(pack).tail.attributes_length), ATTRIBUTES_BLOCK, 1
+        )
     else:
-        block = pack.read_block(pack.block_place(number), 0, 1)
+        block = packfile_of(pack).directory.read_block(packfile_of(pack).directory.block_place(number), 0, 1)
     rows = [
         (0, 8, "seed"),
         (8, 4, "first"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import srcpack
+from srcpack.opening import packfile_of
 from srcpack_convert import convert, export
 from support.places import BUNDLES
 
@@ -38,7 +39,7 @@ def test_zstd_accepts_a_pack_with_its_dictionary_and_not_without(tmp_path: Path)
     path = tmp_path / "a.srcpack"
     convert(BUNDLES / "many.zip", path)
     with srcpack.open(path) as pack:
-        (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
+        (tmp_path / "dictionary").write_bytes(packfile_of(pack).dictionary().data.as_bytes())
         contents = b"".join(entry.read() for entry in sorted(pack.entries(), key=lambda e: e.record.frames))
     done = run("zstd", "-t", "-D", tmp_path / "dictionary", path)
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,8 @@ import srcpack
 from srcpack.bundle.manifest_json import parse_manifest
 from srcpack.bundle.members import SourceBundle
 from srcpack.errors import FormatError, LimitExceeded
+from srcpack.format.packfile import PackFile
+from srcpack.opening import packfile_of
 from srcpack.rules.discover import discover_source_map_reference
 from srcpack_convert import convert, export
 from srcpack_convert.back.compare import compare
@@ -119,8 +121,8 @@ def test_equal_contents_of_a_real_bundle_are_stored_once(packs: Path) -> None:
         contents = {bundle.read(name) for name in bundle.namelist() if name != "manifest.json"} - {b""}
         manifest = bundle.read("manifest.json")
     pack = srcpack.open(packs / "many.srcpack")
-    assert pack.tail.content_count == len(contents)
-    assert pack.tail.content_size == sum(map(len, contents))
+    assert packfile_of(pack).tail.content_count == len(contents)
+    assert packfile_of(pack).tail.content_size == sum(map(len, contents))
     assert len(pack) == len(parse_manifest(manifest, file="js-many").files)
 
 
@@ -139,7 +141,7 @@ def test_map_references_of_a_real_bundle_are_known_without_decoding(
     def decoded(*_: object) -> bytes:
         raise AssertionError("a file was decoded")
 
-    monkeypatch.setattr(srcpack.Pack, "read_frame", decoded)
+    monkeypatch.setattr(PackFile, "read_part", decoded)
     pack = srcpack.open(packs / "many.srcpack")
     found = {e.name: e.source_mapping_url for e in pack.entries() if e.type == "minified_source"}
     assert found == expected

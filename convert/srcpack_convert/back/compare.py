@@ -21,6 +21,7 @@ from srcpack import (
     SrcpackError,
 )
 from srcpack.bundle.members import SourceBundle
+from srcpack.opening import packfile_of
 from srcpack.records import BundleManifest, FileInfo
 from srcpack.rules.content_facts import facts_of
 
@@ -136,7 +137,7 @@ def _compare_lookups(pack: Pack, manifest: BundleManifest, name_count: int) -> I
                     pack.file, f"lookup of {what} {shown}", found=repr(found_name), expected=repr(name)
                 )
     keys = name_count + len(paths) + len(urls) + len(debug_ids)
-    yield from _compare_values(pack, "number of keys in the index", pack.tail.slot_count, keys)
+    yield from _compare_values(pack, "number of keys in the index", packfile_of(pack).tail.slot_count, keys)
 
 
 def _header_debug_id(info: FileInfo) -> DebugId | None:
@@ -156,7 +157,7 @@ def _header_debug_id(info: FileInfo) -> DebugId | None:
 def _look_up(pack: Pack, what: str, key: _Key) -> Entry | SourceLink | None:
     if not isinstance(key, str):
         return pack.by_debug_id(*key)
-    return pack.by_path(key) if what == "path" else pack.by_url(key)
+    return (pack.by_path(key) or pack.source_link(key)) if what == "path" else pack.by_url(key)
 
 
 def _compare_values(

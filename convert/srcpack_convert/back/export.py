@@ -19,9 +19,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import srcpack
 from srcpack.bundle.manifest_json import MANIFEST_NAME, dump_manifest, parse_manifest
 from srcpack.bundle.members import Limits, SourceBundle
-from srcpack.bundle.zip_store import BundlePack
 from srcpack.errors import FormatError, LimitExceeded, NotFound
-from srcpack.opening import open_packed
+from srcpack.opening import open_pack, packfile_of
 from srcpack.records import BundleManifest
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.report import DamageReport
@@ -112,7 +111,7 @@ def export(
             stream = _Stream(dst)
             written = _write_zip(cast("BinaryIO", stream), opened, content, stored=stored)
             output_size = stream.tell()
-        source_size = opened.tail.file_length
+        source_size = packfile_of(opened).tail.file_length
     return ExportReport(
         source=file,
         output=output,
@@ -129,12 +128,11 @@ def export(
 @contextmanager
 def _opened(pack: srcpack.Pack | str | os.PathLike[str]) -> Iterator[srcpack.Pack]:
     """Yield a pack; it is closed when the block ends, if it was not open before."""
-    if isinstance(pack, BundlePack):
-        raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be exported")
     if isinstance(pack, srcpack.Pack):
+        packfile_of(pack)  # a zip is refused before anything is written
         yield pack
     else:
-        with open_packed(pack, source="pread") as opened:
+        with open_pack(pack, source="pread") as opened:
             yield opened
 
 

@@ -491,7 +491,7 @@ def _answered_alike(pack: Pack, zipped: Zip, event: Event) -> bool:
         return False
 
 
-def _look_up(pack: Pack, key: _Key) -> Callable[[str], Entry | SourceLink | None]:
+def _look_up(pack: Pack, key: _Key) -> Callable[[str], Entry | None]:
     return pack.by_url if key == "url" else pack.by_path
 
 
@@ -682,7 +682,7 @@ def _read_from_zip(read: Callable[[str], bytes], by_key: Mapping[str, str], keys
         read(by_key[key])
 
 
-def _read_from_pack(look_up: Callable[[str], Entry | SourceLink | None], keys: Sequence[str]) -> None:
+def _read_from_pack(look_up: Callable[[str], Entry | None], keys: Sequence[str]) -> None:
     for key in keys:
         entry = look_up(key)
         if isinstance(entry, Entry):

@@ -15,6 +15,7 @@ from srcpack.format.head_tail import (
     MANIFEST,
     parse_head,
 )
+from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
 from srcpack_convert.cli.terminal import escaped, size_text
 
@@ -23,13 +24,14 @@ _SECTIONS = {CONTENT: "content", MANIFEST: "manifest", DICTIONARY: "dictionary",
 
 def counts(pack: Pack) -> dict[str, Any]:
     """Return the counts that the tail has."""
-    return {"files": len(pack), "damaged": pack.tail.damaged_count, "total_size": pack.tail.total_size}
+    tail = packfile_of(pack).tail
+    return {"files": len(pack), "damaged": tail.damaged_count, "total_size": tail.total_size}
 
 
 def facts_of_pack(pack: Pack) -> dict[str, Any]:
     """Return what the tail and the attributes block say, as values that JSON knows."""
-    tail, bundle = pack.tail, pack.bundle
-    major, minor = parse_head(pack.source.read(0, HEAD_SIZE), file=pack.file)
+    tail, bundle = packfile_of(pack).tail, pack.bundle
+    major, minor = parse_head(pack.store.source.read(0, HEAD_SIZE), file=pack.file)
     source_size = bundle.source.get("size")
     dictionary = None
     if DICTIONARY in tail.sections:

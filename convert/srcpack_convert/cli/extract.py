@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from srcpack.opening import local_copy
 from srcpack_convert.back.extract import extract as extract_pack
 from srcpack_convert.cli.arguments import ForceOption, JsonOption, PackOrZipArgument, parse_output
-from srcpack_convert.cli.opening import near, open_one
+from srcpack_convert.cli.opening import open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -51,7 +52,11 @@ def extract(
       srcpack extract app.srcpack -o sources
       srcpack extract app.srcpack -o sources files/_/_/static/ files/_/_/main.js
     """
-    with about(output), open_one(pack) as opened, nullcontext(opened) if names else near(opened) as source:
+    with (
+        about(output),
+        open_one(pack) as opened,
+        nullcontext(opened) if names else local_copy(opened) as source,
+    ):
         report = extract_pack(source, output, names or (), force=force)
     if as_json:
         print_json(report.as_json())

@@ -2,7 +2,7 @@
 
 from srcpack_convert.cli.arguments import JsonOption, PackArgument
 from srcpack_convert.cli.describe import fact_lines, facts_of_pack
-from srcpack_convert.cli.opening import open_packed
+from srcpack_convert.cli.opening import open_pack
 from srcpack_convert.cli.terminal import print_json, print_line, shown
 
 
@@ -13,7 +13,7 @@ def info(pack: PackArgument, *, as_json: JsonOption = False) -> None:
       srcpack info app.srcpack
       srcpack info app.srcpack --json | jq .attributes.release
     """
-    with open_packed(pack) as opened:
+    with open_pack(pack) as opened:
         facts = facts_of_pack(opened)
     if as_json:
         print_json(facts)

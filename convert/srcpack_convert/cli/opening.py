@@ -3,15 +3,14 @@
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import srcpack
-from srcpack import Entry, FileType, Pack, SourceLink
-from srcpack.opening import open_packed as open_srcpack
+from srcpack import Entry, FileType, Pack, SourceLink, opening
+from srcpack.opening import local_copy
 from srcpack.source.object_stores import path_or_url
-from srcpack.source.remote import local_copy
 
-__all__ = ["look_up", "near", "open_one", "open_packed", "open_whole"]
+__all__ = ["look_up", "open_one", "open_pack", "open_whole"]
 
 
 def open_one(path: str) -> Pack:
@@ -21,10 +20,10 @@ def open_one(path: str) -> Pack:
     return srcpack.open(path, source="pread")
 
 
-def open_packed(path: str) -> Pack:
+def open_pack(path: str) -> Pack:
     """Open a pack for a command that tells of what only packs have."""
     _refuse_folder(path)
-    return open_srcpack(path, source="pread")
+    return opening.open_pack(path, source="pread")
 
 
 def look_up(
@@ -35,7 +34,7 @@ def look_up(
     if url is not None:
         found.append(pack.by_url(url))
     if path is not None:
-        found.append(pack.by_path(path))
+        found.append(pack.by_path(path) or pack.source_link(path))
     if debug_id is not None:
         found += (pack.by_debug_id(debug_id, file_type) for file_type in types)
     return (hit for hit in found if hit is not None)
@@ -49,10 +48,5 @@ def _refuse_folder(path: str) -> None:
 @contextmanager
 def open_whole(path: str) -> Iterator[Pack]:
     """Open a pack for a command that reads all of it: one at a URL out of a copy, not file by file."""
-    with open_packed(path) as pack, near(pack) as whole:
+    with open_pack(path) as pack, local_copy(pack) as whole:
         yield whole
-
-
-def near(pack: Pack) -> AbstractContextManager[Pack]:
-    """Return a pack that all of is read from: a copy, where it is at a URL."""
-    return local_copy(pack) if pack.source.distant else nullcontext(pack)

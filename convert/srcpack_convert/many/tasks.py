@@ -14,7 +14,8 @@ import srcpack
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.errors import SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
-from srcpack.pack import Pack, open_pack
+from srcpack.opening import open_pack, packfile_of
+from srcpack.pack import Pack
 from srcpack.source.object_stores import errors_of, is_url, locate, without_secrets
 from srcpack_convert.many.inputs import identity_of
 from srcpack_convert.many.reports import FailureReport, SkipReport
@@ -288,7 +289,7 @@ def _facts_of(pack: Pack) -> PackFacts | None:
     options = described.created_by.get("options")
     if not (isinstance(sha256, bytes) and isinstance(size, int) and isinstance(options, Mapping)):
         return None
-    tail = pack.tail
+    tail = packfile_of(pack).tail
     return PackFacts(
         sha256, size, options, tail.file_length, tail.sha256, tail.entry_count, tail.damaged_count
     )

@@ -20,7 +20,7 @@ from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
 from srcpack.errors import FormatError
 from srcpack.format.head_tail import Tail
 from srcpack.records import EntryRecord, FrameRecord
-from srcpack.source.local import ByteSource
+from srcpack.source.byte_source import ByteSource
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.compress import CompressedMember, Compression, compressed
 from srcpack_convert.one.dictionary import choose_dictionary, given_dictionary

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import srcpack
 from srcpack.errors import FormatError
 from srcpack.format.head_tail import Tail
+from srcpack.format.packfile import PackFile
+from srcpack.format.verify import find_problems
 from srcpack.records import EntryRecord
 from srcpack.source.local import MmapSource
 
@@ -26,8 +27,11 @@ def read_back(path: Path, tail: Tail, records: Sequence[EntryRecord], *, file: s
     Raises:
         FormatError: Something is not what it was; the disk or the memory is at fault, or we are.
     """
-    with srcpack.Pack(MmapSource(path), file=file, max_read=1 << 62) as pack:
-        if pack.tail != tail:
-            raise FormatError(file, "tail read back", found=pack.tail, expected=tail)
-        for error in srcpack.verify(pack, records):
+    packfile = PackFile(MmapSource(path), file=file, max_read=1 << 62)
+    try:
+        if packfile.tail != tail:
+            raise FormatError(file, "tail read back", found=packfile.tail, expected=tail)
+        for error in find_problems(packfile, records):
             raise error
+    finally:
+        packfile.close()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import Entry, FormatError, Pack, SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
-from srcpack.opening import open_packed
+from srcpack.opening import open_pack, packfile_of
 from srcpack.source.local import PreadSource
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
 from srcpack_convert.storage import head, is_web, list_objects
@@ -146,10 +146,10 @@ class Statistics:
             yield entry
         source_size = pack.bundle.source.get("size")
         self.packs += 1
-        self.pack_size += pack.tail.file_length
+        self.pack_size += packfile_of(pack).tail.file_length
         if isinstance(source_size, int) and source_size > 0:
             self.with_zip += 1
-            self.with_zip_size += pack.tail.file_length
+            self.with_zip_size += packfile_of(pack).tail.file_length
             self.zip_size += source_size
 
     def _count_content(self, entry: Entry, in_pack: set[int]) -> None:
@@ -267,7 +267,7 @@ def _counted(name: str, statistics: Statistics, fail: Failed) -> Iterator[Entry]
     # Errors of who takes the entries, as that of a full disk, do not come through here: they are no pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
-        with open_packed(name, source="pread") as pack:
+        with open_pack(name, source="pread") as pack:
             yield from statistics.count(pack)
     except (SrcpackError, OSError, ValueError) as error:
         fail(error)

@@ -21,7 +21,8 @@ from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
 from srcpack.bundle.zip_directory import LOCAL, LOCAL_MAGIC, Member, read_directory
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
 from srcpack.records import BundleManifest
-from srcpack.source.local import ByteSource, BytesSource, PreadSource
+from srcpack.source.byte_source import ByteSource
+from srcpack.source.local import BytesSource, PreadSource
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Member", "SourceBundle"]
 

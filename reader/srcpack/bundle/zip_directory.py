@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from srcpack.errors import FormatError, LimitExceeded
-from srcpack.source.local import ByteSource
+from srcpack.source.byte_source import ByteSource
 
 __all__ = ["LOCAL", "LOCAL_MAGIC", "Directory", "Member", "read_directory"]
 

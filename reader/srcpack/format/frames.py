@@ -15,6 +15,9 @@ import zstandard
 from srcpack.caches import Generations
 from srcpack.errors import FormatError, LimitExceeded
 from srcpack.records import FrameRecord
+from srcpack.source.byte_source import ByteSource
+
+from .head_tail import DICTIONARY, FRAME_HEADER, MAX_DICTIONARY, Tail
 
 __all__ = [
     "CHECKSUM_FLAG",
@@ -22,8 +25,12 @@ __all__ = [
     "PLAIN",
     "Decompressors",
     "Dictionary",
+    "check_raw",
     "content_size",
     "decode_block",
+    "frame_bound",
+    "raw_checksum",
+    "read_dictionary",
 ]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -173,3 +180,41 @@ def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member
             found=checksum.hex(),
             expected=frame.checksum.hex(),
         )
+
+
+def frame_bound(size: int) -> int:
+    """Return the most bytes that a frame of `size` bytes of content may have."""
+    return size + (size >> 7) + 128
+
+
+def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
+    """Read a pack's dictionary, and check it against the tail, whether or not the process has it already.
+
+    Raises:
+        FormatError: It is damaged, or the pack has none.
+        LimitExceeded: It is larger than the version allows.
+    """
+    section = tail.sections.get(DICTIONARY)
+    if section is None:
+        raise FormatError(file, "this pack has no dictionary")
+    length = section.length - FRAME_HEADER.size
+    if length > frame_bound(MAX_DICTIONARY):
+        raise LimitExceeded(file, "packed dictionary", length, frame_bound(MAX_DICTIONARY))
+    offset = section.offset + FRAME_HEADER.size
+    frame = source.read(offset, length)
+    if len(frame) != length:
+        raise FormatError(
+            file, "cut while it was open", offset=offset, found=len(frame), expected=f"{length} bytes"
+        )
+    data = decode_block(frame, tail.dictionary_size, what="dictionary", file=file, offset=offset)
+    try:
+        dictionary = Dictionary(data)
+    except zstandard.ZstdError as error:
+        raise FormatError(file, f"dictionary: {error}", offset=offset) from error
+    found = (len(data), dictionary.sha256.hex(), dictionary.data.dict_id())
+    expected = (tail.dictionary_size, tail.dictionary_sha256.hex(), tail.dictionary_id)
+    if found != expected:
+        raise FormatError(
+            file, "size, SHA-256 and id of the dictionary", offset=offset, found=found, expected=expected
+        )
+    return dictionary

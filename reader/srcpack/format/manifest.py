@@ -13,13 +13,14 @@ from typing import Any, cast
 import msgpack
 
 from srcpack.errors import FormatError
-from srcpack.format.head_tail import Section
 from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord
+
+from .frames import frame_bound
+from .head_tail import Section
 
 __all__ = [
     "ATTRIBUTES_BLOCK",
     "check_block",
-    "frame_bound",
     "identity_of",
     "item_of",
     "pack_attributes",
@@ -199,6 +200,8 @@ def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> Entr
             get("reference"),
             get("content_debug_id"),
             reason,
+            None,
+            None,
         ),
     )
     if reason is None:
@@ -209,11 +212,6 @@ def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> Entr
     elif values or record.size or record.lines or record.sha256:
         raise _Wrong("reason", repr(reason), "no content beside it")
     return record
-
-
-def frame_bound(size: int) -> int:
-    """Return the most bytes that a frame of `size` bytes of content may have."""
-    return size + (size >> 7) + 128
 
 
 def _check_content(record: EntryRecord, frame_size: int, content: Section) -> None:

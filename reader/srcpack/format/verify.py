@@ -7,7 +7,6 @@ from itertools import pairwise, zip_longest
 
 import zstandard
 
-from srcpack.bundle.zip_store import BundlePack
 from srcpack.errors import FormatError, LimitExceeded, SrcpackError
 from srcpack.format.head_tail import (
     CONTENT,
@@ -19,48 +18,49 @@ from srcpack.format.head_tail import (
 from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import hash_key
 from srcpack.format.manifest import identity_of
-from srcpack.pack import Pack
 from srcpack.records import EntryRecord
 from srcpack.rules.context import count_lines
 from srcpack.rules.lookup_keys import Kind, keys_of
-from srcpack.source.remote import local_copy
+from srcpack.source.hashing import sha256_of
 
-__all__ = ["verify"]
+from .frames import read_dictionary
+from .packfile import PackFile
 
-_CHUNK = 1 << 20
+__all__ = ["find_problems"]
+
 _FRAME_HEADER_MOST = 18
 
 
-def verify(pack: Pack, expected: Sequence[EntryRecord] | None = None) -> Iterator[SrcpackError]:
+def find_problems(
+    packfile: PackFile, expected: Sequence[EntryRecord] | None = None
+) -> Iterator[SrcpackError]:
     """Check all of a pack and yield what is wrong with it; nothing, if it is whole.
 
     The SHA-256 of all comes first, and what follows tells where it is wrong. The first error in the structure
-    ends the check; errors in single contents don't.
+    ends the check; errors in single contents don't. A distant pack is first copied to a temporary file.
 
     Args:
-        pack: The pack.
+        packfile: The pack.
         expected: The entries that it must have, where these are known.
-
-    A pack that is read by URL is first copied to a temporary file.
 
     Raises:
         OSError: It cannot be read, or not be copied.
-        TypeError: It is not an open `.srcpack`, but a path of one, say, or a SourceBundle zip.
     """
-    if isinstance(pack, BundlePack):
-        raise TypeError(f"{pack.file}: a SourceBundle zip; only a .srcpack can be verified")
-    if not isinstance(pack, Pack):
-        raise TypeError(f"an open pack is verified, not {type(pack).__name__}: {pack!r}")
-    if pack.source.distant:
-        yield from _verify_copy(pack, expected)
-        return
+    try:
+        with packfile.nearby() as near:
+            yield from _problems(near, expected)
+    except (FormatError, LimitExceeded) as error:
+        yield _alone(error)
+
+
+def _problems(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Iterator[SrcpackError]:
     try:
         _check_identity(pack)
     except FormatError as error:
         yield _alone(error)
     try:
         _check_sections(pack)
-        records = [entry.record for entry in pack.entries()]
+        records = list(pack.records())
         _check_records(pack, records)
         if expected is not None:
             _compare(pack, records, expected)
@@ -82,26 +82,15 @@ def _alone(error: SrcpackError) -> SrcpackError:
     return error.with_traceback(None)
 
 
-def _verify_copy(pack: Pack, expected: Sequence[EntryRecord] | None) -> Iterator[SrcpackError]:
-    try:
-        with local_copy(pack) as copy:
-            yield from verify(copy, expected)
-    except (FormatError, LimitExceeded) as error:
-        yield _alone(error)
-
-
-def _check_identity(pack: Pack) -> None:
-    digest = hashlib.sha256()
-    end = pack.tail.sections[max(pack.tail.sections)].end
-    for at in range(0, end, _CHUNK):
-        digest.update(pack.source.read(at, min(_CHUNK, end - at)))
-    if digest.digest() != pack.sha256:
+def _check_identity(pack: PackFile) -> None:
+    found = sha256_of(pack.source, pack.tail.sections[max(pack.tail.sections)].end)
+    if found != pack.sha256:
         raise FormatError(
-            pack.file, "SHA-256 of all before the tail", found=digest.hexdigest(), expected=pack.sha256.hex()
+            pack.file, "SHA-256 of all before the tail", found=found.hex(), expected=pack.sha256.hex()
         )
 
 
-def _check_sections(pack: Pack) -> None:
+def _check_sections(pack: PackFile) -> None:
     for id_, section in pack.tail.sections.items():
         if id_ == CONTENT:  # frames of its own, checked with the contents
             continue
@@ -113,11 +102,11 @@ def _check_sections(pack: Pack) -> None:
             what=f"section {id_}",
         )
     if DICTIONARY in pack.tail.sections:
-        pack.read_dictionary()  # not the one that another pack had
+        read_dictionary(pack.source, pack.tail, file=pack.file)  # not the one that another pack had
     place = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size + pack.tail.attributes_length
-    _ = pack.bundle
+    _ = pack.attributes
     for number in range(pack.tail.block_count):
-        offset, length = pack.block_place(number)
+        offset, length = pack.directory.block_place(number)
         if offset != place:
             raise FormatError(
                 pack.file, f"place of manifest block {number}", found=offset, expected=f"{place}, no gap"
@@ -129,11 +118,13 @@ def _check_sections(pack: Pack) -> None:
         )
 
 
-def _check_records(pack: Pack, records: Sequence[EntryRecord]) -> None:
-    identity = identity_of(pack.bundle, (pack.read_item(number)[0] for number in range(len(pack))))
-    if identity != pack.bundle.identity:
+def _check_records(pack: PackFile, records: Sequence[EntryRecord]) -> None:
+    identity = identity_of(
+        pack.attributes, (pack.directory.read_item(number)[0] for number in range(len(pack)))
+    )
+    if identity != pack.attributes.identity:
         raise FormatError(
-            pack.file, "content identity", found=pack.bundle.identity.hex(), expected=identity.hex()
+            pack.file, "content identity", found=pack.attributes.identity.hex(), expected=identity.hex()
         )
     positions = sorted(record.position for record in records if record.position is not None)
     if positions and positions != list(range(sum(record.listed for record in records))):
@@ -151,13 +142,13 @@ def _check_records(pack: Pack, records: Sequence[EntryRecord]) -> None:
         )
 
 
-def _compare(pack: Pack, records: Sequence[EntryRecord], expected: Sequence[EntryRecord]) -> None:
+def _compare(pack: PackFile, records: Sequence[EntryRecord], expected: Sequence[EntryRecord]) -> None:
     for found, wanted in zip_longest(records, expected):
         if found != wanted:
             raise FormatError(pack.file, "entry", found=found, expected=wanted)
 
 
-def _check_index(pack: Pack, records: Sequence[EntryRecord]) -> None:
+def _check_index(pack: PackFile, records: Sequence[EntryRecord]) -> None:
     """Check that the buckets hold each key's winner and nothing else."""
     tail = pack.tail
     winners: dict[tuple[Kind, str], int] = {}
@@ -171,26 +162,26 @@ def _check_index(pack: Pack, records: Sequence[EntryRecord]) -> None:
         expected[hashed.bucket(tail.bucket_count)].append((hashed.fingerprint, number))
     first_slot = 0
     for number, slots in enumerate(expected):
-        found = list(SLOT.iter_unpack(pack.read_bucket(number)))
+        found = list(SLOT.iter_unpack(pack.directory.read_bucket(number)))
         if found != sorted(slots):
             raise FormatError(pack.file, f"slots of bucket {number}", found=found, expected=sorted(slots))
-        place = pack.index.fan_out_at(number)
+        place = pack.directory.layout.fan_out_at(number)
         first, _, first_slot_after = parse_fan_out(pack.source.read(*place))
         if first != first_slot:
             raise FormatError(pack.file, f"first slot of bucket {number}", found=first, expected=first_slot)
         first_slot = first_slot_after
-    last = pack.source.read(pack.index.slots - SLOT.size, SLOT.size)
+    last = pack.source.read(pack.directory.layout.slots - SLOT.size, SLOT.size)
     if last != SLOT.pack(tail.slot_count, 0):
         raise FormatError(
             pack.file,
             "last element of the fan-out",
-            offset=pack.index.slots - SLOT.size,
+            offset=pack.directory.layout.slots - SLOT.size,
             found=last.hex(" "),
             expected=SLOT.pack(tail.slot_count, 0).hex(" "),
         )
 
 
-def _check_content_section(pack: Pack, records: Sequence[EntryRecord]) -> list[EntryRecord]:
+def _check_content_section(pack: PackFile, records: Sequence[EntryRecord]) -> list[EntryRecord]:
     """Check that contents tile their section, and return one entry of each distinct content."""
     distinct: dict[int, EntryRecord] = {}
     empty: dict[tuple[object, ...], EntryRecord] = {}
@@ -233,7 +224,7 @@ def _content_of(record: EntryRecord) -> tuple[object, ...]:
     return (record.frames, record.raw, record.size, record.lines, record.sha256, record.utf8)
 
 
-def _check_frame_header(pack: Pack, record: EntryRecord, offset: int) -> None:
+def _check_frame_header(pack: PackFile, record: EntryRecord, offset: int) -> None:
     """Check what decoding does not need: that libzstd had a checksum to check, and the dictionary's id."""
     parameters = zstandard.get_frame_parameters(pack.source.read(offset, _FRAME_HEADER_MOST))
     found = (parameters.has_checksum, parameters.dict_id)
@@ -248,7 +239,7 @@ def _check_frame_header(pack: Pack, record: EntryRecord, offset: int) -> None:
         )
 
 
-def _check_content(pack: Pack, record: EntryRecord) -> None:
+def _check_content(pack: PackFile, record: EntryRecord) -> None:
     """Check a content's frames, and what its entry says of it, one frame at a time."""
     if record.raw and record.frames:
         offset = record.frames[0].offset - FRAME_HEADER.size
@@ -268,7 +259,7 @@ def _check_content(pack: Pack, record: EntryRecord) -> None:
                 found=frame.newlines_before,
                 expected=newlines,
             )
-        data = pack.read_frame(record, number)
+        data = pack.read_part(record, number)
         if not record.raw:
             _check_frame_header(pack, record, frame.offset)
         utf8 = utf8 and _decodes(decoder, data, final=number + 1 == len(record.frames))

@@ -17,8 +17,8 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
+from srcpack import opening
 from srcpack.entry import Entry
-from srcpack.opening import open_any
 from srcpack.pack import Pack
 
 __all__ = ["SrcpackFileSystem"]
@@ -72,7 +72,7 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         if isinstance(fo, Pack):
             self.pack = fo
         else:
-            self.pack = open_any(_located(fo, target_protocol, target_options or {}))
+            self.pack = opening.open(_located(fo, target_protocol, target_options or {}))
         self._folders: dict[str, list[_Info]] | None = None
         self._members: dict[str, str] = {}
 

@@ -23,8 +23,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias
 
+from srcpack import opening
 from srcpack.errors import FormatError, NotFound
-from srcpack.opening import open_any
 from srcpack.pack import Pack
 from srcpack.records import BundleManifest, FileInfo
 from srcpack.rules.debug_id import DebugId
@@ -95,7 +95,7 @@ class ArtifactBundleArchive:
                 self._close.append(bundle.close)
                 bundle.seek(0)
                 bundle = bundle.read()
-            self.pack = open_any(bundle)
+            self.pack = opening.open(bundle)
             self._close.append(self.pack.close)
         self.manifest = _as_json(self.pack.bundle_manifest(), self.pack.file)
         self._by_url: dict[str, str] = {}

@@ -8,7 +8,7 @@ from itertools import count
 from operator import attrgetter
 from typing import NamedTuple, Self, TypeAlias
 
-from srcpack.opening import open_any
+from srcpack import opening
 from srcpack.pack import Pack
 from srcpack.source.object_stores import is_url, path_or_url
 
@@ -74,7 +74,7 @@ class PackCache:
         "max_open",
     )
 
-    def __init__(self, max_open: int, *, opener: Callable[[str], Pack] = open_any) -> None:
+    def __init__(self, max_open: int, *, opener: Callable[[str], Pack] = opening.open) -> None:
         """Make an empty cache.
 
         Args:
@@ -217,7 +217,7 @@ class _Kept:
 
     def is_of(self, file_id: _FileId) -> bool:
         """Return whether this is still the pack of its path, whose file is known by `file_id` now."""
-        return self.file_id == file_id and not self.pack.source.replaced
+        return self.file_id == file_id and not self.pack.store.source.replaced
 
 
 _REMOTE: _FileId = (-1, -1, -1, -1)

@@ -295,7 +295,7 @@ class PackSet:
         """Find all that `source_by_path` would give if those before could not be read, looking as asked."""
         link = None
         for pack in self.packs:
-            found = self._readable(pack, path, pack.by_path, path)
+            found = self._readable(pack, path, _by_path, pack, path)
             if isinstance(found, Entry):
                 yield Resolved.of(found, "path", path, path)
             elif link is None and found is not None and found.url.startswith(("https://", "http://")):
@@ -370,7 +370,7 @@ class PackSet:
                         )
 
     def _readable(
-        self, pack: Pack, key: str, find: Callable[..., F | None], *wanted: str | DebugId
+        self, pack: Pack, key: str, find: Callable[..., F | None], *wanted: str | DebugId | Pack
     ) -> F | None:
         """Look a key up. symbolic reads a file as it looks it up: one that it could not read is not found."""
         try:
@@ -390,6 +390,10 @@ class PackSet:
 
     def __repr__(self) -> str:
         return f"<PackSet of {len(self.packs)} packs>"
+
+
+def _by_path(pack: Pack, path: str) -> Entry | SourceLink | None:
+    return pack.by_path(path) or pack.source_link(path)
 
 
 def _debug_id_of(debug_id: DebugId | str | None) -> DebugId | None:

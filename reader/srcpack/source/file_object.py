@@ -4,7 +4,8 @@ import os
 from io import BufferedRandom, BufferedReader, BytesIO, FileIO
 from typing import BinaryIO
 
-from srcpack.source.local import CLOSED, ByteSource, BytesSource, PreadSource
+from srcpack.source.byte_source import ByteSource
+from srcpack.source.local import BytesSource, PreadSource
 from srcpack.source.open_file import HAS_PREAD, Cursor, OpenFile
 
 __all__ = ["FileObjectSource", "source_of_file_object"]
@@ -45,6 +46,7 @@ class FileObjectSource(ByteSource):
     """
 
     def __init__(self, file: BinaryIO) -> None:
+        self.name = "<file>"
         self._file: BinaryIO | None = file
         self._cursor = Cursor()
         position = file.tell()
@@ -53,11 +55,12 @@ class FileObjectSource(ByteSource):
 
     def read(self, offset: int, length: int) -> bytes:
         if (file := self._file) is None:
-            raise ValueError(CLOSED)
+            raise self.closed_error()
         return self._cursor.read(file, offset, length)
 
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self.read(offset, length))
 
     def close(self) -> None:
+        self.closed = True
         self._file = None

@@ -1,74 +1,27 @@
-"""Where a pack's bytes come from: a map of the file, `pread`, or bytes in memory.
-
-Every access names its offset, so threads share a source without a cursor and without a lock. `close`
-only drops the reference: a read that is under way in another thread has its own, and the last one
-to go unmaps or closes. (Closing a descriptor under a reader could let it read another file that was
-given the same number.)
-"""
+"""Bytes of a file, by a map or by `pread`, and bytes in memory."""
 
 import mmap
 import os
-from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar
 
 from srcpack.errors import FormatError
-from srcpack.source.open_file import HAS_PREAD, OpenFile
 
-__all__ = ["CLOSED", "ByteSource", "BytesSource", "MmapSource", "PreadSource"]
+from .byte_source import ByteSource
+from .open_file import HAS_PREAD, OpenFile
 
-CLOSED = "read of a closed pack"
-"""What the ValueError of a read after `close` says."""
-
-
-class ByteSource(ABC):
-    """Bytes at explicit offsets of something that does not change.
-
-    Attributes:
-        size: How many there are.
-        distant: Whether each read costs a request, so that fewer and larger ones are better.
-        replaced: Whether a distant one was found to be another than the one that was opened, or gone.
-    """
-
-    distant: ClassVar[bool] = False
-    replaced = False
-    size: int
-
-    @abstractmethod
-    def read(self, offset: int, length: int) -> bytes:
-        """Return a copy of `length` bytes from `offset`; fewer where the source ends.
-
-        Raises:
-            ValueError: The source was closed.
-            OSError: The operating system could not read.
-        """
-
-    @abstractmethod
-    def view(self, offset: int, length: int) -> memoryview:
-        """Return those bytes without a copy where the source can, read-only."""
-
-    def keep(self, offset: int) -> None:  # noqa: B027  most have nothing to keep
-        """Say that what lies from `offset` on is worth keeping once it was read."""
-
-    def ahead(self, offset: int, length: int) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Say that this thread reads these bytes, or most of them, inside the `with`, from first to last."""
-        return nullcontext()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the source; calling it again does nothing."""
+__all__ = ["BytesSource", "MmapSource", "PreadSource"]
 
 
 class BytesSource(ByteSource):
     """A pack that is in memory; of a `bytearray` or `memoryview`, which can change, a copy is taken."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self.name = "<bytes>"
         self._data: bytes | None = data if isinstance(data, bytes) else bytes(data)
         self.size = len(self._data)
 
     def _open(self) -> bytes:
         if self._data is None:
-            raise ValueError(CLOSED)
+            raise self.closed_error()
         return self._data
 
     def read(self, offset: int, length: int) -> bytes:
@@ -77,7 +30,11 @@ class BytesSource(ByteSource):
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self._open())[offset : offset + length]
 
+    def place(self) -> str | bytes:
+        return self._open()
+
     def close(self) -> None:
+        self.closed = True
         self._data = None
 
 
@@ -94,13 +51,13 @@ class MmapSource(ByteSource):
     _SMALL = 256 << 10
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
+        self.name = os.fspath(path)
+        self._path = os.path.abspath(path)
         self._descriptor: OpenFile | None = OpenFile.at(path)
         self.size = self._descriptor.size
         self._map: mmap.mmap | None = None
         self._small_reads = 0 if HAS_PREAD else self._SMALL_READS
         self._refused = False
-        self._closed = False
 
     def read(self, offset: int, length: int) -> bytes:
         if (mapped := self._map) is None:
@@ -120,16 +77,16 @@ class MmapSource(ByteSource):
     def _mapped(self) -> mmap.mmap | None:
         """Map the file if it can be. Threads that do so at once each make a map, and the last one's stays."""
         descriptor = self._descriptor
-        if self._closed or descriptor is None:
+        if self.closed or descriptor is None:
             if (mapped := self._map) is not None:
                 return mapped
-            raise ValueError(CLOSED)
+            raise self.closed_error()
         if self._refused:
             return None
         try:
             mapped = mmap.mmap(descriptor.number, self.size, access=mmap.ACCESS_READ)
         except ValueError as error:
-            raise FormatError(os.fspath(self._path), f"cut while it was open: {error}") from error
+            raise FormatError(self.name, f"cut while it was open: {error}") from error
         except OSError as error:
             if error.errno is None:  # a timeout, say, that a signal handler raised
                 raise
@@ -139,34 +96,49 @@ class MmapSource(ByteSource):
             mapped.madvise(mmap.MADV_RANDOM)
         self._map = mapped
         self._descriptor = None  # the map has a descriptor of its own, and one is enough
-        if self._closed:
+        if self.closed:
             self._map = None
         return mapped
 
     def _unmapped(self) -> OpenFile:
         if (descriptor := self._descriptor) is None:
-            raise ValueError(CLOSED)
+            raise self.closed_error()
         return descriptor
 
+    def place(self) -> str | bytes:
+        return self._path
+
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._map = self._descriptor = None
 
 
 class PreadSource(ByteSource):
     """Reads of the file by offset; safe where others may truncate it, and on network file systems."""
 
+    _path: str | None
+    _descriptor: OpenFile | None
+
     def __init__(self, path: str | os.PathLike[str] | OpenFile) -> None:
-        self._descriptor: OpenFile | None = path if isinstance(path, OpenFile) else OpenFile.at(path)
+        if isinstance(path, OpenFile):
+            self.name, self._path, self._descriptor = "<file>", None, path
+        else:
+            self.name = os.fspath(path)
+            self._path = os.path.abspath(path)
+            self._descriptor = OpenFile.at(path)
         self.size = self._descriptor.size
 
     def read(self, offset: int, length: int) -> bytes:
         if (descriptor := self._descriptor) is None:
-            raise ValueError(CLOSED)
+            raise self.closed_error()
         return descriptor.read_at(offset, length)
 
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self.read(offset, length))
 
+    def place(self) -> str | bytes:
+        return super().place() if self._path is None else self._path
+
     def close(self) -> None:
+        self.closed = True
         self._descriptor = None

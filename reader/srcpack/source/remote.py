@@ -1,35 +1,28 @@
 """Packs read where they lie, by range requests to an object store or a web server (docs/remote.md).
 
 A request costs what hundreds of local reads do. So the end of the object is fetched at once and what lies
-behind the manifest is kept; what is known to be read next is fetched together (`RemoteSource.ahead`); and
-of many files the neighbours are (`read_many`).
+behind the manifest is kept, and what is known to be read next is fetched together (`RemoteSource.ahead`).
 """
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from srcpack.caches import Generations
-from srcpack.errors import FormatError, SrcpackError
-from srcpack.format.index import find_entries
-from srcpack.format.keys import hash_key
-from srcpack.rules.lookup_keys import NAME
-from srcpack.source.local import CLOSED, ByteSource, PreadSource
-from srcpack.source.object_stores import check_process, errors_of, locate, without_secrets
+from srcpack.errors import FormatError
+
+from . import request_plan
+from .byte_source import ByteSource
+from .object_stores import check_process, errors_of, locate, without_secrets
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
-    from srcpack.entry import Entry
-    from srcpack.pack import Block, Pack
-
-__all__ = ["MAX_GAP", "MAX_REQUEST", "PIECE", "RemoteSource", "blocks_ahead", "local_copy", "read_many"]
+__all__ = ["PIECE", "RemoteSource"]
 
 PIECE = 384 << 10
 """Bytes fetched from the end of the object when it is opened: all behind the manifest for some 8,000 files.
@@ -37,28 +30,10 @@ PIECE = 384 << 10
 Where it is not all, the rest is fetched as it is needed in pieces of this size.
 """
 
-MAX_REQUEST = 8 << 20
-"""Most bytes of one request; what is longer takes several, one after the other.
-
-Threads that fetch side by side share it, down to `_LEAST_SHARE` each.
-"""
-
-_LEAST_SHARE = 1 << 20
-
-MAX_GAP = 256 << 10
-"""Most bytes between two ranges that are fetched by one request: they take less time than another one."""
-
-_MAX_BLOCKS = 1 << 20
-"""Most bytes of manifest blocks that are fetched ahead."""
-
-_MAX_UNPACKED = 8 << 20
-
 _KEPT: Generations[tuple[int, int], bytes] = Generations(32 << 20)
 """Pieces of what lies behind manifests, by source and number; the limit is in bytes, for all packs."""
 
 _tokens = count()
-
-T = TypeVar("T")
 
 
 class RemoteSource(ByteSource):
@@ -87,7 +62,6 @@ class RemoteSource(ByteSource):
         self.url = url
         self.name = without_secrets(url)
         self._store, self._key = locate(url)
-        self._closed = False
         self._token = next(_tokens)
         self._here = _Here()
         result = self._open()
@@ -101,8 +75,8 @@ class RemoteSource(ByteSource):
     # ---- as a byte source
 
     def read(self, offset: int, length: int) -> bytes:
-        if self._closed:
-            raise ValueError(CLOSED)
+        if self.closed:
+            raise self.closed_error()
         end = min(offset + length, self.size)
         if offset >= end:
             return b""
@@ -116,8 +90,11 @@ class RemoteSource(ByteSource):
     def view(self, offset: int, length: int) -> memoryview:
         return memoryview(self.read(offset, length))
 
+    def place(self) -> str | bytes:
+        return self.url
+
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
 
     def keep(self, offset: int) -> None:
         if self.size > PIECE:
@@ -164,7 +141,7 @@ class RemoteSource(ByteSource):
             at = fetched = offset
             data = b""
         if end > fetched:
-            more = self._fetch(fetched, max(end, min(window.end, fetched + MAX_REQUEST)))
+            more = self._fetch(fetched, max(end, min(window.end, fetched + request_plan.MAX_REQUEST)))
             data = data[offset - at :] + more
             at = offset
             window.fetched = at, data
@@ -195,11 +172,9 @@ class RemoteSource(ByteSource):
             raise
 
     def _fetch(self, start: int, end: int) -> bytes:
-        if end - start <= MAX_REQUEST:
+        if end - start <= request_plan.MAX_REQUEST:
             return self._fetch_one(start, end)
-        return b"".join(
-            self._fetch_one(at, min(at + MAX_REQUEST, end)) for at in range(start, end, MAX_REQUEST)
-        )
+        return b"".join(self._fetch_one(*each) for each in request_plan.split(start, end))
 
     def _fetch_one(self, start: int, end: int) -> bytes:
         options: GetOptions = {"range": (start, end)}
@@ -282,158 +257,3 @@ class _Here(threading.local):
     def current(self) -> _Window | None:
         """Return it, if whoever reads in it is still there."""
         return None if self.window is None else self.window()
-
-
-# ---- what a pack asks for together
-
-
-@contextmanager
-def local_copy(pack: "Pack") -> Iterator["Pack"]:
-    """Give a pack out of a temporary file, for who reads all of it or reads it more than once.
-
-    Raises:
-        FormatError, LimitExceeded: What was copied is no pack, or another one.
-        OSError: The pack cannot be read, or the file not be written.
-    """
-    size = pack.source.size
-    with NamedTemporaryFile(prefix="srcpack-") as file:
-        with pack.source.ahead(0, size):
-            for at in range(0, size, MAX_REQUEST):
-                file.write(pack.source.read(at, MAX_REQUEST))
-        file.flush()
-        with type(pack)(PreadSource(file.name), file=pack.file, max_read=pack.max_read) as copy:
-            if copy.sha256 != pack.sha256:
-                raise FormatError(
-                    pack.file, "another pack", found=copy.sha256.hex(), expected=pack.sha256.hex()
-                )
-            yield copy
-
-
-def blocks_ahead(pack: "Pack", numbers: range, read: "Callable[[int], Block]") -> "Iterator[Block]":
-    """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time.
-
-    Raises:
-        FormatError, LimitExceeded, OSError: As `read`.
-    """
-    at, step = 0, 1
-    while at < len(numbers):
-        place = pack.block_place(numbers[at])
-        end, length = at + 1, place.length
-        while end < min(at + step, len(numbers)):
-            more = length + pack.block_place(numbers[end]).length
-            if more > _MAX_BLOCKS:
-                break
-            end, length = end + 1, more
-        blocks: list[Block] = []
-        with pack.source.ahead(place.offset, length):
-            # What a few bytes unpack to may be very much.
-            while at + len(blocks) < end and sum(len(block) for block, *_ in blocks) <= _MAX_UNPACKED:
-                try:
-                    blocks.append(read(numbers[at + len(blocks)]))
-                except SrcpackError:
-                    if not blocks:
-                        raise
-                    break  # those before it come first
-        yield from blocks
-        at, step = at + len(blocks), step * 2
-
-
-def read_many(pack: "Pack", items: Iterable["str | Entry"], threads: int) -> list[bytes]:
-    """Return contents as `Pack.read_many` does, from a pack for which a request costs much.
-
-    The manifest blocks of the names are fetched first, then the contents, both in the order in which they lie
-    and neighbours by one request. Each thread holds the bytes of one request.
-    """
-    wanted = list(items)
-    found = _side_by_side(
-        pack,
-        [_block_of(pack, item) if isinstance(item, str) else _NOWHERE for item in wanted],
-        lambda at: pack[item] if isinstance(item := wanted[at], str) else item,
-        threads,
-    )
-    if threads > 1:  # as where a pack is here: all names are looked up first
-        _raise_first(found)
-    contents = _side_by_side(
-        pack,
-        [_NOWHERE if isinstance(entry, Exception) else _content_of(entry) for entry in found],
-        lambda at: entry.read() if not isinstance(entry := found[at], Exception) else entry,
-        threads,
-    )
-    return _raise_first(contents)
-
-
-class _Place(NamedTuple):
-    start: int
-    end: int
-
-
-_NOWHERE = _Place(0, 0)
-
-
-def _content_of(entry: "Entry") -> _Place:
-    frames = entry.record.frames
-    return _Place(frames[0].offset, frames[-1].offset + frames[-1].length) if frames else _NOWHERE
-
-
-def _block_of(pack: "Pack", name: str) -> _Place:
-    """Return where the block lies in which a name would be, by the index alone."""
-    hashed = hash_key(pack.tail.seed, NAME, name)
-    bucket = hashed.bucket(pack.tail.bucket_count)
-    for number in find_entries(pack.read_bucket(bucket), hashed.fingerprint):
-        place = pack.block_place(number // pack.tail.block_entries)
-        return _Place(place.offset, place.offset + place.length)
-    return _NOWHERE
-
-
-def _side_by_side(
-    pack: "Pack", places: Sequence[_Place], work: Callable[[int], T], threads: int
-) -> list[T | Exception]:
-    """Return what `work` gives for the number of each place, or its error, fetching neighbours together."""
-
-    def do(run: list[int]) -> list[tuple[int, T | Exception]]:
-        start = places[run[0]].start
-        with pack.source.ahead(start, max(places[number].end for number in run) - start):
-            return [(number, _outcome(work, number)) for number in run]
-
-    runs = _runs(places, max(_LEAST_SHARE, MAX_REQUEST // max(1, threads)))
-    done: dict[int, T | Exception] = {}
-    if threads > 1 and len(runs) > 1:
-        with ThreadPoolExecutor(threads) as executor:
-            for results in executor.map(do, runs):
-                done.update(results)
-    else:
-        for run in runs:
-            done.update(do(run))
-    return [done[number] for number in range(len(places))]
-
-
-def _outcome(work: Callable[[int], T], number: int) -> T | Exception:
-    try:
-        return work(number)
-    except (SrcpackError, OSError) as error:
-        return error
-
-
-def _raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
-    """Return the outcomes, or raise the first that is an error."""
-    values = []
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-        values.append(outcome)
-    return values
-
-
-def _runs(places: Sequence[_Place], longest: int) -> list[list[int]]:
-    """Return the numbers of the places in the order in which they lie, those of one request together."""
-    runs: list[list[int]] = []
-    start = end = -1
-    for number in sorted(range(len(places)), key=places.__getitem__):
-        place = places[number]
-        if runs and place.start - end <= MAX_GAP and place.end - start <= longest:
-            runs[-1].append(number)
-            end = max(end, place.end)
-        else:
-            runs.append([number])
-            start, end = place
-    return runs

@@ -7,6 +7,7 @@ import pytest
 import srcpack
 from srcpack import Pack
 from srcpack.bundle.members import SourceBundle
+from srcpack.opening import packfile_of
 from srcpack_convert.back.compare import compare
 from srcpack_convert.one.convert import convert
 from support.bundle_builder import build_bundle
@@ -43,8 +44,8 @@ def test_a_damaged_content_is_told_and_the_others_are_compared(whole: bytes) -> 
 def test_a_damaged_bucket_is_told_for_each_key_in_it_and_the_others_are_asked(whole: bytes) -> None:
     pack = srcpack.open(whole)
     data = bytearray(whole)
-    data[pack.index.slots] ^= 1
+    data[packfile_of(pack).directory.layout.slots] ^= 1
     found = differences(srcpack.open(bytes(data)))
     assert found
     assert all(difference.startswith("checksum of bucket 0 at offset ") for difference in found)
-    assert len(found) <= len(pack.read_bucket(0)) // 8
+    assert len(found) <= len(packfile_of(pack).directory.read_bucket(0)) // 8

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import srcpack
+from srcpack.opening import packfile_of
 from support.bundle_builder import build_bundle
 from support.commands import FILES, Run, damaged_bundle
 
@@ -55,7 +56,7 @@ def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) ->
     bundle.write_bytes(build_bundle(files, {}))
     assert json.loads(run("convert", bundle, "--dictionary", "8K", "--json").out)["dictionary_size"] <= 8192
     with srcpack.open(tmp_path / "many.srcpack") as pack:
-        (tmp_path / "dictionary").write_bytes(pack.dictionary().data.as_bytes())
+        (tmp_path / "dictionary").write_bytes(packfile_of(pack).dictionary().data.as_bytes())
     other = run("convert", bundle, "-o", tmp_path / "b", "--dictionary", tmp_path / "dictionary", "--json")
     assert json.loads(other.out)["dictionary_size"] == (tmp_path / "dictionary").stat().st_size
     assert run("convert", bundle, "-o", tmp_path / "c", "--dictionary", "none").err == (

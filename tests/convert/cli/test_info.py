@@ -6,6 +6,7 @@ from pathlib import Path
 
 import srcpack
 from srcpack.format.head_tail import DICTIONARY
+from srcpack.opening import packfile_of
 from support.commands import Run
 from support.places import PACKS
 
@@ -39,8 +40,8 @@ def test_info_tells_of_a_dictionary(run: Run) -> None:
     pack = PACKS / "many.srcpack"
     facts = json.loads(run("info", pack, "--json").out)["dictionary"]
     with srcpack.open(pack) as opened:
-        data = opened.dictionary().data.as_bytes()
-        stored = opened.tail.sections[DICTIONARY].length
+        data = packfile_of(opened).dictionary().data.as_bytes()
+        stored = packfile_of(opened).tail.sections[DICTIONARY].length
     assert (facts["size"], facts["stored_size"]) == (len(data), stored)
     assert facts["sha256"] == hashlib.sha256(data).hexdigest()
     lines = [line.split(maxsplit=1) for line in run("info", pack).out.splitlines()]

@@ -147,6 +147,7 @@ def test_verify_against_asks_every_key(
 ) -> None:
     monkeypatch.setattr(Pack, "by_url", lambda self, _: self["loose"])
     monkeypatch.setattr(Pack, "by_path", lambda *_: None)
+    monkeypatch.setattr(Pack, "source_link", lambda *_: None)
     monkeypatch.setattr(Pack, "by_debug_id", lambda self, *_: self["files/app.js"])
     lines = run("verify", pack, "--against", bundle).out.splitlines()
     assert [line.partition(f"{pack}: ")[2] for line in lines] == [

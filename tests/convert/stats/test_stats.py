@@ -12,6 +12,7 @@ import pytest
 
 import srcpack
 from srcpack import Entry
+from srcpack.opening import packfile_of
 from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from srcpack_convert.stats import index as stats_index
@@ -126,7 +127,7 @@ def test_damaged_members_are_counted(tmp_path: Path) -> None:
 def test_a_pack_counts_up_to_where_it_is_damaged(write: Write) -> None:
     path = write("a.srcpack", {f"{number:03}": b"%d" % number for number in range(200)})
     with srcpack.open(path) as pack:
-        offset = pack.block_place(2).offset
+        offset = packfile_of(pack).directory.block_place(2).offset
     data = bytearray(path.read_bytes())
     data[offset + 20] ^= 1
     path.write_bytes(data)

@@ -1,0 +1,244 @@
+"""The entries of one pack, by key and by number (SPEC.md, "Manifest", "Index" and "Lookup").
+
+Each structure of the file is read, checked, and only then believed.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import TypeAlias
+
+from srcpack.caches import Generations
+from srcpack.errors import FormatError
+from srcpack.records import Attributes, EntryRecord
+from srcpack.rules.lookup_keys import Kind, key_of
+from srcpack.source.byte_source import ByteSource
+
+from .fetch import blocks_ahead
+from .frames import decode_block
+from .head_tail import CONTENT, FRAME_HEADER, MANIFEST, MAX_BLOCK, Tail
+from .index import (
+    MAX_BUCKET,
+    SLOT,
+    BlockPlace,
+    IndexLayout,
+    bucket_checksum,
+    find_entries,
+    parse_block_place,
+    parse_fan_out,
+)
+from .keys import hash_key
+from .manifest import ATTRIBUTES_BLOCK, check_block, item_of, parse_attributes, parse_entry
+
+__all__ = ["Block", "Directory"]
+
+Block: TypeAlias = tuple[bytes, int, int, int]
+"""An entry block's content, number of its first entry, number of entries, frame's offset."""
+
+_BLOCKS: Generations[tuple[int, int], Block] = Generations(4 << 20)
+"""Decoded manifest blocks by pack and number; the limit is in bytes."""
+
+_tokens = count()
+
+
+class Directory:
+    """Reads the manifest and the index of a pack.
+
+    Attributes:
+        layout: Where the parts of the index lie.
+    """
+
+    __slots__ = ("_content", "_file", "_source", "_tail", "_token", "layout")
+
+    def __init__(self, source: ByteSource, tail: Tail, *, file: str) -> None:
+        """Work out where things lie; nothing is read.
+
+        Raises:
+            FormatError: The index is not of the size that the tail's counts give.
+        """
+        self.layout = IndexLayout.of(tail, file=file)
+        self._source = source
+        self._tail = tail
+        self._file = file
+        self._content = tail.sections[CONTENT]
+        self._token = next(_tokens)
+
+    def forget(self) -> None:
+        """Let no block that the process keeps answer any more."""
+        self._token = next(_tokens)
+
+    # ---- by key
+
+    def find(self, kind: Kind, key: str) -> tuple[EntryRecord, int] | None:
+        """Return the entry that has the key, and the bytes of its msgpack map; None if there is none.
+
+        Raises:
+            FormatError: The pack is damaged here, or has no index of the kind.
+        """
+        tail = self._tail
+        if not tail.key_kinds >> kind & 1:
+            raise FormatError(self._file, f"this pack has no index of the kind {kind.name.lower()}")
+        hashed = hash_key(tail.seed, kind, key)
+        for number in find_entries(self.read_bucket(hashed.bucket(tail.bucket_count)), hashed.fingerprint):
+            item, offset = self.read_item(number)
+            record = self._parse(item, offset)
+            if key_of(record, kind) == key:
+                return record, len(item)
+        return None
+
+    def place_of(self, kind: Kind, key: str) -> BlockPlace | None:
+        """Return where the block lies in which the key's entry would be, by the index alone.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        hashed = hash_key(self._tail.seed, kind, key)
+        bucket = hashed.bucket(self._tail.bucket_count)
+        for number in find_entries(self.read_bucket(bucket), hashed.fingerprint):
+            return self.block_place(number // self._tail.block_entries)
+        return None
+
+    def read_bucket(self, number: int) -> bytes:
+        """Return a bucket's slots.
+
+        Raises:
+            FormatError: They are damaged, or are not this bucket's.
+        """
+        place = self.layout.fan_out_at(number)
+        first, checksum, end = parse_fan_out(self._read(*place))
+        if not first <= end <= self._tail.slot_count or end - first > MAX_BUCKET:
+            raise FormatError(
+                self._file,
+                f"fan-out of bucket {number}",
+                offset=place.offset,
+                found=f"slots {first} to {end}",
+                expected=f"at most {MAX_BUCKET}, up to {self._tail.slot_count}",
+            )
+        slots = self._read(self.layout.slots + first * SLOT.size, (end - first) * SLOT.size)
+        actual = bucket_checksum(self._tail.seed, number, first, slots)
+        if actual != checksum:
+            raise FormatError(
+                self._file,
+                f"checksum of bucket {number}",
+                offset=place.offset + 4,
+                found=f"{checksum:#010x}",
+                expected=f"{actual:#010x}",
+            )
+        return slots
+
+    # ---- by number
+
+    def record(self, number: int) -> EntryRecord:
+        """Return entry `number`, counted from 0 in the order of names.
+
+        Raises:
+            FormatError: The pack is damaged here, or there is no such entry.
+        """
+        return self._parse(*self.read_item(number))
+
+    def records(self, start: int) -> Iterator[EntryRecord]:
+        """Yield the entries from number `start` on, decoding block by block.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        numbers = range(start // self._tail.block_entries, self._tail.block_count)
+        if self._source.distant:
+            blocks = blocks_ahead(self._source, numbers, self.block_place, self._block)
+        else:
+            blocks = map(self._block, numbers)
+        for block, first, entries, offset in blocks:
+            for item in range(max(0, start - first), entries):
+                yield self._parse(item_of(block, item, count=entries, file=self._file, offset=offset), offset)
+
+    def first_from(self, name: str) -> int:
+        """Return the number of the first entry of the block in which `name` is or would be."""
+        low, high = 0, self._tail.block_count
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.record(middle * self._tail.block_entries).name < name:
+                low = middle
+            else:
+                high = middle
+        return low * self._tail.block_entries
+
+    def _parse(self, item: bytes, offset: int) -> EntryRecord:
+        return parse_entry(
+            item, frame_size=self._tail.frame_size, content=self._content, file=self._file, offset=offset
+        )
+
+    def read_item(self, number: int) -> tuple[bytes, int]:
+        """Return the msgpack map of entry `number`, and the offset of its block's frame."""
+        tail = self._tail
+        if not 0 <= number < tail.entry_count:
+            raise FormatError(self._file, "entry number", found=number, expected=f"below {tail.entry_count}")
+        block, first, entries, offset = self._block(number // tail.block_entries)
+        return item_of(block, number - first, count=entries, file=self._file, offset=offset), offset
+
+    # ---- blocks
+
+    def attributes(self) -> Attributes:
+        """Return what the attributes block says.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        offset = self._tail.sections[MANIFEST].offset + FRAME_HEADER.size
+        block = self.read_block(BlockPlace(offset, self._tail.attributes_length), ATTRIBUTES_BLOCK, 1)
+        item = item_of(block, 0, count=1, file=self._file, offset=offset)
+        return parse_attributes(item, file=self._file, offset=offset)
+
+    def _block(self, number: int) -> Block:
+        """Return an entry block, and keep it for a while."""
+        key = self._token, number
+        kept = _BLOCKS.get(key)
+        if kept is None:
+            tail = self._tail
+            first = number * tail.block_entries
+            entries = min(tail.block_entries, tail.entry_count - first)
+            place = self.block_place(number)
+            block = self.read_block(place, first, entries)
+            kept = block, first, entries, place.offset
+            _BLOCKS.put(key, kept, len(block))
+        return kept
+
+    def block_place(self, number: int) -> BlockPlace:
+        """Return where the frame of an entry block lies, by the block table."""
+        return parse_block_place(self._read(*self.layout.block_place_at(number)))
+
+    def read_block(self, place: BlockPlace, first: int, entries: int) -> bytes:
+        """Return a block's content, checked to be the one of `entries` items from number `first`.
+
+        Raises:
+            FormatError: It is damaged, or another block.
+            LimitExceeded: It claims more than a block may have.
+        """
+        manifest = self._tail.sections[MANIFEST]
+        if (
+            place.offset < manifest.offset + FRAME_HEADER.size
+            or place.length > min(MAX_BLOCK, manifest.end - place.offset)
+        ):  # fmt: skip
+            raise FormatError(
+                self._file,
+                "place of a manifest block",
+                found=f"{place.length} bytes at {place.offset}",
+                expected=f"inside {manifest.offset + FRAME_HEADER.size} to {manifest.end}",
+            )
+        block = decode_block(
+            self._read(*place), MAX_BLOCK, what="manifest block", file=self._file, offset=place.offset
+        )
+        check_block(
+            block, seed=self._tail.seed, first=first, count=entries, file=self._file, offset=place.offset
+        )
+        return block
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = self._source.read(offset, length)
+        if len(data) != length:
+            raise FormatError(
+                self._file,
+                "cut while it was open",
+                offset=offset,
+                found=len(data),
+                expected=f"{length} bytes",
+            )
+        return data

@@ -1,0 +1,121 @@
+"""What is asked for together where a request costs much: entry blocks, and the contents of many files.
+
+What goes into one request is planned by `source/request_plan.py`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from srcpack.errors import SrcpackError
+from srcpack.records import EntryRecord
+from srcpack.source.byte_source import ByteSource
+from srcpack.source.local import PreadSource
+from srcpack.source.request_plan import NOWHERE, Range, longest_run, plan_blocks, plan_requests, split
+
+from .index import BlockPlace
+
+__all__ = ["blocks_ahead", "content_range", "fetch_together", "raise_first", "spooled"]
+
+_MAX_UNPACKED = 8 << 20
+"""Most bytes, unpacked, of blocks that were fetched together: few bytes may unpack to very many."""
+
+_MOST_BLOCKS = 256
+
+B = TypeVar("B", bound=tuple[bytes, int, int, int])
+T = TypeVar("T")
+
+
+@contextmanager
+def spooled(source: ByteSource) -> Iterator[PreadSource]:
+    """Give a distant source out of a temporary file, for those who read all of it or read it more than once.
+
+    Raises:
+        OSError: It cannot be read, or the file cannot be written.
+    """
+    with NamedTemporaryFile(prefix="srcpack-") as file:
+        with source.ahead(0, source.size):
+            for start, end in split(0, source.size):
+                file.write(source.read(start, end - start))
+        file.flush()
+        copy = PreadSource(file.name)
+        try:
+            yield copy
+        finally:
+            copy.close()
+
+
+def blocks_ahead(
+    source: ByteSource, numbers: range, place_of: Callable[[int], BlockPlace], read: Callable[[int], B]
+) -> Iterator[B]:
+    """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time.
+
+    Raises:
+        FormatError, LimitExceeded, OSError: As `read`.
+    """
+    at, step = 0, 1
+    while at < len(numbers):
+        places = [place_of(number) for number in numbers[at : at + step]]
+        lengths = [place.length for place in places]
+        end = at + plan_blocks(lengths)
+        blocks: list[B] = []
+        with source.ahead(places[0].offset, sum(lengths[: end - at])):
+            while at + len(blocks) < end and sum(len(block[0]) for block in blocks) <= _MAX_UNPACKED:
+                try:
+                    blocks.append(read(numbers[at + len(blocks)]))
+                except SrcpackError:
+                    if not blocks:
+                        raise
+                    break  # those before it come first
+        yield from blocks
+        at, step = at + len(blocks), min(step * 2, _MOST_BLOCKS)
+
+
+def fetch_together(
+    source: ByteSource, ranges: Sequence[Range], work: Callable[[int], T], threads: int
+) -> list[T | Exception]:
+    """Return what `work` gives for the number of each range, or its error, fetching neighbours together.
+
+    Each thread holds the bytes of one request.
+    """
+
+    def do(run: list[int]) -> list[tuple[int, T | Exception]]:
+        start = ranges[run[0]].start
+        with source.ahead(start, max(ranges[number].end for number in run) - start):
+            return [(number, _outcome(work, number)) for number in run]
+
+    runs = plan_requests(ranges, longest_run(threads))
+    done: dict[int, T | Exception] = {}
+    if threads > 1 and len(runs) > 1:
+        with ThreadPoolExecutor(threads) as executor:
+            for results in executor.map(do, runs):
+                done.update(results)
+    else:
+        for run in runs:
+            done.update(do(run))
+    return [done[number] for number in range(len(ranges))]
+
+
+def content_range(record: EntryRecord) -> Range:
+    """Return where the frames of an entry's content lie."""
+    frames = record.frames
+    return Range(frames[0].offset, frames[-1].offset + frames[-1].length) if frames else NOWHERE
+
+
+def raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
+    """Return the outcomes, or raise the first that is an error."""
+    values = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        values.append(outcome)
+    return values
+
+
+def _outcome(work: Callable[[int], T], number: int) -> T | Exception:
+    try:
+        return work(number)
+    except (SrcpackError, OSError) as error:
+        return error

@@ -1,0 +1,37 @@
+"""Where the lines of a content are, by the line feeds that its entry counts (SPEC.md, "Content")."""
+
+from bisect import bisect_left
+
+from srcpack.records import EntryRecord
+
+__all__ = ["after_newlines", "parts_of_lines"]
+
+_FEW = 256
+
+
+def parts_of_lines(record: EntryRecord, first: int, last: int) -> tuple[int, int]:
+    """Return the numbers of the first part that holds lines `first` to `last`, and of that after the last.
+
+    A line starts after as many line feeds as lines come before it: the part that it starts in is the last one
+    with fewer before it.
+    """
+    before = [frame.newlines_before for frame in record.frames]
+    return max(0, bisect_left(before, first - 1) - 1), max(0, bisect_left(before, last) - 1) + 1
+
+
+def after_newlines(data: bytes, low: int, count: int) -> int:
+    """Return the position after `count` line feeds from `low`; many are counted, by halves, few found.
+
+    Raises:
+        ValueError: There are fewer.
+    """
+    high = len(data)
+    while count > _FEW and low < high:
+        middle = (low + high + 1) // 2
+        if (newlines := data.count(b"\n", low, middle)) >= count:
+            high = middle
+        else:
+            low, count = middle, count - newlines
+    for _ in range(count):
+        low = data.index(b"\n", low) + 1
+    return low

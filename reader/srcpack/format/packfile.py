@@ -1,0 +1,405 @@
+"""The store over a `.srcpack`: opened by its head and tail, contents read by frames (SPEC.md, "Content").
+
+Where its entries are, `directory.py` finds. A content is decoded frame by frame; only the frames that hold
+what was asked for are read.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from zstandard import ZstdError, frame_content_size
+
+from srcpack.caches import Shelf, Shelves
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
+from srcpack.records import Attributes, EntryRecord
+from srcpack.rules.lookup_keys import NAME, Kind
+from srcpack.source.byte_source import ByteSource
+from srcpack.source.local import BytesSource, MmapSource, PreadSource
+from srcpack.source.object_stores import is_url
+from srcpack.source.remote import RemoteSource
+from srcpack.source.request_plan import NOWHERE, Range
+from srcpack.store import ContentReader, Reopening, Store, reopened
+
+from .directory import Directory
+from .fetch import content_range, fetch_together, raise_first, spooled
+from .frames import CHECKSUM_FLAG, DICTIONARIES, PLAIN, Dictionary, check_raw, content_size, read_dictionary
+from .head_tail import (
+    DICTIONARY,
+    FRAME_HEADER,
+    HEAD_SIZE,
+    MANIFEST,
+    TAIL_SIZE,
+    parse_frame_header,
+    parse_head,
+    parse_tail,
+)
+from .lines import after_newlines, parts_of_lines
+
+__all__ = ["PackFile", "SourceKind"]
+
+SourceKind: TypeAlias = Literal["mmap", "pread"]
+
+_RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(4 << 20)
+"""Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
+
+The limit is in bytes of msgpack, so that few large ones are kept; a small one counts as `_RECORD_COST`.
+"""
+
+_RECORD_COST = 256
+
+
+class PackFile(Store):
+    """An open `.srcpack`.
+
+    Attributes:
+        tail: The tail: sections, counts and sizes.
+        directory: Reads the manifest and the index.
+        frame_size: Bytes of content in each frame of a file but its last.
+    """
+
+    __slots__ = ("_attributes", "_dictionary_sha256", "_kept", "directory", "frame_size", "tail")
+
+    def __init__(self, source: ByteSource, *, file: str, max_read: int = 1 << 30) -> None:
+        """Open a pack from a byte source.
+
+        Args:
+            source: Its bytes.
+            file: What to call it in messages.
+            max_read: Most bytes of content that one call may return.
+
+        Raises:
+            FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
+            LimitExceeded: A size in the tail is over what the version allows.
+        """
+        self.file = file
+        self.source = source
+        self.max_read = max_read
+        # The tail repeats what the head says, and is worth no request of its own.
+        version = None if source.distant else parse_head(source.read(0, HEAD_SIZE), file=file)
+        tail = parse_tail(
+            source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
+            file=file,
+            file_length=source.size,
+            version=version,
+        )
+        self.tail: Final = tail
+        self.directory: Final = Directory(source, tail, file=file)
+        if source.distant:
+            source.keep(tail.sections[MANIFEST].end)
+        self.frame_size = tail.frame_size
+        self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
+        self._attributes: Attributes | None = None
+        self._kept: Shelf[str | tuple[Kind, str], EntryRecord] = Shelf()
+
+    # ---- as a whole
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes block: what the bundle says besides its files, and what made the pack."""
+        if self._attributes is None:
+            self._attributes = self.directory.attributes()
+        return self._attributes
+
+    @property
+    def sha256(self) -> bytes:
+        """The pack's identity: SHA-256 of all its bytes before the tail, as the tail has it."""
+        return self.tail.sha256
+
+    def close(self) -> None:
+        """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
+        self.source.close()
+        # What is kept would answer for a while yet.
+        self.directory.forget()
+        self._kept = Shelf()
+
+    def reopening(self) -> Reopening:
+        """Return what opens the pack again by its bytes, path or URL; another pack there is refused."""
+        kind = "pread" if isinstance(self.source, PreadSource) else "mmap"
+        return reopened, (PackFile.at, (self.source.place(), kind, self.max_read), self.sha256)
+
+    @contextmanager
+    def nearby(self) -> Iterator["PackFile"]:
+        """Give the pack out of a temporary file where it is distant, else itself.
+
+        Raises:
+            FormatError, LimitExceeded: What was copied is no pack, or another one.
+            OSError: The pack cannot be read, or the file cannot be written.
+        """
+        if not self.source.distant:
+            yield self
+            return
+        with spooled(self.source) as copy:
+            near = type(self)(copy, file=self.file, max_read=self.max_read)
+            if near.sha256 != self.sha256:
+                raise FormatError(
+                    self.file, "another pack", found=near.sha256.hex(), expected=self.sha256.hex()
+                )
+            yield near
+
+    # ---- entries
+
+    def __len__(self) -> int:
+        return self.tail.entry_count
+
+    def find(self, kind: Kind, key: str) -> EntryRecord | None:
+        """Return the entry that has the key, out of those found lately or by the index."""
+        if not isinstance(key, str):
+            raise TypeError(f"a key is a str, not {type(key).__name__}")
+        kept_by = key if kind is NAME else (kind, key)
+        shelf = self._kept
+        if (kept := shelf.values.get(kept_by)) is not None:
+            return kept
+        if (found := self.directory.find(kind, key)) is None:
+            return None
+        record, size = found
+        _RECORDS.put(shelf, kept_by, record, max(_RECORD_COST, size))
+        return record
+
+    def record(self, number: int) -> EntryRecord:
+        """Return entry `number`, counted from 0 in the order of names."""
+        return self.directory.record(number)
+
+    def records(self, start: int = 0) -> Iterator[EntryRecord]:
+        """Yield the entries from number `start` on, decoding block by block."""
+        return self.directory.records(start)
+
+    def first_from(self, name: str) -> int:
+        """Return the number of the first entry of the block in which `name` is or would be."""
+        return self.directory.first_from(name)
+
+    def complete(self, record: EntryRecord) -> EntryRecord:
+        """Return the entry as it is: conversion found out all that its content shows."""
+        return record
+
+    # ---- contents
+
+    def read(self, record: EntryRecord) -> bytes:
+        """Return the whole content."""
+        frames = record.frames
+        if len(frames) == 1 and record.size <= self.max_read:
+            return self.read_part(record, 0)
+        self._check_readable(record, record.size)
+        return self._joined(record, 0, len(frames))
+
+    def read_range(self, record: EntryRecord, start: int, length: int) -> bytes:
+        """Return `length` bytes of the content from byte `start`, out of the frames that cover them."""
+        end = min(start + length, record.size)
+        self._check_readable(record, end - start)
+        if start >= end:
+            return b""
+        first, last = start // self.frame_size, (end - 1) // self.frame_size
+        data = self._joined(record, first, last + 1)
+        return data[start - first * self.frame_size : end - first * self.frame_size]
+
+    def read_text(self, record: EntryRecord) -> str:
+        """Return the whole content as text."""
+        self._check_text(record)
+        return self._decoded(record, self.read(record))
+
+    def lines_around(self, record: EntryRecord, line: int, lines: int) -> tuple[int, str] | None:
+        """Return the lines, with the line feeds that end them, and the number of the first."""
+        self._check_text(record)
+        if line > record.lines:
+            return None
+        first, last = max(1, line - lines), min(line + lines, record.lines)
+        start, end = parts_of_lines(record, first, last)
+        self._check_readable(record, min((end - start) * self.frame_size, record.size))
+        data = self._joined(record, start, end)
+        expected = f"{record.lines} by its entry"
+        try:
+            at = after_newlines(data, 0, first - 1 - record.frames[start].newlines_before)
+            to = len(data) if last == record.lines else after_newlines(data, at, last - first + 1)
+        except ValueError:
+            raise FormatError(self.file, "lines", member=record.name, expected=expected) from None
+        return first, self._decoded(record, data[at:to])
+
+    def parts(self, record: EntryRecord) -> Iterator[bytes]:
+        """Yield the content frame by frame, so that no large file is in memory whole."""
+        self._check_readable(record, 0)
+        for number in range(len(record.frames)):
+            yield self.read_part(record, number)
+
+    def view(self, record: EntryRecord) -> memoryview:
+        """Return a view: of the map, with no copy, for a raw content, else of decoded bytes.
+
+        The checksum of a raw content was right when the view was taken, which outlives the pack.
+        """
+        self._check_readable(record, record.size)
+        if not record.raw or not record.frames:
+            return memoryview(self.read(record))
+        start = record.frames[0].offset
+        source = self.source
+        with source.ahead(start - FRAME_HEADER.size, FRAME_HEADER.size + record.size):
+            header = source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
+            view = source.view(start, record.size)
+        parse_frame_header(
+            header, record.size, file=self.file, offset=start - FRAME_HEADER.size, what="raw content"
+        )
+        for frame in record.frames:
+            at = frame.offset - start
+            check_raw(view[at : at + frame.length], frame, file=self.file, member=record.name)
+        return view
+
+    def open(self, record: EntryRecord) -> ContentReader:
+        """Return a binary file that reads the content frame by frame."""
+        self._check_readable(record, 0)
+        return ContentReader(record.name, record.size, self.frame_size, partial(self.read_part, record))
+
+    def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
+        """Return the contents of names or entries, neighbours by one request where a request costs much."""
+        if self.source.distant:
+            return self._fetch_many(wanted, threads)
+        if threads <= 1:
+            return [self.read(self._named(item)) for item in wanted]
+        records = [self._named(item) for item in wanted]
+        # A task for each small file would cost more than the file: a thread takes a run of neighbours.
+        run = max(1, min(64, len(records) // (4 * threads)))
+        runs = [records[at : at + run] for at in range(0, len(records), run)]
+        with ThreadPoolExecutor(threads) as executor:
+            return [data for done in executor.map(self._read_all, runs) for data in done]
+
+    def _fetch_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
+        """Fetch the manifest blocks of the names, then the contents, both in the order in which they lie."""
+        found = fetch_together(
+            self.source,
+            [self._block_range(item) if isinstance(item, str) else NOWHERE for item in wanted],
+            lambda number: self._named(wanted[number]),
+            threads,
+        )
+        if threads > 1:  # as where a pack is here: all names are looked up first
+            raise_first(found)
+        ranges = [NOWHERE if isinstance(each, Exception) else content_range(each) for each in found]
+        contents = fetch_together(
+            self.source,
+            ranges,
+            lambda number: each if isinstance(each := found[number], Exception) else self.read(each),
+            threads,
+        )
+        return raise_first(contents)
+
+    def _block_range(self, name: str) -> Range:
+        place = self.directory.place_of(NAME, name)
+        return NOWHERE if place is None else Range(place.offset, place.offset + place.length)
+
+    def _named(self, item: str | EntryRecord) -> EntryRecord:
+        if not isinstance(item, str):
+            return item
+        record = self.find(NAME, item)
+        if record is None:
+            raise NotFound(self.file, item)
+        return record
+
+    def _read_all(self, records: list[EntryRecord]) -> list[bytes]:
+        return [self.read(record) for record in records]
+
+    # ---- frames
+
+    def read_part(self, record: EntryRecord, number: int) -> bytes:
+        """Return the content of one frame of an entry, or of one part of a raw one, checked.
+
+        Raises:
+            FormatError: The pack is damaged here.
+        """
+        offset, length, checksum, _ = frame = record.frames[number]
+        data = self.source.read(offset, length)
+        if record.raw:
+            check_raw(data, frame, file=self.file, member=record.name)
+            return data
+        size = record.size - number * self.frame_size
+        if size > self.frame_size:
+            size = self.frame_size
+        digest = self._dictionary_sha256
+        decoder = PLAIN if digest is None else DICTIONARIES.young.get(digest) or self.dictionary()
+        # What the header claims is allocated, so it is compared first. libzstd holds the content against the
+        # frame's checksum; that this is the entry's tells right bytes in the wrong place.
+        try:
+            if data.endswith(checksum) and frame_content_size(data) == size and data[4] & CHECKSUM_FLAG:
+                return decoder.decompress(data)
+        except ZstdError as error:
+            raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error
+        raise FormatError(
+            self.file,
+            "frame",
+            member=record.name,
+            offset=offset,
+            found=f"size {content_size(data)}, checksum {data[-4:].hex()}",
+            expected=f"size {size}, checksum {checksum.hex()}",
+        )
+
+    def dictionary(self) -> Dictionary:
+        """Return the pack's dictionary, checked against the tail; the process keeps the last few.
+
+        Raises:
+            FormatError: It is damaged, or the pack has none.
+        """
+        digest = self._dictionary_sha256
+        dictionary = None if digest is None else DICTIONARIES.get(digest)
+        if dictionary is None:
+            dictionary = read_dictionary(self.source, self.tail, file=self.file)
+            dictionary.keep()
+        return dictionary
+
+    def _joined(self, record: EntryRecord, first: int, end: int) -> bytes:
+        """Return the contents of the frames from number `first` to before `end`, fetched together."""
+        if end - first == 1:
+            return self.read_part(record, first)
+        frames = record.frames[first:end]
+        if not frames:
+            return b""
+        start, frame_size = frames[0].offset, self.frame_size
+        size = min(record.size, end * frame_size) - first * frame_size
+        with self.source.ahead(start, frames[-1].offset + frames[-1].length - start):
+            part = self.read_part(record, first)  # no memory for all before one is what it must be
+            # Each goes to its place as it comes. To hold all and join them would take twice the memory, which
+            # as it is freed goes back to the system, so that each read would be one of new pages.
+            with io.BytesIO(bytes(size)) as content:
+                content.write(part)
+                for number in range(first + 1, end):
+                    content.write(self.read_part(record, number))
+                return content.getvalue()
+
+    # ---- checks
+
+    def _check_readable(self, record: EntryRecord, length: int) -> None:
+        if record.reason is not None:
+            raise DamagedMember(self.file, record.name, record.reason)
+        if length > self.max_read:
+            raise LimitExceeded(self.file, "read", length, self.max_read, member=record.name)
+
+    def _check_text(self, record: EntryRecord) -> None:
+        self._check_readable(record, 0)
+        if not record.utf8:
+            raise DamagedMember(self.file, record.name, "not UTF-8")
+
+    def _decoded(self, record: EntryRecord, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                self.file, "text", member=record.name, found=error, expected="UTF-8 by its entry"
+            ) from error
+
+    @classmethod
+    def at(cls, place: str | os.PathLike[str] | bytes, source: SourceKind, max_read: int) -> Self:
+        """Open a pack by its path, by the URL of an object, or out of its bytes.
+
+        Raises:
+            OSError: The file cannot be opened, or the object cannot be read.
+            ModuleNotFoundError, RuntimeError, ValueError: As `srcpack.open`, for a URL.
+            FormatError, LimitExceeded: As the class.
+        """
+        opened: Any
+        if isinstance(place, bytes):
+            opened = BytesSource(place)
+        elif source not in ("mmap", "pread"):
+            raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
+        elif isinstance(place, str) and is_url(place):
+            opened = RemoteSource(place)
+        else:
+            opened = MmapSource(place) if source == "mmap" else PreadSource(place)
+        return cls(opened, file=opened.name, max_read=max_read)
