@@ -4,10 +4,9 @@ To build a lookup takes 10 to 600 ms, to ask it some microseconds; so it is buil
 want it, and kept. What a pack says about its contents is never a key here (SPEC.md, "Verification"):
 a minified file and its map are first read from the packs that they are wanted from, and hashed.
 
-A lookup is built in a thread of its own. symbolic's parser calls itself for each bracket that opens, and
-takes 3.5 KB of stack for each: a thread can be given the stack for that. An exception that a signal raises
-meets those who wait, never the work. And those who wait can stop: no one waits for ever, not after a fork
-either, where the thread is gone.
+A lookup is built in a thread of its own. symbolic's parser calls itself for each bracket that opens, and a
+thread can be given the stack for that. An exception that a signal raises meets those who wait, never the
+work. And those who wait can stop: no one waits for ever, not after a fork either, where the thread is gone.
 """
 
 import os
@@ -15,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 from weakref import ref
 
@@ -23,6 +21,7 @@ from srcpack.errors import LookupUnavailable, MalformedSourceMap
 from srcpack.pack import Pack
 from srcpack.resolve.resolved import DecodedMap, Resolved, decoded
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
+from srcpack.rules.bracket_depth import bracket_depth
 
 __all__ = ["SHARED_LOOKUPS", "LookupCache", "LookupCacheStatistics"]
 
@@ -40,8 +39,6 @@ _LOOK_AGAIN = 1.0
 # Addresses, not memory: only what is used of a stack is ever there. Where so much is not to be had, less is.
 _STACK_SIZES = (512 << 20, 64 << 20, 16 << 20)
 _STACK_FOR_A_BRACKET = 8 << 10
-_STEPS = bytes(1 if each in b"([{" else 0xFF if each in b")]}" else 0 for each in range(256))
-_NO_BRACKETS = bytes(each for each in range(256) if each not in b"([{}])")
 
 _starting = threading.Lock()
 """Held while a thread is started: the size of its stack is set for all threads that start."""
@@ -208,7 +205,7 @@ class LookupCache:
         try:
             script, source_map = texts
             self._builds += 1
-            if _nesting(script) > stack_size // _STACK_FOR_A_BRACKET:
+            if bracket_depth(script) > stack_size // _STACK_FOR_A_BRACKET:
                 script = b""
             task.outcome = SymbolicLookup(script, source_map, file="")
         except (MalformedSourceMap, LookupUnavailable) as error:
@@ -292,16 +289,6 @@ def _started_thread(work: Callable[..., None], *arguments: object) -> threading.
         finally:
             threading.stack_size(before)
     raise LookupUnavailable("", None, str(failure)) from failure
-
-
-def _nesting(script: bytes) -> int:
-    """Count how deep brackets are nested in a file.
-
-    Those in strings and comments count too. That is no proof: it spares the process what would end it where a
-    file is merely generated so, or is made to end it without any art.
-    """
-    levels = list(accumulate(memoryview(script.translate(_STEPS, _NO_BRACKETS)).cast("b"), initial=0))
-    return max(levels) - min(levels)
 
 
 def _read(file: Resolved | DecodedMap, read: Callable[[Resolved], bytes]) -> bytes:
