@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from srcpack_convert.many.batch import memory_of
+from srcpack_convert.many.capacity import memory_of
 
 from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, measure, progress
 from .workloads import File, write_bundle

@@ -8,10 +8,11 @@ for report in srcpack_convert.convert_many(["bundles"], "packs"):
 
 from srcpack.bundle.members import Limits
 from srcpack_convert.back.export import ExportReport, export
-from srcpack_convert.many.batch import BatchProgress, convert_many
+from srcpack_convert.many.batch import convert_many
 from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs
-from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport, SkipReport
+from srcpack_convert.many.progress import BatchProgress
+from srcpack_convert.many.reports import BatchReport, BatchStopped, FailureReport, PlanReport, SkipReport
 from srcpack_convert.one.convert import convert
 from srcpack_convert.one.options import DictionaryChoice, Options
 from srcpack_convert.one.report import ConversionReport, DamageReport
@@ -20,6 +21,7 @@ from srcpack_convert.storage import convert_url
 __all__ = [
     "BatchProgress",
     "BatchReport",
+    "BatchStopped",
     "Cluster",
     "ClusterError",
     "ConversionReport",

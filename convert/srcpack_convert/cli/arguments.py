@@ -68,6 +68,24 @@ def parse_output_or_stdout(text: str) -> str:
     return text if text == "-" else os.fspath(parse_output(text))
 
 
+def parse_file(text: str) -> str:
+    """Return the path of a file of this machine, given as that or as a `file://` URL."""
+    try:
+        path = path_or_url(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if is_url(path):
+        raise typer.BadParameter(f"give a path, not {without_secrets(path)}")
+    if path == "-":
+        raise typer.BadParameter("- stands for no file here; one of that name is ./-")
+    return path
+
+
+def parse_list(text: str) -> str:
+    """Return the path of a list of names, or `-` for standard input."""
+    return text if text == "-" else parse_file(text)
+
+
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
 PacksArgument: TypeAlias = Annotated[list[str], typer.Argument(metavar="PACK...", help=".srcpack files.")]
 PackOrZipArgument: TypeAlias = Annotated[

@@ -36,7 +36,7 @@ from srcpack_convert.cli.terminal import (
     size_text,
     status,
 )
-from srcpack_convert.many.batch import cores
+from srcpack_convert.many.capacity import cores
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 
 _WIDTH = 80

@@ -1,19 +1,15 @@
 """The command `convert`: its options, and whether they mean one bundle or many."""
 
 import io
-import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Annotated, cast
 
 import typer
 
-from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.members import DEFAULT_LIMITS, Limits
-from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.source.object_stores import is_url, path_or_url
 from srcpack_convert.cli.arguments import (
     JsonOption,
@@ -25,15 +21,16 @@ from srcpack_convert.cli.arguments import (
     parse_bytes,
     parse_count,
     parse_dictionary,
+    parse_file,
+    parse_list,
 )
-from srcpack_convert.cli.convert_batch import BatchOutput, run_batch
+from srcpack_convert.cli.batch_display import Shown
+from srcpack_convert.cli.convert_batch import BatchOutput, check_written, cluster, run_batch
 from srcpack_convert.cli.convert_one import convert_one
-from srcpack_convert.cli.terminal import (
-    Failure,
-)
-from srcpack_convert.many.batch import cores
-from srcpack_convert.many.cluster import Cluster, ClusterError
-from srcpack_convert.many.inputs import Inputs, is_folder_url, is_pattern
+from srcpack_convert.cli.terminal import Failure
+from srcpack_convert.many.capacity import cores
+from srcpack_convert.many.inputs import Inputs, is_folder_url
+from srcpack_convert.many.patterns import is_pattern
 from srcpack_convert.many.resume import STATE_NAME
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
@@ -106,9 +103,17 @@ def convert(
     progress: Annotated[
         bool, typer.Option("--progress/--no-progress", help="Show on stderr how far it is.")
     ] = True,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only what is wrong: no progress, no summary.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print a line on each bundle.", rich_help_panel=_MANY)
+    ] = False,
     files_from: Annotated[
         str | None,
-        typer.Option(metavar="FILE|-", help="Read more inputs, one a line.", rich_help_panel=_MANY),
+        typer.Option(
+            metavar="FILE|-", parser=parse_list, help="Read more inputs, one a line.", rich_help_panel=_MANY
+        ),
     ] = None,
     null: Annotated[
         bool,
@@ -149,6 +154,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="FILE",
+            parser=parse_file,
             help=f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.",
             rich_help_panel=_MANY,
         ),
@@ -156,10 +162,21 @@ def convert(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="End with the first that fails.", rich_help_panel=_MANY)
     ] = False,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=parse_count,
+            help="End after so many that fail; by default after some in a row that fail for a reason that is "
+            "not theirs, as a full disk.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
     errors_to: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
+            parser=parse_file,
             help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
             rich_help_panel=_MANY,
         ),
@@ -168,6 +185,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="FILE",
+            parser=parse_file,
             help="Write a line of JSON on each input; over what is there.",
             rich_help_panel=_MANY,
         ),
@@ -216,6 +234,8 @@ def convert(
         raise typer.BadParameter("give at least one INPUT, or --files-from")
     if output == "-":
         raise typer.BadParameter("-o -: a pack is not written to stdout")
+    for place in filter(None, (*sources, output, base)):
+        path_or_url(place)  # a mistake is told before anything is done
     chosen = parse_dictionary(dictionary)
     # What is wrong with an option is told before what is wrong with a file.
     options = Options(
@@ -236,8 +256,8 @@ def convert(
     for_many = {
         "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
         "--base": base, "--flat": flat, "--dry-run": dry_run, "--checksum": checksum, "--state": state,
-        "--fail-fast": fail_fast, "--errors-to": errors_to, "--report": report, "--max-memory": max_memory,
-        "--scheduler": scheduler,
+        "--fail-fast": fail_fast, "--max-failures": max_failures, "--errors-to": errors_to,
+        "--report": report, "--max-memory": max_memory, "--scheduler": scheduler, "--verbose": verbose,
     }  # fmt: skip
     if not _are_many(sources, output, files_from):
         if given := [name for name, value in for_many.items() if value]:
@@ -249,24 +269,29 @@ def convert(
             output,
             force=force,
             as_json=as_json,
-            is_watched=progress,
+            is_watched=progress and not quiet,
+            is_quiet=quiet,
             options=options,
             jobs=jobs or cores(),
         )
     if output is None:
         raise typer.BadParameter("many bundles need --output, a folder for their packs")
+    if output.endswith(".srcpack") and not os.path.isdir(output):
+        raise typer.BadParameter(f"{output}: many bundles need a folder; one of that name ends in /")
+    if quiet and verbose:
+        raise typer.BadParameter("give --quiet or --verbose, not both")
+    if fail_fast and max_failures is not None:
+        raise typer.BadParameter("give --fail-fast or --max-failures, not both")
+    if "-" in sources or base == "-":
+        raise typer.BadParameter("- is none of many bundles; --files-from - reads names from stdin")
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
     for written in filter(None, (report, errors_to)):
-        _check_written(written, sources, files_from)
+        check_written(written, sources, files_from)
     with ExitStack() as stack:
         listed = None
         if files_from is not None:
             listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
-        executor = None
-        if scheduler is not None:
-            executor = stack.enter_context(_cluster(scheduler))
-            sources, output = [*map(_from_anywhere, sources)], _from_anywhere(output)
         return run_batch(
             Inputs(
                 sources,
@@ -277,30 +302,25 @@ def convert(
                 base=base,
             ),
             output,
+            options,
             BatchOutput(
                 as_json=as_json,
-                is_watched=progress,
+                is_quiet=quiet,
+                shown=Shown(progress=progress and not quiet, each=verbose, report=report),
                 report=report,
                 errors_to=errors_to,
                 end=b"\0" if null else b"\n",
-                fail_fast=fail_fast,
             ),
-            executor=executor,
+            executor=None if scheduler is None else stack.enter_context(cluster(scheduler)),
             jobs=jobs,
             flat=flat,
             force=force,
             checksum=checksum,
             state=state,
             dry_run=dry_run,
+            max_failures=1 if fail_fast else max_failures,
             max_memory=max_memory,
             look_ahead=files_from != "-",
-            preset=options.preset,
-            level=options.level,
-            dictionary=options.dictionary,
-            frame_size=options.frame_size,
-            raw=options.raw,
-            verify=options.verify,
-            limits=options.limits,
         )
 
 
@@ -315,38 +335,3 @@ def _are_many(sources: Sequence[str], output: str | None, files_from: str | None
     ):
         return True
     return output is not None and (output.endswith("/") or os.path.isdir(path_or_url(output)))
-
-
-def _from_anywhere(place: str) -> str:
-    """Return a path that means the same in every folder; a URL as it is, with the signature it may have."""
-    place = path_or_url(place)
-    return place if is_url(place) else os.path.abspath(place)
-
-
-def _check_written(path: str, sources: Sequence[str], files_from: str | None) -> None:
-    """Refuse to write over what is read, and over bundles and packs."""
-    if not os.path.isfile(path):
-        return
-    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
-        raise Failure(f"{path}: it is read for --files-from; write to another file")
-    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
-        raise Failure(f"{path}: it is an input; write to another file")
-    with open(path, "rb") as file:
-        head = file.read(FRAME_HEADER.size + len(MAGIC))
-    if is_source_bundle(head[:MAGIC_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
-        raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[Executor]:
-    """Yield the workers of a scheduler."""
-    try:
-        cluster = Cluster(address)
-    except (ModuleNotFoundError, ClusterError) as error:
-        raise Failure(str(error)) from error
-    for name in ("distributed", "distributed.client"):  # what they log is told here in a line
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown(cancel_futures=True)

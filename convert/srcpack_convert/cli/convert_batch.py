@@ -1,41 +1,48 @@
-"""A batch as the command line runs it: what is shown of it meanwhile, what is written down, how it ends."""
+"""A batch as the command line runs it: what is written down of it, what is printed, how it ends."""
 
 import json
+import logging
 import os
-import sys
 import time
-from collections import deque
-from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.text import Text
-
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
+from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.source.object_stores import path_or_url
+from srcpack_convert.cli.batch_display import Display, Shown, bundles_text, duration_text, short
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
     Failure,
     about,
-    members_text,
+    complain,
+    counted,
     print_json,
     print_line,
-    say,
     shown,
     size_text,
 )
-from srcpack_convert.many.batch import BatchProgress, convert_many
+from srcpack_convert.many.batch import convert_many
+from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs
-from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport, SkipReport
+from srcpack_convert.many.reports import (
+    BatchReport,
+    BatchStopped,
+    FailureReport,
+    PlanReport,
+    SkipReport,
+)
+from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport
 
-_MOST_LINES = 20
-_PLAIN_EVERY = 5.0
-_RATE_OVER = 30.0
+__all__ = ["BatchOutput", "check_written", "cluster", "run_batch"]
+
 _PLANS = {"planned": "convert", "skipped": "skip", "failed": "fail"}
 
 
@@ -45,28 +52,29 @@ class BatchOutput:
 
     Attributes:
         as_json: Print results as JSON.
-        is_watched: Show how far it is.
+        is_quiet: Print no summary, unless as JSON.
+        shown: What is shown while it goes on.
         report: A file for a line of JSON on each input.
         errors_to: A file for the paths of inputs that failed.
         end: What ends a path there.
-        fail_fast: End with the first input that fails.
     """
 
     as_json: bool
-    is_watched: bool
+    is_quiet: bool
+    shown: Shown
     report: str | None
     errors_to: str | None
     end: bytes
-    fail_fast: bool
 
 
-def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: Any) -> int:
-    """Convert many bundles and return the exit code; the options are those of `convert_many`."""
+def run_batch(inputs: Inputs, destination: str, options: Options, output: BatchOutput, **how: Any) -> int:
+    """Convert many bundles and return the exit code; see `convert_many` for `how`."""
     summary = _Summary()
-    dry_run: bool = options["dry_run"]
-    display = _Display(is_shown=output.is_watched)
+    dry_run: bool = how["dry_run"]
+    display = Display(output.shown)
     # What this refuses it refuses at once, and then no file is written over.
-    reports = convert_many(inputs, destination, progress=display.update, **options)
+    reports = convert_many(inputs, destination, options, progress=display.update, **how)
+    stopped: BatchStopped | None = None
     with _Log(output) as log, display:
         try:
             with closing(reports):
@@ -76,51 +84,75 @@ def run_batch(inputs: Inputs, destination: str, output: BatchOutput, **options: 
                     display.tell_of(report)
                     if dry_run:
                         _print_plan(report, as_json=output.as_json)
-                    if output.fail_fast and isinstance(report, FailureReport):
-                        break
+        except BatchStopped as error:
+            stopped = error
         except BaseException as error:
-            display.close()
+            display.take_away()
             if summary.total and not dry_run:
-                say(f"so far {summary.text()}; the same command goes on from here")
+                display.say(f"so far {summary.text()}; the same command goes on from here")
             if isinstance(error, BrokenExecutor | ModuleNotFoundError):
                 raise Failure(str(error)) from error
             raise
     summary.ignored = inputs.ignored
     if not summary.total:
-        others = f"; other files: {inputs.ignored:,}" if inputs.ignored else ""
-        raise Failure(f"no SourceBundle was found{others}")
+        raise Failure(f"no SourceBundle was found{summary.ignored_text()}")
     if dry_run:
-        say(summary.text())
+        display.say(summary.text())
     elif output.as_json:
-        print_json(summary.as_json())
-    else:
+        print_json({**summary.as_json(), "left": stopped.left if stopped else 0})
+    elif not output.is_quiet:
         print_line(shown(summary.text()))
-    return summary.exit_code(fail_fast=output.fail_fast)
+    if stopped is not None:
+        complain(f"{stopped}; the same command goes on from here")
+        return FAILED
+    return summary.exit_code()
+
+
+def check_written(path: str, sources: Sequence[str], files_from: str | None) -> None:
+    """Refuse to write over what is read, and over bundles and packs."""
+    if not os.path.isfile(path):
+        return
+    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
+        raise Failure(f"{path}: it is read for --files-from; write to another file")
+    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
+        raise Failure(f"{path}: it is an input; write to another file")
+    with open(path, "rb") as file:
+        head = file.read(FRAME_HEADER.size + len(MAGIC))
+    if is_source_bundle(head[:MAGIC_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+        raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Yield the workers of a scheduler."""
+    for name in ("distributed", "distributed.client"):  # what they log is told here in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        found = Cluster(address)
+    except (ModuleNotFoundError, ClusterError) as error:
+        raise Failure(str(error)) from error
+    try:
+        yield found
+    finally:
+        found.shutdown(cancel_futures=True)
 
 
 def _print_plan(report: BatchReport, *, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(report))
         return
-    line = f"{_PLANS[report.status]} {report.source}"
+    line = f"{_PLANS[report.status]} {short(report.source)}"
     if isinstance(report, FailureReport):
         line += f": {report.reason}"
     elif isinstance(report, PlanReport):
-        line += f" -> {report.output}"
+        line += f" -> {short(report.output)}"
     else:
-        line += f": {report.output} is up to date"
+        line += f": {short(report.output)} is up to date"
     print_line(shown(line))
 
 
 def _as_json(report: BatchReport) -> dict[str, Any]:
     return {"status": report.status, **report.as_json()}
-
-
-def _damaged(report: BatchReport) -> int:
-    """Return how many members of an input could not be read."""
-    if isinstance(report, ConversionReport):
-        return len(report.damaged)
-    return report.damaged_count if isinstance(report, SkipReport) else 0
 
 
 class _Summary:
@@ -137,14 +169,15 @@ class _Summary:
 
     def add(self, report: BatchReport) -> None:
         self.counts[report.status] += 1
-        self.damaged += _damaged(report) > 0
+        if isinstance(report, ConversionReport | SkipReport):
+            self.damaged += bool(report.damaged)
         if isinstance(report, ConversionReport):
             self.source_size += report.source_size
             self.output_size += report.output_size
 
-    def exit_code(self, *, fail_fast: bool) -> int:
+    def exit_code(self) -> int:
         failed = self.counts["failed"]
-        if failed and (fail_fast or failed == self.total):
+        if failed and failed == self.total:
             return FAILED
         return PARTLY if failed or self.damaged else 0
 
@@ -163,11 +196,11 @@ class _Summary:
         counts, total = self.counts, self.total
         seconds = time.monotonic() - self._started
         if counts["skipped"] == total:
-            text = f"nothing to convert: {_bundles(total)}, up to date"
+            text = f"nothing to convert: {bundles_text(total)}, up to date"
         elif counts["planned"]:
-            text = f"{_bundles(total)}: {counts['planned']:,} to convert"
+            text = f"{bundles_text(total)}: {counts['planned']:,} to convert"
         else:
-            text = f"{_bundles(total)}: {counts['converted']:,} converted"
+            text = f"{bundles_text(total)}: {counts['converted']:,} converted"
         if counts["skipped"] and counts["skipped"] != total:
             text += f", {counts['skipped']:,} up to date"
         if counts["failed"]:
@@ -178,9 +211,11 @@ class _Summary:
             ratio = self.output_size / self.source_size
             text += f"; zips {size_text(self.source_size)}, packs {size_text(self.output_size)}, "
             text += f"ratio {ratio:.3f}"
-        if self.ignored:
-            text += f"; other files: {self.ignored:,}"
-        return f"{text}; {_duration(seconds) if seconds >= 60 else f'{seconds:.1f} s'}"
+        text += self.ignored_text()
+        return f"{text}; {duration_text(seconds) if seconds >= 60 else f'{seconds:.1f} s'}"
+
+    def ignored_text(self) -> str:
+        return f"; {counted(self.ignored, 'other file', 'other files')} passed over" if self.ignored else ""
 
 
 class _Log:
@@ -219,102 +254,3 @@ class _Log:
         with about(path or ""):
             while data:
                 data = data[file.write(data) :]
-
-
-class _Display:
-    """What is shown on stderr: on a terminal a bar that moves, else a line every few seconds."""
-
-    def __init__(self, *, is_shown: bool) -> None:
-        self._is_shown = is_shown
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._samples: deque[tuple[float, int]] = deque()
-        self._told_at = time.monotonic()
-        self._failed = self._lines = 0
-        if is_shown and sys.stderr is not None and sys.stderr.isatty():
-            self._bar = Progress(
-                BarColumn(bar_width=20),
-                TextColumn("{task.description}", markup=False),
-                console=Console(stderr=True),
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-            self._task = self._bar.add_task("searching", total=None)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-        if self._lines > _MOST_LINES:
-            say(f"and {self._lines - _MOST_LINES:,} more; --report has all")
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, progress: BatchProgress) -> None:
-        """Show how far the batch is."""
-        if not self._is_shown:
-            return
-        now = time.monotonic()
-        self._samples.append((now, progress.done_size))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _RATE_OVER:
-            self._samples.popleft()
-        if self._bar is not None and self._task is not None:
-            total = progress.found_size or None if progress.is_all else None
-            self._bar.update(
-                self._task, completed=progress.done_size, total=total, description=self._text(progress)
-            )
-        elif now - self._told_at >= _PLAIN_EVERY:
-            self._told_at = now
-            say(self._text(progress))
-
-    def tell_of(self, report: BatchReport) -> None:
-        """Show what is wrong with an input."""
-        if isinstance(report, FailureReport):
-            self._failed += 1
-            self._line(f"failed: {report.source}: {report.reason}")
-        elif isinstance(report, ConversionReport) and report.damaged:
-            first = report.damaged[0]
-            text = f"{members_text(len(report.damaged))} cannot be read, {first.member!r}: {first.reason}"
-            self._line(f"warning: {report.source}: {text}")
-
-    def _line(self, line: str) -> None:
-        self._lines += 1
-        if self._lines > _MOST_LINES:
-            return
-        if self._bar is not None:
-            self._bar.console.print(Text(shown(line)), soft_wrap=True)
-        else:
-            say(line)
-
-    def _text(self, progress: BatchProgress) -> str:
-        more = "" if progress.is_all else "+"
-        text = f"{progress.done:,} of {progress.found:,}{more} bundles, "
-        text += f"{size_text(progress.done_size)} of {size_text(progress.found_size)}{more}"
-        seconds = self._samples[-1][0] - self._samples[0][0]
-        rate = (self._samples[-1][1] - self._samples[0][1]) / seconds if seconds else 0.0
-        if rate:
-            text += f", {size_text(round(rate))}/s"
-        if not progress.is_all:
-            text += ", still searching"
-        elif rate and progress.found_size > progress.done_size:
-            text += f", {_duration((progress.found_size - progress.done_size) / rate)} left"
-        return text + (f", {self._failed:,} failed" if self._failed else "")
-
-
-def _bundles(number: int) -> str:
-    return f"{number:,} {'bundle' if number == 1 else 'bundles'}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

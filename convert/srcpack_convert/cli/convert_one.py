@@ -38,6 +38,7 @@ def convert_one(
     force: bool,
     as_json: bool,
     is_watched: bool,
+    is_quiet: bool,
     options: Options,
     jobs: int,
 ) -> int:
@@ -57,7 +58,7 @@ def convert_one(
         report = run(source, output, options, jobs=jobs, progress=progress)
     if as_json:
         print_json(report.as_json())
-    else:
+    elif not is_quiet:
         print_line(
             shown(
                 f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}"

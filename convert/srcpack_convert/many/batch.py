@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,13 +11,14 @@ from hashlib import sha256
 from heapq import nlargest
 from itertools import chain
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any
 
-from srcpack.bundle.members import DEFAULT_LIMITS, Limits
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.many.capacity import cores, memory_bound, memory_of
 from srcpack_convert.many.cluster import Cluster
-from srcpack_convert.many.inputs import Input, Inputs, identity_of
+from srcpack_convert.many.inputs import Input, Inputs, absolute, working_folder
 from srcpack_convert.many.outputs import Outputs
+from srcpack_convert.many.progress import TELL_EVERY, ProgressOfBatch, Tally
 from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport
 from srcpack_convert.many.resume import STATE_NAME, State, check_state
 from srcpack_convert.many.tasks import (
@@ -28,55 +29,27 @@ from srcpack_convert.many.tasks import (
     facts_at,
     failure,
     is_input,
+    is_systemic,
     run_task,
 )
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
-from srcpack_convert.one.options import DictionaryChoice, Options
-from srcpack_convert.one.presets import DEFAULT_PRESET
+from srcpack_convert.one.options import Options
 from srcpack_convert.storage import is_web
 
-__all__ = ["BatchProgress", "convert_many", "cores", "memory_bound", "memory_of"]
+__all__ = ["convert_many"]
 
 _MOST_DEATHS = 3
 """Workers that a bundle may take with it before it is given up."""
 
 _LOOK_AHEAD = 10_000
 _LOOK_FOR = 0.05
-_TELL_EVERY = 0.25
 _MOST_SUSPECTS = 1000
-
-_MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchProgress:
-    """How far a batch is.
-
-    Attributes:
-        found: Inputs found so far.
-        found_size: Their bytes, as far as known.
-        is_all: Whether there are no more.
-        ignored: Files passed over while searching folders.
-        done: Inputs of which a report was given.
-        done_size: Their bytes, as far as known.
-        running: Inputs handed to workers.
-    """
-
-    found: int
-    found_size: int
-    is_all: bool
-    ignored: int
-    done: int
-    done_size: int
-    running: int
-
-
-ProgressOfBatch: TypeAlias = Callable[[BatchProgress], None]
 
 
 def convert_many(
     sources: Iterable[str | os.PathLike[str]] | Inputs,
     destination: str | os.PathLike[str],
+    options: Options | None = None,
     *,
     executor: Executor | None = None,
     jobs: int | None = None,
@@ -85,15 +58,9 @@ def convert_many(
     checksum: bool = False,
     state: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
+    max_failures: int | None = None,
     max_memory: int | None = None,
     look_ahead: bool = True,
-    preset: str = DEFAULT_PRESET,
-    level: int | None = None,
-    dictionary: DictionaryChoice = "auto",
-    frame_size: int | None = None,
-    raw: Sequence[str] = (),
-    verify: bool = True,
-    limits: Limits = DEFAULT_LIMITS,
     progress: ProgressOfBatch | None = None,
 ) -> Generator[BatchReport, None, None]:
     """Convert many SourceBundles, and yield a report of each as it is done, in no particular order.
@@ -101,12 +68,14 @@ def convert_many(
     Nothing happens before the first report is asked for. No input stops the others: what is wrong with one is
     in its `FailureReport`. A pack that is there already, of the same bytes (by their SHA-256) and options, is
     left as it is: so a batch that was ended at any instant goes on where it was when it is run again. Closing
-    the iterator ends what is under way; finished packs stay.
+    the iterator ends what is under way; finished packs stay. Relative paths count from the folder in which
+    this is called; reports have absolute ones.
 
     Args:
         sources: Files, folders, patterns, URLs; see `Inputs`, which has more choices.
         destination: The folder to write to, made if it is not there, or its URL. Packs are put as their zips
             are in the folders named.
+        options: How each is converted.
         executor: Runs the tasks, one bundle each; it is not shut down. A `Cluster`, say, or any other of
             `concurrent.futures`, which may break with its first worker that dies. Without one, a bundle is
             converted in one of `jobs` processes, and a process that does not survive it is replaced; programs
@@ -119,56 +88,49 @@ def convert_many(
         checksum: Read each source to find whether its pack is up to date, whatever size and time say.
         state: File that remembers digests of sources by their sizes and times, or ETags; by default
             `.srcpack-state.db` in the destination, or in `~/.cache/srcpack` if that is a URL. A file
-            that is none is refused.
+            that is none is refused; one that is damaged is set aside, which the logger `srcpack` tells.
         dry_run: Write nothing, and yield a `PlanReport` for each bundle that would be converted.
+        max_failures: End after so many inputs that failed, whatever for. By default the batch ends when five
+            in a row (or one for each worker, if there are more) failed for a reason that is not their own: a
+            full disk, a store that refuses the credentials or does not answer.
         max_memory: Bytes that what is converted at once may take by `memory_of`; a bundle that would take
             more by itself is converted alone. By default three quarters of the machine's memory, or of what
             its container may have; not limited where there is an executor.
         look_ahead: Find more inputs than can be worked on, so that `progress` knows how many there are;
             False where finding one may take long, as in a list that is still being written.
-        preset: As `convert`; so are the others up to `limits`.
-        level: See `convert`.
-        dictionary: See `convert`.
-        frame_size: See `convert`.
-        raw: See `convert`.
-        verify: See `convert`.
-        limits: See `convert`.
         progress: Told how far the batch is, at most a quarter of a second apart.
 
     Raises:
-        ValueError: An option is out of its range.
+        TypeError: `sources` is a single text or path.
+        ValueError: An option is out of its range; or `destination` or `state` looks like a URL, and is none
+            that can be written to.
         FileExistsError: `state` exists and is no state file.
         OSError: The destination cannot be made.
+        BatchStopped: There were too many failures; see `max_failures`.
         BrokenExecutor: The executor given does not work any more; or the processes do not start, for lack of
             that `if __name__ == "__main__"` most often.
     """
-    options = Options(
-        preset=preset,
-        level=level,
-        dictionary=dictionary,
-        frame_size=frame_size,
-        raw=raw,
-        verify=verify,
-        limits=limits,
-    )
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs is at least 1, not {jobs}")
-    if max_memory is not None and max_memory < 1:
-        raise ValueError(f"max_memory is at least 1, not {max_memory}")
-    destination = path_or_url(os.fspath(destination))
+    for name, number in (("jobs", jobs), ("max_failures", max_failures), ("max_memory", max_memory)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is at least 1, not {number}")
+    folder = working_folder()
+    destination = absolute(path_or_url(os.fsdecode(destination)), folder)
+    if is_web(destination):
+        raise ValueError(f"{without_secrets(destination)}: http:// and https:// URLs are for reading only")
     if is_url(destination):
         destination = destination.rstrip("/")
-        if is_web(destination):
-            raise ValueError(
-                f"{without_secrets(destination)}: http:// and https:// URLs are for reading only"
-            )
-    state_path = default_state(destination) if state is None else os.fspath(state)
-    check_state(state_path)
+    state_path = default_state(destination)
+    if state is not None:
+        state_path = absolute(path_or_url(os.fsdecode(state)), folder)
+    if is_url(state_path):
+        raise ValueError(f"{without_secrets(state_path)}: the state file is a local one")
+    check_state(state_path, is_default=state is None)
     if executor is None and max_memory is None:
         max_memory = memory_bound()
     batch = _Batch(
         inputs=sources if isinstance(sources, Inputs) else Inputs(sources),
         destination=destination,
+        options=options or Options(),
         executor=executor,
         jobs=jobs,
         flat=flat,
@@ -176,9 +138,9 @@ def convert_many(
         checksum=checksum,
         state_path=state_path,
         dry_run=dry_run,
+        max_failures=max_failures,
         max_memory=max_memory,
         look_ahead=look_ahead,
-        options=options,
         progress=progress,
     )
     return batch.run()
@@ -192,40 +154,13 @@ def default_state(destination: str) -> str:
     return os.path.join(cache, "srcpack", f"{sha256(os.fsencode(destination)).hexdigest()[:32]}.db")
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_of(size: int, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Return how much memory the conversion of a bundle takes, by the bytes of its zip; an estimate.
-
-    Measured in docs/batch.md. Small zips may hold very many files, which take more than their contents; in
-    large ones the largest file matters, and its size is limited. One that is packed far better than source
-    code is takes more.
-    """
-    return 64 * _MIB + min(20 * size, 512 * _MIB + 2 * min(size, limits.max_file_size))
-
-
-def memory_bound() -> int:
-    """Return three quarters of the memory that this machine has, or this container may have."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-            total = min(total, int(file.read()))
-    except (OSError, ValueError):  # no container of this sort, or no limit
-        pass
-    return max(1, total // 4 * 3)
-
-
 @dataclass(kw_only=True)
 class _Batch:
     """A batch under way."""
 
     inputs: Inputs
     destination: str
+    options: Options
     executor: Executor | None
     jobs: int | None
     flat: bool
@@ -233,29 +168,29 @@ class _Batch:
     checksum: bool
     state_path: str
     dry_run: bool
+    max_failures: int | None
     max_memory: int | None
     look_ahead: bool
-    options: Options
     progress: ProgressOfBatch | None
 
     def __post_init__(self) -> None:
         self._is_url = is_url(self.destination)
         self._threads = 1
         self._found = iter(self.inputs)
-        self._is_all = False
         self._ahead: deque[Input] = deque()
         self._suspects: deque[Task] = deque()
         self._running: dict[Future[Any], Task] = {}
         self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._found_count = self._found_size = self._done_count = self._done_size = 0
-        self._told_at = -_TELL_EVERY
+        self._tally = Tally(self.inputs, self.progress, self.max_failures)
 
     def run(self) -> Generator[BatchReport, None, None]:
         """Yield the reports."""
         if not self.dry_run and not self._is_url:
             os.makedirs(self.destination, exist_ok=True)
         with ExitStack() as stack:
-            self._outputs = stack.enter_context(Outputs(self.destination, flat=self.flat))
+            self._outputs = stack.enter_context(
+                Outputs(self.destination, flat=self.flat, is_read_only=self.dry_run)
+            )
             self._state = stack.enter_context(State(self.state_path, is_read_only=self.dry_run))
             executor = self.executor
             if executor is not None:
@@ -265,17 +200,17 @@ class _Batch:
                 stack.callback(own.stop)
                 executor = own
             for report in self._reports(executor):
-                self._done_count += 1
-                self._done_size += report.source_size or 0
-                self._tell()
+                self._tally.finish(report)
+                self._tally.tell(len(self._running))
                 yield report
-            self._tell(now=True)
+                self._tally.check_failures(self._slots)
+            self._tally.tell(len(self._running), now=True)
 
     def _reports(self, executor: Executor) -> Iterator[BatchReport]:
         if self.look_ahead:
             while len(self._ahead) < 2 and self._find():
                 pass
-            if self._is_all and self._found_count == 1:
+            if self._tally.is_all and self._tally.found == 1:
                 self._threads = self._slots if self.executor is None else 1
         held: Task | None = None
         while True:
@@ -300,11 +235,10 @@ class _Batch:
         """Find one more input; return whether there was one."""
         found = next(self._found, None)
         if found is None:
-            self._is_all = True
+            self._tally.is_all = True
             return False
         self._ahead.append(found)
-        self._found_count += 1
-        self._found_size += found.size or 0
+        self._tally.find(found)
         return True
 
     def _find_more(self) -> bool:
@@ -319,10 +253,10 @@ class _Batch:
 
     def _next(self) -> Task | BatchReport | None:
         """Return what is to be done next, or what is known of an input without work; None at the end."""
-        while self._ahead or (not self._is_all and self._find()):
+        while self._ahead or (not self._tally.is_all and self._find()):
             if len(self._suspects) >= _MOST_SUSPECTS:
                 break
-            self._tell()
+            self._tally.tell(len(self._running))
             following = self._decide(self._ahead.popleft())
             if following is not None:
                 return following
@@ -332,11 +266,13 @@ class _Batch:
     def _decide(self, found: Input) -> Task | BatchReport | None:
         """Return what is to be done with an input; None if it was named before, or is none."""
         started = time.perf_counter()
+        if found.problem is not None:
+            return self._failed(found, None, found.problem)
         name = self._outputs.of(found.relative)
-        output = os.path.join(self.destination, name)
         task = Task(
             source=found.source,
-            output=output,
+            destination=self.destination,
+            name=name,
             size=found.size,
             stamp=found.stamp,
             is_candidate=found.is_candidate,
@@ -344,38 +280,31 @@ class _Batch:
             jobs=self._threads,
             trust=not self.checksum,
         )
-        if found.problem is not None:
-            return self._failed(found, None, found.problem)
         try:
             owner = self._outputs.take(name, found.source)
-            if owner is not None and identity_of(owner) == identity_of(found.source):
-                self._forget(task)
+            if owner is not None and owner.is_same:
+                self._tally.forget(task.size, is_ignored=False)
                 return None
             if owner is not None:
-                owner, output = without_secrets(owner), without_secrets(output)
-                return self._failed(found, output, f"its output {output} is already that of {owner}")
+                output = without_secrets(task.output)
+                return self._failed(found, output, f"its output {output} is already that of {owner.source}")
             if self.dry_run and not is_input(task):
-                self.inputs.ignored += 1
-                self._forget(task)
+                self._tally.forget(task.size, is_ignored=True)
                 return None
             if self.force:
                 return self._planned(task) if self.dry_run else task
             task = replace(task, known=self._state.find(name))
             if self._is_url and not self.dry_run:
                 return replace(task, check=True)  # workers wait for stores side by side
-            facts = facts_at(output)
+            facts = facts_at(task.output)
             if facts is None or not task.fits(facts):
                 return self._planned(task) if self.dry_run else task
             if task.knows(facts) or (self.dry_run and asked(task).is_of(facts)):
                 return task.skipped(facts, started)
         except (OSError, ValueError) as error:
+            self._tally.fail(is_systemic=is_systemic(task, error))
             return failure(task, error, started)
         return self._planned(task) if self.dry_run else replace(task, check=True)
-
-    def _forget(self, task: Task) -> None:
-        """Take what is no input out of the counts."""
-        self._found_count -= 1
-        self._found_size -= task.size or 0
 
     @staticmethod
     def _planned(task: Task) -> PlanReport:
@@ -416,12 +345,12 @@ class _Batch:
 
     def _wait(self) -> BatchReport | None:
         """Wait until a task is done, or it is time to tell how far the batch is."""
-        self._tell()
+        self._tally.tell(len(self._running))
         try:
             if self._find_more():
                 future = self._finished.get_nowait()
             else:
-                future = self._finished.get(timeout=None if self.progress is None else _TELL_EVERY)
+                future = self._finished.get(timeout=None if self.progress is None else TELL_EVERY)
         except Empty:
             return None
         task = self._running.pop(future)
@@ -434,13 +363,13 @@ class _Batch:
                 return None
             return failure(task, WorkerDied(f"{task.deaths} workers did not survive it: {error}"))
         report = outcome.report
+        self._tally.fail(is_systemic=outcome.is_systemic)
         if report is None:
-            self.inputs.ignored += 1
-            self._forget(task)
+            self._tally.forget(task.size, is_ignored=True)
         elif not isinstance(report, FailureReport) and outcome.size is not None:
             digest = bytes.fromhex(report.source_sha256)
-            known = Known(identity_of(task.source), outcome.size, outcome.stamp, digest, task.limits)
-            self._state.add(task.output.removeprefix(self.destination).lstrip("/"), known)
+            known = Known(without_secrets(task.source), outcome.size, outcome.stamp, digest, task.limits)
+            self._state.add(task.name, known)
         return report
 
     def _let_go(self) -> None:
@@ -448,19 +377,3 @@ class _Batch:
         for future in self._running:
             future.cancel()
         wait(self._running)
-
-    def _tell(self, *, now: bool = False) -> None:
-        if self.progress is None or not (now or time.monotonic() - self._told_at >= _TELL_EVERY):
-            return
-        self._told_at = time.monotonic()
-        self.progress(
-            BatchProgress(
-                found=self._found_count,
-                found_size=self._found_size,
-                is_all=self._is_all,
-                ignored=self.inputs.ignored,
-                done=self._done_count,
-                done_size=self._done_size,
-                running=len(self._running),
-            )
-        )

@@ -2,23 +2,23 @@
 
 import io
 import os
-import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from itertools import accumulate, takewhile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from urllib.parse import unquote
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack_convert.many.patterns import Pattern, is_any_match, is_pattern
 from srcpack_convert.storage import is_web, list_objects
 
-__all__ = ["Input", "Inputs", "identity_of", "is_folder_url", "is_pattern"]
+__all__ = ["Input", "Inputs", "absolute", "begins_as_input", "is_folder_url", "working_folder"]
 
-_MAGIC = re.compile(r"[*?[]")
 _LONGEST_NAME = 64 << 10
 """Bytes of a name in a list of inputs; the limit of systems is far below."""
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+"""How the files begin that macOS puts beside others, as `._app.zip`, where it cannot store attributes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Input:
     """A file or an object that may be a SourceBundle.
 
     Attributes:
-        source: Its path or URL.
+        source: Its absolute path, or its URL, which may have secrets in it.
         relative: Where its pack goes, relative to the destination, still with the zip's name; with `/`.
         size: Its bytes, None if not known yet.
         stamp: When it was changed last, as text, or its ETag: another stamp, perhaps another content.
@@ -34,7 +34,7 @@ class Input:
         problem: Why it cannot be converted, as far as that is known by now.
     """
 
-    source: str
+    source: str = field(repr=False)
     relative: str
     size: int | None = None
     stamp: str = ""
@@ -48,16 +48,18 @@ class Inputs:
     A folder is searched with all below it. Symbolic links to files are followed, those to folders are not,
     save where they are named here. Of the files in a folder those are inputs that begin as SourceBundles do,
     whatever their names are, and those that are named `.zip` whatever they hold: one that was cut is to be
-    reported and not passed over. The others are counted. A file that is named here is an input in any case.
+    reported and not passed over. The others are counted. A file that is named here is an input in any case,
+    but for what macOS puts beside one (`._app.zip`).
 
     A URL that ends with a slash, or names a bucket alone, is a folder too; first bytes of objects that are
-    not named `.zip` are read when their turn comes. A `file://` URL is the path that it names.
+    not named `.zip` are read when their turn comes. A `file://` URL is the path that it names. Relative paths
+    count from the working folder in which this was made.
 
     Args:
         sources: Files, folders, URLs, and patterns (`*`, `?`, `[...]`, `**` for folders at any depth), which
             stand for the files and folders that match; a name that exists is no pattern.
         listed: A file to read further names from, one a line; those name files only.
-        zero: Names in `listed` end with a NUL, not with a line feed.
+        zero: Names in `listed` end with a NUL, not with a line feed (and a CR before it).
         include: Patterns of paths; only what matches one of them is taken from folders.
         exclude: Patterns of paths; what matches one of them is not, and such folders are not searched.
             A pattern with a slash is for the path relative to the folder named, one without for the last
@@ -69,6 +71,10 @@ class Inputs:
 
     Attributes:
         ignored: Files passed over so far: no SourceBundles, special files, links to folders or to nothing.
+
+    Raises:
+        TypeError: A single text or path is given where many are taken.
+        ValueError: `base` looks like a URL and is none.
     """
 
     def __init__(
@@ -81,58 +87,91 @@ class Inputs:
         exclude: Sequence[str] = (),
         base: str | os.PathLike[str] | None = None,
     ) -> None:
+        for name, given in (("sources", sources), ("include", include), ("exclude", exclude)):
+            if isinstance(given, str | bytes | os.PathLike):
+                raise TypeError(f"{name} takes many: put a single one into a list")
         self._sources = sources
         self._listed = listed
         self._zero = zero
         self._include = include
         self._exclude = exclude
-        self._base = None if base is None else identity_of(os.fspath(base))
+        self._here = working_folder()
+        if base is not None:
+            base = without_secrets(absolute(path_or_url(os.fsdecode(base)), self._here)).rstrip("/")
+        self._base = base
         self.ignored = 0
 
     def __iter__(self) -> Iterator[Input]:
         self.ignored = 0
         for source in self._sources:
-            yield from self._named(path_or_url(os.fspath(source)))
+            yield from self._checked(os.fsdecode(source), self._of_sources)
         if self._listed is not None:
-            for name in map(path_or_url, _names(self._listed, b"\0" if self._zero else b"\n")):
-                if is_url(name):
-                    yield self._object(name, _key(name))
-                else:
-                    relative = name if _stays_below(name) else os.path.abspath(name)
-                    yield self._file(name, relative.lstrip("/"))
+            yield from self._names(self._listed)
 
-    def _named(self, source: str) -> Iterator[Input]:
-        if is_url(source):
-            if is_folder_url(source):
-                yield from self._bucket(source)
+    def _names(self, listed: io.BufferedReader) -> Iterator[Input]:
+        try:
+            for name in _names(listed, b"\0" if self._zero else b"\n"):
+                yield from self._checked(name, self._of_list)
+        except (OSError, ValueError) as error:
+            # What came before is done; nothing that follows can be told from a name.
+            source = str(getattr(listed, "name", "the list of inputs"))
+            yield Input(source=source, relative=source, problem=_reason(error))
+
+    def _checked(self, given: str, find: Callable[[str, str], Iterator[Input]]) -> Iterator[Input]:
+        """Yield what a name stands for; of what can be none, why."""
+        try:
+            name = path_or_url(given)
+            place = absolute(name, self._here)
+        except ValueError as error:
+            shown = without_secrets(given)
+            yield Input(source=shown, relative=shown, problem=_reason(error).removeprefix(f"{shown}: "))
+        else:
+            yield from find(name, place)
+
+    def _of_list(self, name: str, place: str) -> Iterator[Input]:
+        if is_url(place):
+            yield self._object(place, _key(place))
+        else:
+            below = os.path.normpath(name)
+            yield from self._file(place, place if below.startswith(("/", "../")) else below)
+
+    def _of_sources(self, name: str, place: str) -> Iterator[Input]:
+        if is_url(place):
+            if is_folder_url(place):
+                yield from self._bucket(place)
             else:
-                yield self._object(source, _key(source).rpartition("/")[2])
-        elif os.path.isdir(source):
-            yield from self._folder(source, None)
-        elif is_pattern(source) and not os.path.lexists(source):
-            pattern = _Pattern(source)
+                yield self._object(place, _key(place).rpartition("/")[2])
+        elif os.path.isdir(place):
+            yield from self._folder(place, None)
+        elif is_pattern(name) and not os.path.lexists(place):
+            pattern = Pattern(name)
             empty = True
-            for each in self._folder(pattern.root, pattern):
+            for each in self._folder(absolute(pattern.root, self._here), pattern):
                 empty = False
                 yield each
             if empty:
-                yield Input(source=source, relative=source, problem="no file matches the pattern")
+                yield Input(source=place, relative=name, problem="no file matches the pattern")
         else:
-            yield self._file(source, os.path.basename(source))
+            yield from self._file(place, os.path.basename(os.path.normpath(name)))
 
-    def _file(self, source: str, relative: str) -> Input:
-        """Return a file that was named: it is to be converted, or to be reported."""
+    def _file(self, source: str, relative: str) -> Iterator[Input]:
+        """Yield a file that was named: it is to be converted, or to be reported."""
+        problem = None
         try:
             found = os.stat(source)
+            if stat.S_ISDIR(found.st_mode):
+                problem = "it is a folder"
+            elif not stat.S_ISREG(found.st_mode):
+                problem = "it is no regular file"
+            elif _may_be_apple_double(source) and _head(source)[1] == _APPLE_DOUBLE:
+                self.ignored += 1
+                return
         except (OSError, ValueError) as error:
-            return Input(source=source, relative=relative, problem=_reason(error))
-        if stat.S_ISDIR(found.st_mode):
-            problem = "it is a folder"
-        elif not stat.S_ISREG(found.st_mode):
-            problem = "it is no regular file"
+            problem = _reason(error)
+        if problem is None:
+            yield self._input(source, relative, found)
         else:
-            return self._input(source, relative, found)
-        return Input(source=source, relative=relative, problem=problem)
+            yield Input(source=source, relative=relative, problem=problem)
 
     def _input(self, source: str, relative: str, found: os.stat_result) -> Input:
         return self._placed(
@@ -143,10 +182,11 @@ class Inputs:
         """Put an input by its path relative to the base, if there is one."""
         if self._base is None:
             return found
-        whole, base = identity_of(found.source), self._base.rstrip("/") + "/"
-        if not whole.startswith(base):
+        whole = without_secrets(found.source)
+        if not whole.startswith(f"{self._base}/"):
             return replace(found, problem=f"it is not below {self._base}")
-        return replace(found, relative=whole.removeprefix(base))
+        relative = whole[len(self._base) + 1 :]
+        return replace(found, relative=unquote(relative) if is_web(whole) else relative)
 
     def _object(self, url: str, relative: str) -> Input:
         """Return an object that was named; whether it is there is asked when its turn comes."""
@@ -161,7 +201,8 @@ class Inputs:
                 folders = accumulate(relative.split("/")[:-1], "{}/{}".format)
                 if not self._chosen(relative) or any(map(self._excluded, folders)):
                     continue
-                if found.size < MAGIC_SIZE and not _is_zip(relative):
+                is_plain_zip = _is_zip(relative) and not _may_be_apple_double(relative)
+                if found.size < MAGIC_SIZE and not is_plain_zip:
                     self.ignored += 1
                     continue
                 yield self._placed(
@@ -170,7 +211,7 @@ class Inputs:
                         relative=relative,
                         size=found.size,
                         stamp=found.etag or str(found.modified),
-                        is_candidate=not _is_zip(relative),
+                        is_candidate=not is_plain_zip,
                     )
                 )
         except (OSError, ValueError) as error:
@@ -178,7 +219,7 @@ class Inputs:
                 source=without_secrets(url), relative="", problem=f"cannot be listed: {_reason(error)}"
             )
 
-    def _folder(self, root: str, pattern: "_Pattern | None") -> Iterator[Input]:
+    def _folder(self, root: str, pattern: Pattern | None) -> Iterator[Input]:
         """Yield the inputs below a folder, one folder's names at a time in memory for each depth."""
         levels = [self._listing(root, "")]
         while levels:
@@ -222,130 +263,94 @@ class Inputs:
         if not self._chosen(relative):
             return None
         try:
-            with open(source, "rb", buffering=0, opener=_open_at_once) as file:
-                found = os.fstat(file.fileno())
-                head = file.read(MAGIC_SIZE) if stat.S_ISREG(found.st_mode) else b""
+            found, head = _head(source)
         except OSError as error:
             return Input(source=source, relative=relative, problem=_reason(error))
-        if named or is_source_bundle(head) or _is_zip(relative):
+        if begins_as_input(relative, head) or (named and head != _APPLE_DOUBLE):
             return self._input(source, relative, found)
         self.ignored += 1
         return None
 
     def _chosen(self, relative: str) -> bool:
-        return not self._excluded(relative) and (not self._include or _matches(relative, self._include))
+        return not self._excluded(relative) and (not self._include or is_any_match(relative, self._include))
 
     def _excluded(self, relative: str) -> bool:
-        return bool(self._exclude) and _matches(relative, self._exclude)
-
-
-def is_pattern(text: str) -> bool:
-    """Return whether a text that is no file's name is a pattern of names."""
-    return _MAGIC.search(text) is not None and not is_url(text)
+        return bool(self._exclude) and is_any_match(relative, self._exclude)
 
 
 def is_folder_url(url: str) -> bool:
     """Return whether a URL names a folder: it ends with a slash, or is just a bucket."""
+    url = without_secrets(url)
     return url.endswith("/") or url.count("/") == 2
 
 
-class _Pattern:
-    """A pattern of paths, as shells have them, and `**` for folders at any depth.
-
-    `*`, `?` and `[...]` stand for no slash, and none of them for the dot that a hidden name begins with.
-    """
-
-    def __init__(self, text: str) -> None:
-        parts = text.split("/")
-        literal = list(takewhile(lambda part: not _MAGIC.search(part), parts))
-        self.root = "/".join(literal) or ("/" if text.startswith("/") else ".")
-        self._parts = [part for part in parts[len(literal) :] if part]
-        while self._parts and self._parts[-1] == "**":  # all below a folder is the folder
-            self._parts.pop()
-
-    def names(self, path: str) -> bool:
-        """Return whether it stands for just this path, relative to its root."""
-        return len(self._parts) in self._states(path.split("/"))
-
-    def matches(self, path: str) -> bool:
-        """Return whether it stands for this path, or for a folder that it is in."""
-        names = path.split("/")
-        return any(len(self._parts) in self._states(names[:depth]) for depth in range(len(names) + 1))
-
-    def leads_to(self, folder: str) -> bool:
-        """Return whether it can stand for something in a folder."""
-        return bool(self._states(folder.split("/"))) or self.matches(folder)
-
-    def _states(self, names: Sequence[str]) -> set[int]:
-        """Return how many parts of the pattern these names may have used up."""
-        states = self._with_gaps({0})
-        for name in names:
-            states = self._with_gaps(
-                {state + (self._parts[state] != "**") for state in states if self._takes(state, name)}
-            )
-        return states
-
-    def _takes(self, state: int, name: str) -> bool:
-        if state == len(self._parts):
-            return False
-        part = self._parts[state]
-        if name.startswith(".") and not part.startswith("."):
-            return False
-        return part == "**" or fnmatchcase(name, part)
-
-    def _with_gaps(self, states: set[int]) -> set[int]:
-        """Let each `**` also stand for nothing."""
-        for state in sorted(states):
-            after = state
-            while after < len(self._parts) and self._parts[after] == "**":
-                after += 1
-                states.add(after)
-        return states
+def begins_as_input(name: str, head: bytes) -> bool:
+    """Return whether a file that was found, by its name and first `MAGIC_SIZE` bytes, is an input."""
+    return is_source_bundle(head) or (_is_zip(name) and head != _APPLE_DOUBLE)
 
 
-def _matches(relative: str, patterns: Sequence[str]) -> bool:
-    name = relative.rpartition("/")[2]
-    return any(
-        fnmatchcase(relative, pattern) or ("/" not in pattern and fnmatchcase(name, pattern))
-        for pattern in patterns
-    )
+def working_folder() -> str:
+    """Return the working folder; nothing if it is gone, so that absolute paths can still be used."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def absolute(place: str, folder: str) -> str:
+    """Return a path, which counts from a folder, as one that means the same everywhere; a URL as it is."""
+    if is_url(place):
+        return place
+    path = os.path.join(folder, place)
+    # Behind a link to a folder, `..` leads elsewhere than the text says.
+    return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
 
 
 def _is_zip(path: str) -> bool:
     return path.lower().endswith(".zip")
 
 
-def identity_of(source: str) -> str:
-    """Return the name of a source that is the same wherever it is named from."""
-    source = path_or_url(source)
-    return without_secrets(source) if is_url(source) else os.path.abspath(source)
+def _may_be_apple_double(path: str) -> bool:
+    return path.rpartition("/")[2].startswith("._")
 
 
 def _key(url: str) -> str:
-    """Return what follows the bucket or host in a URL."""
-    key = without_secrets(url).split("/", 3)[-1]
-    return unquote(key) if is_web(url) else key
+    """Return what follows the bucket or host in a URL; if that is nothing, the host."""
+    host, _, key = without_secrets(url).partition("://")[2].partition("/")
+    return (unquote(key) if is_web(url) else key) or host
 
 
 def _joined(folder: str, path: str) -> str:
     return path if folder == "." else os.path.join(folder, path)
 
 
-def _stays_below(path: str) -> bool:
-    return not os.path.isabs(path) and ".." not in path.split("/")
-
-
 def _names(listed: io.BufferedReader, end: bytes) -> Iterator[str]:
-    """Yield the names in a list, as soon as they are there to be read."""
+    """Yield the names in a list, as soon as they are there to be read.
+
+    Raises:
+        ValueError: What is read is no list: a name, or a run of ends without one, is too long.
+        OSError: It cannot be read.
+    """
     rest = b""
+    ends = 0
     # Not line by line: what is no list may be one line of any length.
     while block := listed.read1(_LONGEST_NAME):
-        *names, rest = (rest + block).split(end)
-        yield from map(os.fsdecode, filter(None, names))
-        if len(rest) > _LONGEST_NAME:
-            raise ValueError(f"the list of inputs has a name of more than {_LONGEST_NAME:,} bytes")
-    if rest:
-        yield os.fsdecode(rest)
+        *lines, rest = (rest + block).split(end)
+        for line in lines:
+            name = line.removesuffix(b"\r") if end == b"\n" else line
+            ends = 0 if name else ends + 1
+            _check_length(max(len(name), ends))
+            if name:
+                yield os.fsdecode(name)
+        _check_length(len(rest))
+    name = rest.removesuffix(b"\r") if end == b"\n" else rest
+    if name:
+        yield os.fsdecode(name)
+
+
+def _check_length(length: int) -> None:
+    if length > _LONGEST_NAME:
+        raise ValueError(f"it is no list: it has {_LONGEST_NAME:,} bytes without a name, or in one")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool | None:
@@ -356,6 +361,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool | None:
         return False if entry.is_file() else None
     except OSError:  # links that lead to themselves
         return None
+
+
+def _head(path: str) -> tuple[os.stat_result, bytes]:
+    """Return what is known of a file, and its first bytes; none if it is not regular."""
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        found = os.fstat(file.fileno())
+        return found, file.read(MAGIC_SIZE) if stat.S_ISREG(found.st_mode) else b""
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -3,13 +3,29 @@
 import errno
 import os
 import sqlite3
+import tempfile
 import unicodedata
+from hashlib import sha256
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-__all__ = ["Outputs", "pack_name"]
+from srcpack.source.object_stores import is_url, without_secrets
+
+__all__ = ["Outputs", "Owner", "pack_name"]
 
 _CACHE_KIB = 4096
+
+
+class Owner(NamedTuple):
+    """Which input has an output already.
+
+    Attributes:
+        source: Its path, or its URL without secrets.
+        is_same: Whether it is the input that asked: one that was named twice.
+    """
+
+    source: str
+    is_same: bool
 
 
 def pack_name(path: str) -> str:
@@ -23,17 +39,23 @@ class Outputs:
     They are in a temporary file, so that a million of them take no memory.
 
     Args:
-        folder: The destination.
+        folder: The destination, a path or a URL.
         flat: Put all packs into the folder itself.
+        is_read_only: Write nothing to the folder.
     """
 
-    def __init__(self, folder: str, *, flat: bool = False) -> None:
+    def __init__(self, folder: str, *, flat: bool = False, is_read_only: bool = False) -> None:
+        self._folder = folder
         self._flat = flat
-        self._folds_case = _folds_case(folder)
+        self._is_url = is_url(folder)
+        self._folds_names = not self._is_url and _folds_names(folder, may_write=not is_read_only)
+        self._real = ("", "")
         self._taken = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._taken.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._taken.execute("PRAGMA journal_mode = OFF")
-        self._taken.execute("CREATE TABLE taken (output BLOB PRIMARY KEY, source BLOB) WITHOUT ROWID")
+        self._taken.execute(
+            "CREATE TABLE taken (output BLOB PRIMARY KEY, source BLOB, url BLOB) WITHOUT ROWID"
+        )
         self._taken.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -45,32 +67,60 @@ class Outputs:
         self._taken.close()
 
     def of(self, relative: str) -> str:
-        """Return the path of a pack, by its zip's, both relative to the folder."""
-        return pack_name(relative.rpartition("/")[2] if self._flat else relative)
+        """Return the path of a pack, by its zip's, both relative to the folder, and never out of it."""
+        path = os.path.normpath(f"/{relative}").lstrip("/")
+        return pack_name(path.rpartition("/")[2] if self._flat else path)
 
-    def take(self, output: str, source: str) -> str | None:
-        """Give an output to a source; return the source that has it already, which may be the same one.
+    def take(self, output: str, source: str) -> Owner | None:
+        """Give an output to a source, unless another one, or this one, has it already.
 
         Raises:
             OSError: The temporary file cannot be written.
         """
-        name = unicodedata.normalize("NFC", output).casefold() if self._folds_case else output
-        key, value = os.fsencode(name), os.fsencode(source)
+        shown = without_secrets(source)
+        # What is not shown may be what names the object.
+        url = sha256(source.encode(errors="surrogatepass")).digest() if is_url(source) else b""
+        key = os.fsencode(self._one_name_of(output))
         try:
-            done = self._taken.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", (key, value))
+            done = self._taken.execute(
+                "INSERT OR IGNORE INTO taken VALUES (?, ?, ?)", (key, os.fsencode(shown), url)
+            )
             if done.rowcount == 1:
                 return None
-            ((owner,),) = self._taken.execute("SELECT source FROM taken WHERE output = ?", (key,))
+            ((owner, its_url),) = self._taken.execute(
+                "SELECT source, url FROM taken WHERE output = ?", (key,)
+            )
         except sqlite3.Error as error:
             raise OSError(errno.EIO, f"the temporary file of outputs: {error}") from error
-        return os.fsdecode(owner)
+        owner = os.fsdecode(owner)
+        is_same = url == its_url and (bool(url) or os.path.realpath(owner) == os.path.realpath(source))
+        return Owner(owner, is_same)
+
+    def _one_name_of(self, output: str) -> str:
+        """Return the one name of the file that an output's path leads to: links may, and other letters."""
+        if self._is_url:
+            return output
+        folder, _, name = output.rpartition("/")
+        if folder != self._real[0] or not self._real[1]:  # inputs come folder by folder
+            self._real = folder, os.path.realpath(os.path.join(self._folder, folder))
+        path = os.path.join(self._real[1], name)
+        if os.path.islink(path):
+            path = os.path.realpath(path)
+        return unicodedata.normalize("NFC", path).casefold() if self._folds_names else path
 
 
-def _folds_case(folder: str) -> bool:
-    """Return whether `A` and `a` are one name in a file system, as far as the folder's own name tells."""
-    path = os.path.abspath(folder)
-    other = os.path.join(os.path.dirname(path), os.path.basename(path).swapcase())
+def _folds_names(folder: str, *, may_write: bool) -> bool:
+    """Return whether `A` and `a`, or two ways to write an accent, are one name in a folder's file system.
+
+    Where nothing is to be written to it, the folder's own name tells.
+    """
     try:
-        return other != path and os.path.samefile(path, other)
-    except OSError:
+        if may_write:
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".srcpack-A\u00e9-") as file:
+                name = os.path.basename(file.name)
+                others = (name.swapcase(), unicodedata.normalize("NFD", name))
+                return any(os.path.lexists(os.path.join(folder, other)) for other in others)
+        other = os.path.join(os.path.dirname(folder), os.path.basename(folder).swapcase())
+        return other != folder and os.path.samefile(folder, other)
+    except (OSError, UnicodeEncodeError):  # nothing is there, nothing can be written, or no such name
         return False

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from srcpack_convert.one.report import ConversionReport
+from srcpack_convert.one.report import ConversionReport, DamageReport
 
 __all__ = [
     "BatchReport",
+    "BatchStopped",
     "FailureReport",
     "PlanReport",
     "SkipReport",
@@ -18,15 +19,15 @@ class SkipReport:
     """An input whose pack is there already, made from the same bytes with the same options.
 
     Attributes:
-        source: The SourceBundle, as it was found.
+        source: The SourceBundle: its absolute path, or its URL without secrets.
         output: The pack that is there.
         source_size: Bytes of the zip.
         output_size: Bytes of the pack.
         source_sha256: Of the zip, in hex, as the pack has it.
         sha256: The pack's identity, in hex.
         files: Entries of the pack, damaged ones included.
-        damaged_count: Entries whose member could not be read when it was converted.
         seconds: How long it took to find that out.
+        damaged: Members that could not be read when it was converted, as the pack has them.
     """
 
     status: ClassVar[str] = "skipped"
@@ -38,8 +39,8 @@ class SkipReport:
     source_sha256: str
     sha256: str
     files: int
-    damaged_count: int
     seconds: float
+    damaged: tuple[DamageReport, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
@@ -51,7 +52,7 @@ class FailureReport:
     """An input of which there is no pack; what was at its output stays.
 
     Attributes:
-        source: The input, as it was found.
+        source: The input: its absolute path, or its URL without secrets.
         output: The pack that was to be; None where that was not known yet.
         reason: Why, without the input's name.
         source_size: Bytes of the input, None if not known.
@@ -76,7 +77,7 @@ class PlanReport:
     """An input that would be converted if it were no dry run.
 
     Attributes:
-        source: The SourceBundle, as it was found.
+        source: The SourceBundle: its absolute path, or its URL without secrets.
         output: The pack that would be written.
         source_size: Bytes of the zip, None if not known.
     """
@@ -94,3 +95,29 @@ class PlanReport:
 
 BatchReport: TypeAlias = ConversionReport | SkipReport | FailureReport | PlanReport
 """What a batch says of an input; each has `status`, `source`, `output` and `as_json`."""
+
+
+class BatchStopped(Exception):
+    """A batch ended before its inputs did; run again, it goes on where it was.
+
+    Attributes:
+        failures: Inputs that failed.
+        in_a_row: How many of them failed for reasons that are not their own, with no success between them;
+            None if it was their number that ended the batch.
+        left: Inputs that were found and have no report.
+        is_all: Whether no more inputs would have been found.
+    """
+
+    def __init__(self, failures: int, in_a_row: int | None, left: int, is_all: bool) -> None:
+        super().__init__(failures, in_a_row, left, is_all)
+        self.failures = failures
+        self.in_a_row = in_a_row
+        self.left = left
+        self.is_all = is_all
+
+    def __str__(self) -> str:
+        bundles = f"{self.left:,}{'' if self.is_all else ' or more'} left to do"
+        if self.in_a_row is None:
+            return f"ended after {self.failures:,} that failed, with {bundles}"
+        reason = "failed in a row, for reasons that are not theirs"
+        return f"ended after {self.in_a_row:,} bundles {reason}, with {bundles}"

@@ -1,17 +1,19 @@
 """What batches remember of their sources: digests by size and time, so that a source need not be read again.
 
 It is only a shortcut. Whether a pack is up to date, the pack itself tells, with the source's SHA-256; this
-saves computing that. Lost, damaged, locked or of another version it is as if it were empty. What is no
-state file is left as it is.
+saves computing that. Lost, locked or read-only it is as if it were empty; damaged, or of another version, it
+is set aside. What is no state file is left as it is.
 """
 
 import errno
+import logging
 import os
 import sqlite3
 import stat
 import struct
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -21,6 +23,8 @@ from srcpack_convert.many.tasks import Known
 __all__ = ["STATE_NAME", "State", "check_state"]
 
 STATE_NAME = ".srcpack-state.db"
+
+_LOG = logging.getLogger("srcpack")
 
 _VERSION = 1
 _APPLICATION_ID = 0x53505354
@@ -37,39 +41,44 @@ _TABLE = (
 _SAVE_EVERY = 1.0
 """Seconds of work that a crash may lose."""
 
+# sqlite3 raises UnicodeDecodeError where it cannot decode its own message, which may quote a damaged schema.
+_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+_NOT_DAMAGED = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+
 
 class State:
     """A state file. A context manager; closing it saves it.
 
     Args:
-        path: The file; None remembers nothing.
+        path: The file; see `check_state`.
         is_read_only: Only look.
-
-    Raises:
-        FileExistsError: What is there is no state file.
     """
 
-    def __init__(self, path: str | None, *, is_read_only: bool = False) -> None:
+    def __init__(self, path: str, *, is_read_only: bool = False) -> None:
+        self._path = path
         self._is_read_only = is_read_only
         self._new: list[tuple[bytes, bytes, int, str, bytes, str]] = []
         self._saved_at = time.monotonic()
         self._database: sqlite3.Connection | None = None
-        if path is None or (is_read_only and not os.path.exists(path)):
+        if is_read_only and not os.path.exists(path):
             return
-        check_state(path)
         if not is_read_only:
             with suppress(OSError):
-                os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            if not _is_ours(path) and not self._set_aside("no state file"):
+                return
         try:
             self._database = _opened(path, is_read_only=is_read_only)
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if is_read_only or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN):
-                return
-            # Damaged, or another version's: it can be written anew, and else remembers nothing.
-            with suppress(OSError, sqlite3.Error):
-                os.unlink(path)
-                self._database = _opened(path, is_read_only=False)
+        except _ERRORS as error:
+            self._on_error(error)
 
     def __enter__(self) -> Self:
         return self
@@ -78,8 +87,7 @@ class State:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.save()
-        if self._database is not None:
-            self._database.close()
+        self._close()
 
     def find(self, output: str) -> Known | None:
         """Return what is known of the source that an output was made from."""
@@ -88,9 +96,16 @@ class State:
         query = "SELECT source, size, stamp, sha256, limits FROM made WHERE output = ?"
         try:
             row = self._database.execute(query, (os.fsencode(output),)).fetchone()
-        except sqlite3.DatabaseError:
+        except _ERRORS as error:
+            self._on_error(error)
             return None
-        return None if row is None else Known(os.fsdecode(row[0]), *row[1:])
+        if row is None:
+            return None
+        source, size, stamp, sha256, limits = row
+        # A column's type in SQLite is only what it prefers.
+        if (*map(type, row),) != (bytes, int, str, bytes, str):
+            return None
+        return Known(os.fsdecode(source), size, stamp, sha256, limits)
 
     def add(self, output: str, known: Known) -> None:
         """Remember what an output was made from."""
@@ -106,48 +121,71 @@ class State:
         self._saved_at = time.monotonic()
         if self._database is None or not new:
             return
-        with suppress(sqlite3.DatabaseError), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?, ?, ?)", new)
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?, ?, ?)", new)
+        except _ERRORS as error:
+            self._on_error(error)
+
+    def _on_error(self, error: Exception) -> None:
+        """Go on with an empty file where this one is damaged."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if self._is_read_only or code in _NOT_DAMAGED:
+            return
+        self._close()
+        if self._set_aside("damaged, or of another version"):
+            with suppress(*_ERRORS):
+                self._database = _opened(self._path, is_read_only=False)
+
+    def _set_aside(self, why: str) -> bool:
+        """Rename the file, so that what is wrong with it can be seen, and it is in nobody's way."""
+        names = (f"{self._path}.damaged{number or ''}" for number in count())
+        aside = next(name for name in names if not os.path.lexists(name))
+        try:
+            os.rename(self._path, aside)
+        except OSError as error:
+            _LOG.warning("%s: %s, and it cannot be set aside: %s", self._path, why, error.strerror)
+            return False
+        _LOG.warning("%s: %s; set aside as %s, and sources are read anew", self._path, why, aside)
+        return True
+
+    def _close(self) -> None:
+        if self._database is not None:
+            with suppress(*_ERRORS):
+                self._database.close()
+            self._database = None
 
 
-def check_state(path: str) -> None:
-    """Refuse a file of somebody else's, which must not be written to, let alone be written anew.
+def check_state(path: str, *, is_default: bool) -> None:
+    """Refuse what must not be written to: somebody else's file, or no file at all.
+
+    At the default place even a file that is none of ours can only be one that was damaged: it is set aside.
 
     Raises:
         FileExistsError: It exists, and is neither empty nor a state file.
     """
     try:
-        is_ours = stat.S_ISREG(os.stat(path).st_mode) and _is_ours(path)
-    except OSError:
+        may_be_used = stat.S_ISREG(os.stat(path).st_mode) and (is_default or _is_ours(path))
+    except (OSError, ValueError):
         return  # none is there, or SQLite cannot open it either
-    if not is_ours:
+    if not may_be_used:
         raise FileExistsError(errno.EEXIST, "it exists and is no state file", path)
 
 
 def _is_ours(path: str) -> bool:
-    with open(path, "rb") as file:
-        header = file.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        return not header
-    magic, application_id = _HEADER.unpack(header)
-    if magic != _MAGIC or application_id:
-        return (magic, application_id) == (_MAGIC, _APPLICATION_ID)
-    # Those of earlier versions have no id. Immutable: nothing is locked, nor made beside it.
+    """Return whether a file begins as a state file does, is empty, or cannot be read."""
     try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?immutable=1", uri=True)) as database:
-            return database.execute("SELECT sql FROM sqlite_master").fetchall() == [(_TABLE,)]
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _quoted(path: str) -> str:
-    return quote(os.fsencode(path))
+        with open(path, "rb") as file:
+            header = file.read(_HEADER.size)
+    except OSError:
+        return True
+    return not header or (len(header) == _HEADER.size and _HEADER.unpack(header) == (_MAGIC, _APPLICATION_ID))
 
 
 def _opened(path: str, *, is_read_only: bool) -> sqlite3.Connection:
     mode = "ro" if is_read_only else "rwc"
     database = sqlite3.connect(
-        f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=2.0, check_same_thread=False
+        f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=2.0, check_same_thread=False
     )
     try:
         # Not the write-ahead log, which network file systems cannot have. No waiting for the disk: a file
@@ -161,6 +199,7 @@ def _opened(path: str, *, is_read_only: bool) -> sqlite3.Connection:
             database.execute(_TABLE)
             database.execute(f"PRAGMA user_version = {_VERSION}")
         _check(version)
+        database.execute("SELECT source, size, stamp, sha256, limits FROM made LIMIT 0")
     except BaseException:
         database.close()
         raise

@@ -7,22 +7,22 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import srcpack
-from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
+from srcpack.bundle.magic import MAGIC_SIZE
 from srcpack.errors import SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.opening import open_pack, packfile_of
 from srcpack.pack import Pack
 from srcpack.source.object_stores import errors_of, is_url, locate, without_secrets
-from srcpack_convert.many.inputs import identity_of
+from srcpack_convert.many.inputs import begins_as_input
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied
 from srcpack_convert.one.convert import convert_bundle
 from srcpack_convert.one.options import Options
-from srcpack_convert.one.report import ConversionReport
+from srcpack_convert.one.report import ConversionReport, DamageReport
 from srcpack_convert.storage import convert_url, fetched, head, no_bundle
 
 __all__ = [
@@ -35,8 +35,20 @@ __all__ = [
     "facts_at",
     "failure",
     "is_input",
+    "is_systemic",
     "run_task",
 ]
+
+
+_OF_THE_SYSTEM = {
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EROFS,
+}
 
 
 class VersionMismatch(BrokenExecutor):
@@ -47,7 +59,7 @@ class Known(NamedTuple):
     """What an earlier batch knew of a source when it had its pack.
 
     Attributes:
-        source: Its absolute path or URL.
+        source: Its absolute path, or its URL without secrets.
         size: Its bytes.
         stamp: When it was changed last, or its ETag.
         sha256: Of its bytes.
@@ -71,7 +83,7 @@ class PackFacts(NamedTuple):
         size: Bytes of the pack.
         sha256: Its identity.
         files: Its entries.
-        damaged: Entries of members that could not be read.
+        damaged: Members that could not be read.
     """
 
     source_sha256: bytes
@@ -80,7 +92,7 @@ class PackFacts(NamedTuple):
     size: int
     sha256: bytes
     files: int
-    damaged: int
+    damaged: tuple[DamageReport, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +100,9 @@ class Task:
     """A bundle to convert.
 
     Attributes:
-        source: The SourceBundle, by path or URL.
-        output: The pack, by path or URL.
+        source: The SourceBundle, by its absolute path, or by URL.
+        destination: The folder that packs go to, by its absolute path, or by URL.
+        name: Path of the pack, relative to the destination.
         size: Bytes of the zip as it was found; None if that is to be asked.
         stamp: When it was changed last, or its ETag.
         options: How it is converted.
@@ -102,8 +115,10 @@ class Task:
         version: Of this project, where the task was made.
     """
 
-    source: str
-    output: str
+    # Not in what others print of it, as Dask does of a call that failed: URLs may have secrets.
+    source: str = field(repr=False)
+    destination: str = field(repr=False)
+    name: str
     size: int | None
     stamp: str
     options: Options
@@ -114,6 +129,11 @@ class Task:
     check: bool = False
     deaths: int = 0
     version: str = srcpack.__version__
+
+    @property
+    def output(self) -> str:
+        """The pack, by path or URL."""
+        return os.path.join(self.destination, self.name)
 
     @property
     def limits(self) -> str:
@@ -135,7 +155,7 @@ class Task:
 
     def knows(self, facts: PackFacts) -> bool:
         """Return whether the pack is of the source's bytes, as far as size and stamp can tell."""
-        seen = (identity_of(self.source), self.size, self.stamp)
+        seen = (without_secrets(self.source), self.size, self.stamp)
         return (
             self.trust
             and bool(self.stamp)
@@ -165,8 +185,8 @@ class Task:
             source_sha256=facts.source_sha256.hex(),
             sha256=facts.sha256.hex(),
             files=facts.files,
-            damaged_count=facts.damaged,
             seconds=time.perf_counter() - started,
+            damaged=facts.damaged,
         )
 
 
@@ -177,11 +197,13 @@ class Outcome(NamedTuple):
         report: The report; None of a candidate that is no input.
         size: Bytes of the source, None if not known.
         stamp: When the source was changed last, or its ETag, before it was read; empty if not known.
+        is_systemic: Whether it failed for a reason that other inputs will have too.
     """
 
     report: ConversionReport | SkipReport | FailureReport | None
     size: int | None
     stamp: str
+    is_systemic: bool = False
 
 
 def run_task(task: Task) -> Outcome:
@@ -205,8 +227,8 @@ def run_task(task: Task) -> Outcome:
             facts = facts_at(task.output)
             if facts is not None and task.fits(facts) and task.is_of(facts):
                 return Outcome(task.skipped(facts, started), task.size, task.stamp)
-        if not is_url(task.output):
-            os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
+        if not is_url(task.destination):
+            _make_folder(task)
         if is_url(task.source) or is_url(task.output):
             report = convert_url(task.source, task.output, task.options, jobs=task.jobs)
         else:
@@ -215,7 +237,15 @@ def run_task(task: Task) -> Outcome:
     except ModuleNotFoundError:
         raise  # so it would be with every input
     except Exception as error:  # noqa: BLE001  nothing wrong with an input, or with us, may stop the others
-        return Outcome(failure(task, error, started), task.size, task.stamp)
+        return Outcome(failure(task, error, started), task.size, task.stamp, is_systemic(task, error))
+
+
+def _make_folder(task: Task) -> None:
+    """Make the folder of a pack, but not the destination: where that is not, it is another one."""
+    if not os.path.isdir(task.destination):
+        reason = "the folder for packs is not there, as seen by who converts"
+        raise FileNotFoundError(errno.ENOENT, reason, task.destination)
+    os.makedirs(os.path.dirname(task.output), exist_ok=True)
 
 
 def asked(task: Task) -> Task:
@@ -229,7 +259,9 @@ def asked(task: Task) -> Task:
     found = head(task.source)
     if found is None:
         raise no_bundle(task.source)
-    return replace(task, size=found.size, stamp=found.etag or (str(found.modified) if found.modified else ""))
+    # A query may be a signature, or name the object. What is remembered has none; an ETag tells them apart.
+    has_time = found.modified and "?" not in task.source
+    return replace(task, size=found.size, stamp=found.etag or (str(found.modified) if has_time else ""))
 
 
 def is_input(task: Task) -> bool:
@@ -238,7 +270,7 @@ def is_input(task: Task) -> bool:
     Raises:
         OSError: They cannot be read.
     """
-    return not task.is_candidate or is_source_bundle(_first_bytes(task.source, MAGIC_SIZE))
+    return not task.is_candidate or begins_as_input(task.source, _first_bytes(task.source, MAGIC_SIZE))
 
 
 def facts_at(place: str) -> PackFacts | None:
@@ -290,14 +322,16 @@ def _facts_of(pack: Pack) -> PackFacts | None:
     if not (isinstance(sha256, bytes) and isinstance(size, int) and isinstance(options, Mapping)):
         return None
     tail = packfile_of(pack).tail
-    return PackFacts(
-        sha256, size, options, tail.file_length, tail.sha256, tail.entry_count, tail.damaged_count
-    )
+    damaged: tuple[DamageReport, ...] = ()
+    if tail.damaged_count:
+        told = ((entry.name, entry.damage) for entry in pack.entries())
+        damaged = tuple(DamageReport(member=name, reason=why) for name, why in told if why is not None)
+    return PackFacts(sha256, size, options, tail.file_length, tail.sha256, tail.entry_count, damaged)
 
 
 def failure(task: Task, error: Exception, started: float | None = None) -> FailureReport:
     """Return the report of an error, which need not name the input; see `Task.skipped` for `started`."""
-    source = without_secrets(task.source)
+    source, output = without_secrets(task.source), without_secrets(task.output)
     reason = str(error) or type(error).__name__
     if isinstance(error, OSError):
         reason = error.strerror or reason
@@ -309,8 +343,21 @@ def failure(task: Task, error: Exception, started: float | None = None) -> Failu
         reason = f"{type(error).__name__}: {reason}"
     return FailureReport(
         source=source,
-        output=without_secrets(task.output),
-        reason=reason.removeprefix(f"{source}: "),
+        output=output,
+        reason=reason.replace(task.source, source).replace(task.output, output).removeprefix(f"{source}: "),
         source_size=task.size,
         seconds=0.0 if started is None else time.perf_counter() - started,
     )
+
+
+def is_systemic(task: Task, error: Exception) -> bool:
+    """Return whether an error says nothing of its input: a full disk, say, or a store that refuses all."""
+    if not isinstance(error, OSError):
+        return False
+    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _OF_THE_SYSTEM:
+        return True
+    place = "" if error.filename is None else os.fsdecode(error.filename)
+    is_of_source = place in (task.source, without_secrets(task.source))
+    if isinstance(error, PermissionError):
+        return is_url(place) or not is_of_source  # credentials, or a folder
+    return isinstance(error, FileNotFoundError) and not is_of_source

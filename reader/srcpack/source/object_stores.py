@@ -131,6 +131,8 @@ def without_secrets(url: str) -> str:
     """Return the URL without user name, password and query, for messages, logs and reports."""
     match = _URL.match(url)
     if match is None:
+        if _ONE_SLASH.match(url):
+            return without_secrets(url.replace("/", "//", 1)).replace("//", "/", 1)
         return url
     scheme, authority, rest = match.groups()
     user, at, host = authority.rpartition("@")
@@ -175,9 +177,9 @@ def path_or_url(place: str) -> str:
     match = _URL.match(place)
     if match is None:
         if _ONE_SLASH.match(place):
-            shown = without_secrets(place.replace("/", "//", 1)).replace("//", "/", 1)
             raise ValueError(
-                f"{shown}: in a URL two slashes follow the scheme; a path of that name begins with ./"
+                f"{without_secrets(place)}: in a URL two slashes follow the scheme; "
+                "a path of that name begins with ./"
             )
         return place
     if match[1].lower() not in _SCHEMES:

@@ -17,7 +17,7 @@ import srcpack
 from srcpack.bundle.members import DEFAULT_LIMITS
 from srcpack_convert.cli import main as cli
 from srcpack_convert.cli.arguments import parse_bytes
-from srcpack_convert.many.batch import cores
+from srcpack_convert.many.capacity import cores
 from support.commands import DEBUG_ID, Run
 from support.places import PACKS
 

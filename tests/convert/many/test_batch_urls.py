@@ -11,7 +11,7 @@ import pytest
 
 import srcpack
 from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, storage
-from srcpack_convert.cli import convert as converting
+from srcpack_convert.cli import convert_one as converting
 from srcpack_convert.cli import main as cli
 from srcpack_convert.many import tasks as tasks_module
 from srcpack_convert.many.resume import STATE_NAME
@@ -219,7 +219,7 @@ def test_a_pack_that_is_not_whole_is_made_again(bucket: Bucket) -> None:
 
 def test_secrets_are_in_no_report(tmp_path: Path) -> None:
     secret = "http://user:hunter2@127.0.0.1:1/x.zip?signature=hunter2"
-    task = Task(source=secret, output=str(tmp_path / "x"), size=1, stamp="", options=Options())
+    task = Task(source=secret, destination=str(tmp_path), name="x", size=1, stamp="", options=Options())
     outcome = run_task(task)
     assert isinstance(outcome, Outcome)
     assert isinstance(outcome.report, FailureReport)
@@ -262,10 +262,10 @@ def test_the_command_converts_a_bucket(
     assert {line["source"] for line in lines} == set(all_of(""))
     code, out, err = run(f"{URL}/in/", "-o", f"{URL}/out/")
     assert (code, err) == (0, "")
-    assert out.startswith("nothing to convert: 3 bundles, up to date; other files: 2; ")
+    assert out.startswith("nothing to convert: 3 bundles, up to date; 2 other files passed over; ")
     code, out, err = run(f"{URL}/in/", "-o", f"{URL}/new/", "--dry-run")
     assert (code, out.splitlines()[0]) == (0, f"convert {URL}/in/a.zip -> {URL}/new/a.srcpack")
-    assert err.startswith("3 bundles: 3 to convert; other files: 2; ")
+    assert err.startswith("3 bundles: 3 to convert; 2 other files passed over; ")
     assert bucket.keys("new") == []
 
     assert run(f"{URL}/in/a.zip")[1].startswith(f"{URL}/in/a.srcpack: 1 file of ")

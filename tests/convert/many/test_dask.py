@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import srcpack
-from srcpack_convert import BatchReport, Cluster, ClusterError, convert, convert_many
+from srcpack_convert import BatchReport, Cluster, ClusterError, Options, convert, convert_many
 from srcpack_convert.cli import main as cli
 from srcpack_convert.many.workers import WorkerDied
 from support.bundle_builder import build_bundle
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     names = [f"{number:02}.zip" for number in range(24)]
     source = bundles(tmp_path / "in", names)
     reports: list[BatchReport] = []
-    for report in convert_many([source], tmp_path / "out", executor=cluster, preset="max"):
+    for report in convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max")):
         reports.append(report)
         if len(reports) == 6:
             processes.workers[0].kill()
@@ -146,7 +146,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
         convert(source / name, tmp_path / "alone.srcpack", preset="max")
         expected[name.replace(".zip", ".srcpack")] = (tmp_path / "alone.srcpack").read_bytes()
     assert packs(tmp_path / "out") == expected
-    again = convert_many([source], tmp_path / "out", executor=cluster, preset="max")
+    again = convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max"))
     assert {report.status for report in again} == {"skipped"}
 
 
@@ -214,7 +214,7 @@ def test_a_scheduler_that_goes_away_is_an_error(
     source = bundles(tmp_path / "in", [f"{number:02}.zip" for number in range(24)])
     died = cluster.submit(signal.raise_signal, signal.SIGKILL).exception()
     assert isinstance(died, WorkerDied)
-    reports = convert_many([source], tmp_path / "out", executor=cluster, preset="max")
+    reports = convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max"))
     next(reports)
     processes.scheduler.kill()
     with pytest.raises(ClusterError, match=f"{processes.address}: the connection to the scheduler is lost"):

@@ -1,10 +1,11 @@
-"""What a worker process does, done in this one; `test_batch.py`, "workers", has others do it."""
+"""Processes that have calls, and may die: what others see of them, and what one does, done in this one."""
 
 import gc
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from multiprocessing import Pipe
@@ -199,3 +200,53 @@ def test_who_does_not_wait_leaves_the_processes_to_end_by_themselves() -> None:
     (worker,) = executor._alive
     executor.shutdown()
     assert worker.process.exitcode == 0
+
+
+# ---- as others see them
+
+
+@pytest.fixture
+def executor() -> Iterator[WorkerProcesses]:
+    started = WorkerProcesses(2)
+    yield started
+    started.stop()
+
+
+def test_processes_are_used_again_and_errors_come_back(executor: WorkerProcesses) -> None:
+    pids = {executor.submit(os.getpid).result() for _ in range(5)}
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+    assert type(executor.submit(int, "x").exception()) is ValueError
+    assert executor.submit(os.getpid).result() in pids
+
+
+def test_a_process_that_dies_takes_only_its_own_call_with_it(executor: WorkerProcesses) -> None:
+    """And says how; the next call has another process."""
+    bystander = executor.submit(time.sleep, 0.5)
+    killed = executor.submit(signal.raise_signal, signal.SIGKILL)
+    left = executor.submit(os._exit, 7)
+    assert bystander.result() is None
+    assert str(killed.exception()) == "its process was ended by SIGKILL (out of memory?)"
+    assert isinstance(killed.exception(), WorkerDied)
+    assert str(left.exception()) == "its process exited with 7"
+    assert executor.submit(abs, -1).result() == 1
+
+
+def test_processes_end_when_the_executor_is_left() -> None:
+    with WorkerProcesses(1) as executor:
+        pid = executor.submit(os.getpid).result()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_processes_end_when_they_are_stopped_in_a_call() -> None:
+    executor = WorkerProcesses(1)
+    pid = executor.submit(os.getpid).result()
+    sleeping, waiting = executor.submit(time.sleep, 600), executor.submit(time.sleep, 600)
+    while not sleeping.running():
+        time.sleep(0.01)
+    executor.stop()
+    assert waiting.cancelled()
+    assert sleeping.exception() is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

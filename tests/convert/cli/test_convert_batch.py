@@ -1,0 +1,548 @@
+"""Many bundles on the command line: what is said of them, written down, and how it ends."""
+
+import json
+import os
+import pty
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import srcpack
+from srcpack_convert import BatchProgress
+from srcpack_convert.cli.batch_display import Display, Shown
+from srcpack_convert.many.outputs import pack_name
+from srcpack_convert.many.resume import STATE_NAME
+from support.batches import batch, bundle_of, damaged_bundle, json_lines, packs, write
+from support.bundle_builder import build_bundle
+from support.commands import Result, run_process, start
+from support.commands import Run as RunCommand
+from support.places import CORPUS, ROOT
+
+HOSTILE_NAME = "\x1b]0;title\x07\x9b31m\u202egnp.[bold]x[red]\x7f\n"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(name="run")
+def run_convert(run: RunCommand) -> Run:
+    """Return a function that runs `convert`, and takes the times off what it says."""
+
+    def convert(*args: object) -> Result:
+        code, out, err = run("convert", *args)
+        return Result(code, out, re.sub(f"^{TIME}", "", err, flags=re.MULTILINE))
+
+    return convert
+
+
+def test_a_batch_says_what_it_did(run: Run, bundles: Path, out: Path) -> None:
+    write(bundles, {"notes.txt": b"no zip"})
+    code, printed, told = run(bundles, "-o", out)
+    assert (code, told) == (0, "")
+    assert re.fullmatch(
+        r"3 bundles: 3 converted; zips [\d.]+ k?B, packs [\d.]+ k?B, ratio \d\.\d{3}; "
+        r"1 other file passed over; \d+\.\d s\n",
+        printed,
+    )
+    code, printed, told = run(bundles, "-o", out)
+    assert (code, told) == (0, "")
+    assert re.fullmatch(
+        r"nothing to convert: 3 bundles, up to date; 1 other file passed over; \d+\.\d s\n", printed
+    )
+    assert json.loads(run(bundles, "-o", out, "--json")[1]) | {"seconds": 0} == {
+        "inputs": 3,
+        "converted": 0,
+        "skipped": 3,
+        "failed": 0,
+        "with_damaged_members": 0,
+        "ignored_files": 1,
+        "source_size": 0,
+        "output_size": 0,
+        "seconds": 0,
+        "left": 0,
+    }
+
+
+def test_these_make_it_a_batch(run: Run, bundles: Path, out: Path) -> None:
+    """A folder, several, a pattern, a list; a folder as output, which is made if it ends in a slash."""
+    listed = bundles / "list"
+    listed.write_text(f"{bundles}/a.zip\n")
+    zips = [bundles / "a.zip", bundles / "b/c.zip"]
+    ways: list[list[object]] = [[bundles / "b"], [*zips], [bundles / "*.zip"], ["--files-from", listed]]
+    ways.append([zips[0]])
+    for number, args in enumerate(ways):
+        assert run(*args, "-o", f"{out}{number}/")[:3:2] == (0, "")
+        assert (out.with_name(f"out{number}") / STATE_NAME).exists()
+    (out.with_name("there")).mkdir()
+    assert run(zips[0], "-o", out.with_name("there"))[0] == 0
+    assert list(packs(out.with_name("there"))) == ["a.srcpack"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ([], 2, "give at least one INPUT, or --files-from"),
+        (["a.zip", "b.zip"], 2, "many bundles need --output, a folder for their packs"),
+        (["a.zip", "--flat", "--report", "r"], 2, "--flat, --report: for many bundles; give a folder"),
+        (["a.zip", "b.zip", "-o", "{file}"], 1, "{file}: it exists and is no folder"),
+        (["--files-from", "{file}", "-o", "x/", "--errors-to", "{file}"], 1, "it is read for --files-from"),
+        (["--files-from", "none", "-o", "x/"], 1, "none: No such file or directory"),
+        (["{folder}", "-o", "x/", "--preset", "best"], 2, "preset is one of"),
+        (["a.zip", "b.zip", "-o", "x.srcpack"], 2, "many bundles need a folder; one of that name ends in /"),
+        (["{folder}", "-o", "x", "-q", "-v"], 2, "give --quiet or --verbose, not both"),
+        (["{folder}", "-o", "x", "--fail-fast", "--max-failures", "2"], 2, "not both"),
+        (["a.zip", "-v"], 2, "--verbose: for many bundles"),
+        (["-", "a.zip", "-o", "x"], 2, "--files-from - reads names from stdin"),
+        (["{folder}", "-o", "x", "--base", "-"], 2, "--files-from - reads names from stdin"),
+        (["{folder}", "-o", "-"], 2, "-o -"),
+        (["{folder}/empty", "-o", "{folder}/x/"], 1, "no SourceBundle was found; 1 other file passed over"),
+    ],
+)
+def test_wrong_usage_of_a_batch(run: Run, tmp_path: Path, args: list[str], code: int, message: str) -> None:
+    write(tmp_path, {"file": b"", "empty/notes": b""})
+    places = {"file": str(tmp_path / "file"), "folder": str(tmp_path)}
+    result = run(*(arg.format(**places) for arg in args))
+    assert (result[0], result[1]) == (code, "")
+    assert message.format(**places) in result[2]
+
+
+@pytest.mark.parametrize(
+    "option", ["-o", "--base", "--state", "--report", "--errors-to", "--files-from", "input"]
+)
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("s3:///", "names no bucket or host"),
+        ("https://", "names no bucket or host"),
+        ("ftp://u:hunter2@host/?hunter2", "cannot be used"),
+        ("gs:/bucket/x", "two slashes"),
+        ("file://", "names no file"),
+    ],
+)
+@pytest.mark.usefixtures("bundles")
+def test_what_only_looks_like_a_url_is_no_place(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, at: tuple[str, str]
+) -> None:
+    place, problem = at
+    monkeypatch.chdir(tmp_path)
+    output = [] if option == "-o" else ["-o", "out"]
+    code, printed, told = run("in", *output, *([place] if option == "input" else [option, place]))
+    assert (code, printed) == (2, "")
+    assert problem in told
+    assert "hunter2" not in told
+    assert os.listdir(tmp_path) == ["in"]
+
+
+@pytest.mark.parametrize("option", ["--state", "--report", "--errors-to", "--files-from"])
+def test_a_local_file_is_no_url(
+    run: Run, bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """Nor `-`, which is only where names are read from."""
+    monkeypatch.chdir(tmp_path)
+    assert "give a path, not s3://bucket/x" in run("in", "-o", "out", option, "s3://bucket/x").err
+    if option != "--files-from":
+        assert "- stands for no file here; one of that name is ./-" in run("in", "-o", "out", option, "-").err
+    assert os.listdir(tmp_path) == [bundles.name]
+    (tmp_path / "empty").touch()
+    assert run("in", "-o", "out", option, f"file://{tmp_path}/empty").code == 0
+
+
+def test_a_foreign_state_file_is_told_of_before_anything_is_written_over(
+    run: Run, bundles: Path, out: Path
+) -> None:
+    theirs, report = bundles.with_name("theirs"), bundles.with_name("report")
+    theirs.write_bytes(bundle_of())
+    report.write_text("old")
+    told = f"error: {theirs}: it exists and is no state file\n"
+    assert run(bundles, "-o", out, "--state", theirs, "--report", report) == (1, "", told)
+    assert (report.read_text(), theirs.read_bytes(), out.exists()) == ("old", bundle_of(), False)
+
+
+def test_a_damaged_state_file_is_a_warning(run: Run, bundles: Path, out: Path) -> None:
+    run(bundles, "-o", out)
+    data = (out / STATE_NAME).read_bytes().replace(b"CREATE", b"CR\xc5ATE", 1)
+    (out / STATE_NAME).write_bytes(data)
+    code, printed, told = run(bundles, "-o", out)
+    assert (code, printed.startswith("nothing to convert")) == (0, True)
+    assert told.startswith(f"warning: {out / STATE_NAME}: damaged")
+    assert len(told.splitlines()) == 1
+    assert (out / f"{STATE_NAME}.damaged").read_bytes() == data
+    assert run(bundles, "-o", out)[2] == ""
+
+
+@pytest.mark.parametrize("option", ["--report", "--errors-to"])
+def test_neither_report_nor_list_is_written_over_an_input_or_a_pack(
+    run: Run, bundles: Path, out: Path, option: str
+) -> None:
+    write(bundles, {"no bundle": b"x", "notes": b"notes"})
+    run(bundles, "-o", out)
+    before = packs(bundles) | packs(out)
+    ends = "; write to another file\n"
+    for path in (bundles / "b/c.zip", out / "a.srcpack"):
+        told = f"error: {path}: it exists and is a bundle or a pack{ends}"
+        assert run(bundles, "-o", out, "--force", option, path) == (1, "", told)
+    for name in ("a.zip", "no bundle"):
+        sources = [f"file://{bundles}/a.zip", bundles / "no bundle"]
+        told = f"error: {bundles}/{name}: it is an input{ends}"
+        assert run(*sources, "-o", out, "--force", option, bundles / name) == (1, "", told)
+    assert packs(bundles) | packs(out) == before
+    assert run(bundles, "-o", out, option, bundles / "notes")[0] == 0
+    assert run(bundles, "-o", out, option, "/dev/null")[0] == 0
+    assert b"notes" not in (bundles / "notes").read_bytes()
+
+
+def test_a_batch_with_bad_inputs_exits_with_3_and_tells_each(run: Run, bundles: Path, out: Path) -> None:
+    write(bundles, {"cut.zip": bundle_of()[:-5], "damaged.zip": damaged_bundle()})
+    report, errors = out.with_name("report.jsonl"), out.with_name("errors")
+    code, printed, told = run(
+        bundles, bundles / "none.zip", "-o", out, "--report", report, "--errors-to", errors
+    )
+    assert code == 3
+    assert printed.startswith("6 bundles: 4 converted, 2 failed, 1 with damaged members; ")
+    patterns = [
+        r"failed: .+/cut\.zip: the end record is cut off at offset \d+",
+        r"failed: .+/none\.zip: No such file or directory",
+        r"warning: .+/damaged\.zip: 1 member cannot be read, 'bad': its CRC-32 is .+",
+    ]
+    for pattern, line in zip(patterns, sorted(told.splitlines()), strict=True):
+        assert re.fullmatch(pattern, line)
+    lines = {os.path.basename(line["source"]): line for line in json_lines(report)}
+    assert {name: line["status"] for name, line in lines.items()} == {
+        **dict.fromkeys(["a.zip", "c.zip", "d.zip", "damaged.zip"], "converted"),
+        **dict.fromkeys(["cut.zip", "none.zip"], "failed"),
+    }
+    assert lines["none.zip"]["output"] is None
+    assert lines["damaged.zip"]["damaged"][0]["member"] == "bad"
+    assert lines["a.zip"]["output"] == f"{out}/a.srcpack"
+    assert {"time", "seconds", "source_size", "output_size", "source_sha256", "sha256"} <= set(lines["a.zip"])
+    assert sorted(errors.read_text().splitlines()) == [f"{bundles}/cut.zip", f"{bundles}/none.zip"]
+
+    # What is skipped is as damaged as it was.
+    assert run(bundles / "damaged.zip", "-o", f"{out}/")[0] == 3
+
+    # What failed is tried again, and put where it would have been.
+    (bundles / "cut.zip").write_bytes(bundle_of())
+    (bundles / "none.zip").write_bytes(bundle_of())
+    assert run("--files-from", errors, "--base", bundles, "-o", out)[0] == 0
+    assert list(packs(out)) == [f"{name}.srcpack" for name in ("a", "b/c", "b/d", "cut", "damaged", "none")]
+
+
+def test_a_batch_of_which_all_fail_exits_with_1(run: Run, bundles: Path, out: Path) -> None:
+    assert run(bundles / "none.zip", bundles / "no.zip", "-o", out)[0] == 1
+
+
+@pytest.mark.parametrize(("option", "failures"), [(["--fail-fast"], 1), (["--max-failures", 3], 3)])
+def test_a_batch_may_end_with_its_failures(
+    run: Run, tmp_path: Path, out: Path, option: list[object], failures: int
+) -> None:
+    names = [f"{number:02}.zip" for number in range(40)]
+    write(tmp_path / "in", {**dict.fromkeys(names, bundle_of()), **dict.fromkeys(names[2:6], b"bad")})
+    code, printed, told = run(tmp_path / "in", "-o", out, "-j", 1, "--json", *option)
+    assert code == 1
+    *lines, last = told.splitlines()
+    assert [line.startswith(f"failed: {tmp_path}/in/0") for line in lines] == [True] * failures
+    said = json.loads(printed)
+    assert (said["failed"], said["left"] > 0) == (failures, True)
+    assert re.fullmatch(
+        f"error: ended after {failures} that failed, with {said['left']} (or more )?left to do; "
+        "the same command goes on from here",
+        last,
+    )
+    assert "39.srcpack" not in packs(out)
+
+
+def test_a_dry_run_prints_a_line_each(run: Run, bundles: Path, out: Path) -> None:
+    run(bundles / "a.zip", "-o", f"{out}/")
+    code, printed, told = run(bundles, bundles / "none", "-o", out, "--dry-run")
+    assert code == 3
+    assert printed.splitlines() == [
+        f"skip {bundles}/a.zip: {out}/a.srcpack is up to date",
+        f"convert {bundles}/b/c.zip -> {out}/b/c.srcpack",
+        f"convert {bundles}/b/d.zip -> {out}/b/d.srcpack",
+        f"fail {bundles}/none: No such file or directory",
+    ]
+    assert told.splitlines()[-1].startswith("4 bundles: 2 to convert, 1 up to date, 1 failed; ")
+    printed = run(bundles, "-o", out, "--dry-run", "--json")[1]
+    assert [json.loads(line)["status"] for line in printed.splitlines()] == ["skipped", "planned", "planned"]
+    assert list(packs(out)) == ["a.srcpack"]
+
+
+def test_a_dry_run_that_nobody_reads_has_nothing_to_go_on_with(bundles: Path, out: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    process = start("convert", bundles, "-o", out, "--dry-run", env=environment)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as told:
+        assert (told.read(), process.wait(60)) == (b"", 141)
+
+
+def test_a_cluster_needs_dask(run: Run, bundles: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    code, printed, told = run(bundles, "-o", out, "--scheduler", "tcp://127.0.0.1:1")
+    assert (code, printed) == (1, "")
+    assert told.startswith("error: a cluster needs dask.distributed, which is not installed: pip install ")
+    assert not out.exists()
+
+
+def test_thousands_of_failures_are_not_all_shown(run: Run, tmp_path: Path, out: Path) -> None:
+    write(tmp_path / "in", {f"{number:03}.zip": b"" for number in range(50)})
+    code, _, told = run(tmp_path / "in", "-o", out, "--report", tmp_path / "report")
+    assert code == 1
+    assert len(told.splitlines()) == 21
+    assert told.splitlines()[-1] == f"and 30 more; {tmp_path / 'report'} has all"
+    assert len((tmp_path / "report").read_text().splitlines()) == 50
+    told = run(tmp_path / "in", "-o", out).err
+    assert told.splitlines()[-1] == "and 30 more; --report FILE would have all"
+    assert len(run(tmp_path / "in", "-o", out, "-v").err.splitlines()) == 50
+
+
+def test_verbose_is_a_line_each_and_quiet_only_what_is_wrong(run: Run, bundles: Path, out: Path) -> None:
+    write(bundles, {"cut.zip": b""})
+    for status in ("converted", "skipped"):
+        lines = run(bundles, "-o", out, "-v").err.splitlines()
+        each = [rf"{status}: .+/{name}.zip -> .+/{name}.srcpack, 2 files, \d+ B" for name in "acd"]
+        lines.sort(key=lambda line: (line.startswith("failed"), line))
+        for pattern, line in zip([*each, r"failed: .+/cut\.zip: .+"], lines, strict=True):
+            assert re.fullmatch(pattern, line)
+    code, printed, told = run(bundles, "-o", out, "-q")
+    assert (code, printed) == (3, "")
+    assert re.fullmatch(r"failed: .+/cut\.zip: .+\n", told)
+    assert run(bundles / "a.zip", "-o", out / "x.srcpack", "-q") == (0, "", "")
+
+
+def test_paths_are_shown_as_one_would_name_them(
+    run: Run, bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(bundles, {"cut.zip": b""})
+    monkeypatch.chdir(tmp_path)
+    printed = run("in", "-o", "out", "--dry-run").out.splitlines()
+    assert printed[:2] == ["convert in/a.zip -> out/a.srcpack", "convert in/b/c.zip -> out/b/c.srcpack"]
+    assert run("in", "-o", "out", "--report", "report").err.startswith("failed: in/cut.zip: ")
+    (line,) = [line for line in json_lines(tmp_path / "report") if line["status"] == "failed"]
+    assert (line["source"], line["output"]) == (f"{bundles}/cut.zip", f"{tmp_path}/out/cut.srcpack")
+
+
+def test_lines_for_a_log_begin_with_the_time(bundles: Path, out: Path) -> None:
+    write(bundles, {"cut.zip": b""})
+    told = run_process("convert", bundles, "-o", out).err
+    assert re.fullmatch(rf"{TIME}failed: .+/cut\.zip: .+\n", told)
+
+
+def test_the_rate_is_of_what_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of what is skipped, which takes no time: else the rest would seem to be done at once."""
+    now = iter(range(100, 1000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    display = Display(Shown(progress=True, each=False, report=None))
+    lines: list[str] = []
+    monkeypatch.setattr(display, "say", lines.append)
+    for done, converted in ((0, 0), (8_000_000, 0), (9_000_000, 1_000_000)):
+        display.update(
+            BatchProgress(
+                found=10, found_size=10_000_000, is_all=True, ignored=0, done=done // 1_000_000,
+                done_size=done, converted_size=converted, running=1,
+            )
+        )  # fmt: skip
+    assert lines == [
+        "0 of 10 bundles, 0 B of 10 MB",
+        "8 of 10 bundles, 8 MB of 10 MB",
+        "9 of 10 bundles, 9 MB of 10 MB, 50 kB/s, 0:20 left",
+    ]
+
+
+def test_no_name_steers_the_terminal(run: Run, tmp_path: Path, out: Path) -> None:
+    name = f"{HOSTILE_NAME}.zip"
+    write(tmp_path / "in", {name: bundle_of(), f"bad{name}": b"", f"damaged{name}": damaged_bundle()})
+    for options in (["--dry-run"], [], ["--force"], ["--json"], []):
+        errors = tmp_path / "errors"
+        code, printed, told = run(tmp_path / "in", "-o", out, "--errors-to", errors, "-0", *options)
+        assert code == (0 if options == ["--dry-run"] else 3)
+        for text in (printed, told):
+            assert all(char.isprintable() for line in text.split("\n") for char in line), ascii(text)
+    listed = ["--files-from", tmp_path / "errors", "-0"]
+    assert errors.read_bytes() == os.fsencode(f"{tmp_path}/in/bad{name}") + b"\0"
+    (tmp_path / "in" / f"bad{name}").write_bytes(bundle_of())
+    assert run(*listed, "--base", tmp_path / "in", "-o", out)[0] == 0
+
+
+DOCUMENT = ROOT / "docs" / "batch.md"
+
+
+def test_the_document_shows_what_is_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first session: what each command prints, but for times."""
+    (tmp_path / "fixtures").symlink_to(DOCUMENT.parents[1] / "fixtures")
+    monkeypatch.chdir(tmp_path)
+    session = re.findall(r"```console\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[0]
+    for block in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        command, *expected = block.splitlines()
+        program, name, *args = shlex.split(command)
+        assert (program, name) == ("srcpack", "convert")
+        code, printed, _ = run(*args)
+        assert code == 0
+        for line, shown in zip(printed.splitlines(), expected, strict="..." not in expected):
+            if shown == "...":
+                break
+            assert re.sub(r"; [\d.]+ s$", "", line) == re.sub(r"; [\d.]+ s$", "", shown)
+
+
+@pytest.mark.slow
+def test_python_in_the_document_runs(tmp_path: Path) -> None:
+    (tmp_path / "fixtures").symlink_to(DOCUMENT.parents[1] / "fixtures")
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for expected in (" 0", "is up to date"):
+        done = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert sum(line.endswith(expected) for line in done.stdout.splitlines()) >= 9
+
+
+# ---- as a process
+
+
+def test_a_list_comes_from_standard_input(bundles: Path, out: Path) -> None:
+    process = start("convert", "--files-from", "-", "-o", out, "--base", bundles, stdin=subprocess.PIPE)
+    told = process.communicate(os.fsencode(f"{bundles}/a.zip\n{bundles}/b/c.zip"), timeout=60)
+    assert (process.returncode, told[1]) == (0, b"")
+    assert list(packs(out)) == ["a.srcpack", "b/c.srcpack"]
+
+
+@pytest.mark.slow
+def test_progress_is_drawn_on_a_terminal(tmp_path: Path, out: Path) -> None:
+    """With failures as they happen; not where it is not wanted."""
+    write(tmp_path / "in", [f"{number}.zip" for number in range(5)])
+    write(tmp_path / "in", {"bad.zip": b""})
+    drawn = []
+    for options in ([], ["--no-progress"]):
+        leader, follower = pty.openpty()
+        process = start("convert", tmp_path / "in", "-o", out, "--force", *options, stderr=follower)
+        process.communicate(timeout=60)
+        os.close(follower)
+        drawn.append(os.read(leader, 65536))
+        os.close(leader)
+        assert process.returncode == 3
+    assert b"of 6 bundles" in drawn[0]
+    assert f"failed: {tmp_path}/in/bad.zip" in drawn[0].decode().replace("\r\n", "")
+    assert b"of 6 bundles" not in drawn[1]
+
+
+def slow_bundles(folder: Path, number: int) -> Path:
+    noise = random.Random(1)
+    files = {
+        f"{number}.zip": build_bundle({"x": noise.randbytes(100_000).hex().encode()}, {}, stored=True)
+        for number in range(number)
+    }
+    return write(folder, files)
+
+
+def default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_batch_cleanly(tmp_path: Path, out: Path, name: str, code: int) -> None:
+    """As Ctrl-C does, to all processes of the group, twice: no temporary file, no traceback."""
+    slow_bundles(tmp_path / "in", 24)
+    process = start(
+        "convert",
+        tmp_path / "in", "-o", out, "--level", 22, "-j", 2,
+        preexec_fn=default_signals, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(out.glob("*.srcpack")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for _ in range(2):
+        if name == "SIGTERM":
+            process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(process.pid, getattr(signal, name))
+    printed, told = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (code, b"")
+    lines = re.sub(TIME, "", told.decode()).splitlines()
+    assert ("error: interrupted" in lines) == (name == "SIGINT")
+    assert all(line.startswith(("so far ", "error: interrupted")) for line in lines), lines
+    assert all(path.endswith(".srcpack") for path in packs(out))
+    for path in out.glob("*.srcpack"):
+        with srcpack.open(path) as pack:
+            assert pack["x"].size == 200_000
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_interrupted_anywhere_comes_to_the_same_bytes(tmp_path: Path, out: Path) -> None:
+    """By Ctrl-C and by SIGKILL in turns, at random instants, and run again until it ends by itself."""
+    names = [f"{number:02}.zip" for number in range(16)]
+    source = write(tmp_path / "in", {name: bundle_of(name, files=60) for name in names})
+    batch([source], tmp_path / "undisturbed")
+    expected = packs(tmp_path / "undisturbed")
+    instants = random.Random(6)
+    codes: list[int] = []
+    while 0 not in codes:
+        process = start(
+            "convert", source, "-o", out, "-j", 2, preexec_fn=default_signals, start_new_session=True
+        )
+        there, more = len(list(out.glob("*.srcpack"))), instants.randrange(1, 6)
+        while process.poll() is None and len(list(out.glob("*.srcpack"))) < there + more:
+            time.sleep(0.001)
+        time.sleep(instants.uniform(0, 0.02))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT if len(codes) % 2 else signal.SIGKILL)
+        process.communicate(timeout=60)
+        for path in out.glob("*.srcpack"):
+            assert path.read_bytes() == expected[path.name]
+        codes.append(process.returncode)
+        assert len(codes) < 40
+    assert set(codes) == {0, 130, -signal.SIGKILL}
+    assert packs(out) == expected
+
+
+@pytest.mark.slow
+def test_hostile_bundles_among_good_ones(run: Run, tmp_path: Path, out: Path) -> None:
+    """Every good one is converted, every bad one is in the report with its reason, and the exit code is 3."""
+    good = [f"{letter}{number}.zip" for number in range(4) for letter in "abcdelnz"]
+    hostile = hostile_bundles()
+    source = write(tmp_path / "in", {**{name: bundle_of(name) for name in good}, **hostile})
+    expected = {**dict.fromkeys(good, "converted"), **dict.fromkeys(hostile, "failed")}
+    corpus = [path.name for path in (CORPUS / "hostile").glob("*.zip")]  # where it is there
+    for name in corpus:
+        shutil.copy(CORPUS / "hostile" / name, source / f"corpus-{name}")
+    report = tmp_path / "report"
+    assert run(source, "-o", out, "--report", report, "-j", 2)[0] == 3
+    lines = {os.path.basename(line["source"]): line for line in json_lines(report)}
+    statuses = {name: line["status"] for name, line in lines.items()}
+    assert {name: status for name, status in statuses.items() if "corpus" not in name} == expected
+    assert {name for name in statuses if "corpus" in name} == {f"corpus-{name}" for name in corpus}
+    assert all(line["reason"] for line in lines.values() if line["status"] == "failed")
+    assert list(packs(out)) == sorted(
+        pack_name(name) for name, status in statuses.items() if status == "converted"
+    )
+
+
+def hostile_bundles() -> dict[str, bytes]:
+    return {
+        "cut.zip": bundle_of()[:200],
+        "empty.zip": b"",
+        "no-manifest.zip": build_bundle({"x": b""}, None),
+        "not-json.zip": build_bundle({}, "{"),
+        "bomb.zip": build_bundle({"x": bytes(65 << 20)}, {}),
+        "noise.zip": b"SYSB" + random.Random(2).randbytes(2000),
+    }
