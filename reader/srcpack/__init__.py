@@ -5,28 +5,27 @@ entry = pack.by_url("~/static/app.min.js")
 entry.read()
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from srcpack.entry import Entry
-from srcpack.errors import (
-    DamagedMember,
-    FormatError,
-    LimitExceeded,
-    NotFound,
-    SrcpackError,
-)
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound, SrcpackError
 from srcpack.opening import open  # noqa: A004  read as `srcpack.open`
 from srcpack.pack import Pack
-from srcpack.records import FileType
+from srcpack.records import FileType, OriginalPosition
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.pack_cache import PackCache
 from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.rules.context import Context
 from srcpack.rules.debug_id import DebugId
-from srcpack.rules.object_info import ObjectInfo
 from srcpack.rules.source_links import SourceLink
 from srcpack.verification import verify
+
+if TYPE_CHECKING:
+    from srcpack.bundle.members import Limits
+    from srcpack.rules.object_info import ObjectInfo
+
+    __version__: str
 
 __all__ = [
     "ContentCache",
@@ -38,8 +37,10 @@ __all__ = [
     "FileType",
     "FormatError",
     "LimitExceeded",
+    "Limits",
     "NotFound",
     "ObjectInfo",
+    "OriginalPosition",
     "Pack",
     "PackCache",
     "PackSet",
@@ -51,7 +52,28 @@ __all__ = [
     "verify",
 ]
 
-try:
-    __version__ = version("srcpack")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+unknown"
+_LATER = {"Limits": "srcpack.bundle.members", "ObjectInfo": "srcpack.rules.object_info"}
+"""Public names that few need, and their modules, which are imported when they are asked for."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  as slow as all the rest
+
+    try:
+        return version("srcpack")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+unknown"

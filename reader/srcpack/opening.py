@@ -3,24 +3,27 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.errors import FormatError
 from srcpack.format.packfile import PackFile, SourceKind
 from srcpack.pack import Pack
+from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
 from srcpack.source.object_stores import is_url, path_or_url, without_secrets
-from srcpack.source.remote import RemoteSource
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits
 
-__all__ = ["local_copy", "open", "open_pack", "packfile_of"]
+__all__ = ["Place", "local_copy", "open", "open_pack", "packfile_of"]
+
+Place: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""What a pack is opened from."""
 
 
 def open(  # noqa: A001  read as `srcpack.open`
-    pack: str | os.PathLike[str] | bytes,
+    pack: Place,
     *,
     source: SourceKind = "mmap",
     max_read: int = 1 << 30,
@@ -36,7 +39,9 @@ def open(  # noqa: A001  read as `srcpack.open`
     them here: see docs/remote.md. A `file://` URL is the path that it names.
 
     Args:
-        pack: Path of a `.srcpack` file or of a SourceBundle zip, or its bytes; or the URL of a pack.
+        pack: Path of a `.srcpack` file or of a SourceBundle zip; or its bytes, of which a copy is taken where
+            they can change; or a seekable binary file of it, which must stay open if it is not one of
+            Python's `open`; or the URL of a pack.
         source: How a file is read. `mmap` maps a pack, which must then not be truncated or written over in
             place while it is open (replacing it by renaming another over it is safe); `pread` reads by
             offset, for network file systems and where others may truncate files. A zip is always read so.
@@ -47,44 +52,41 @@ def open(  # noqa: A001  read as `srcpack.open`
         OSError: The file cannot be opened, or the object cannot be read.
         ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
         RuntimeError: This process was forked from one that had read URLs.
-        ValueError: The URL names no object.
+        TypeError: It is none of these.
+        ValueError: The URL names no object, or is of a kind that is not known; the file has no position.
         FormatError: It is neither, was cut, is damaged in head or tail, needs a newer reader, or is a zip
             that symbolic refuses, or a zip at a URL.
         LimitExceeded: A size in the tail is over what the version allows, or the zip is over a limit.
     """
-    if isinstance(pack, str):
-        pack = path_or_url(pack)
+    place = _place(pack)
     try:
-        return Pack(PackFile.at(pack, source, max_read))
+        return Pack(PackFile.at(place, source, max_read))
     except FormatError as error:
         # Only what is no pack is looked at again: a pack is opened with the reads that it takes.
-        if not _is_zip(pack):
+        if not _is_zip(place):
             raise
-        if isinstance(pack, str) and is_url(pack):
+        if isinstance(place, str) and is_url(place):
             raise FormatError(
-                without_secrets(pack),
+                without_secrets(place),
                 "a SourceBundle zip, which is not read by URL: download it, or convert it to a pack",
             ) from error
     from srcpack.bundle.members import DEFAULT_LIMITS  # noqa: PLC0415  slow to import, and most open packs
     from srcpack.bundle.zip_store import ZipStore  # noqa: PLC0415  the same
 
-    return Pack(ZipStore(pack, max_read=max_read, limits=limits or DEFAULT_LIMITS))
+    return Pack(ZipStore(place, max_read=max_read, limits=limits or DEFAULT_LIMITS))
 
 
-def open_pack(
-    pack: str | os.PathLike[str] | bytes, *, source: SourceKind = "mmap", max_read: int = 1 << 30
-) -> Pack:
-    """Open a `.srcpack` by path, URL or as bytes, and say of a SourceBundle zip that it is one.
+def open_pack(pack: Place, *, source: SourceKind = "mmap", max_read: int = 1 << 30) -> Pack:
+    """Open a `.srcpack` as `open` does, and say of a SourceBundle zip that it is one.
 
     Raises:
         FormatError, LimitExceeded, OSError: As `open`; so are others for a URL.
     """
-    if isinstance(pack, str):
-        pack = path_or_url(pack)
+    place = _place(pack)
     try:
-        return Pack(PackFile.at(pack, source, max_read))
+        return Pack(PackFile.at(place, source, max_read))
     except FormatError as error:
-        if not _is_zip(pack):
+        if not _is_zip(place):
             raise
         raise FormatError(error.file, "a SourceBundle zip, not a pack: convert it first") from error
 
@@ -117,11 +119,31 @@ def local_copy(pack: Pack) -> Iterator[Pack]:
         yield Pack(near)
 
 
-def _is_zip(file: str | os.PathLike[str] | bytes) -> bool:
+def _place(pack: Place) -> str | os.PathLike[str] | bytes | ByteSource:
+    """Return a path or URL, bytes that do not change, or the source of a file object."""
+    if isinstance(pack, str):
+        return path_or_url(pack)
+    if isinstance(pack, bytes | os.PathLike):
+        return pack
+    if isinstance(pack, bytearray | memoryview):
+        return bytes(pack)
+    if not hasattr(pack, "read"):
+        raise TypeError(f"a path, URL, bytes or binary file is opened, not {type(pack).__name__}: {pack!r}")
+    from srcpack.source.file_object import source_of_file_object  # noqa: PLC0415  few need it
+
+    return source_of_file_object(pack)
+
+
+def _is_zip(place: str | os.PathLike[str] | bytes | ByteSource) -> bool:
     """Return whether a file or object is there and begins as a SourceBundle does."""
-    if isinstance(file, bytes):
-        return is_source_bundle(file[:MAGIC_SIZE])
     with suppress(FormatError, OSError):
-        source = RemoteSource(file) if isinstance(file, str) and is_url(file) else PreadSource(file)
-        return is_source_bundle(source.read(0, MAGIC_SIZE))
+        if isinstance(place, bytes):
+            return is_source_bundle(place[:MAGIC_SIZE])
+        if isinstance(place, ByteSource):
+            return is_source_bundle(place.read(0, MAGIC_SIZE))
+        if isinstance(place, str) and is_url(place):
+            from srcpack.source.remote import RemoteSource  # noqa: PLC0415  slow to import
+
+            return is_source_bundle(RemoteSource(place).read(0, MAGIC_SIZE))
+        return is_source_bundle(PreadSource(place).read(0, MAGIC_SIZE))
     return False

@@ -1,6 +1,7 @@
 """A SourceBundle zip through the interface of a pack: how it is recognised, what it reads, limits."""
 
 import hashlib
+import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -76,6 +77,25 @@ def test_a_zip_is_recognised_by_its_content(tmp_path: Path, header: bytes, name:
             assert pack["files/b.js"].text() == "one\ntwo\n"
     assert pack.file == "<bytes>"
     assert repr(srcpack.open(path)) == f"<Pack {str(path)!r}: 5 entries>"
+
+
+@pytest.mark.parametrize("kind", ["zip", "pack"])
+def test_what_is_in_memory_or_open_is_read_too(kind: str) -> None:
+    path = FIXTURES / ("packs/app.srcpack" if kind == "pack" else "bundles/app.zip")
+    data = path.read_bytes()
+    expected = srcpack.open(data)
+    changing = bytearray(data)
+    with open(path, "rb") as file, open(path, "rb", buffering=0) as unbuffered:
+        for place in (changing, memoryview(data), io.BytesIO(data), file, unbuffered):
+            with srcpack.open(place) as pack:
+                changing[:] = bytes(len(data))
+                assert list(pack) == list(expected)
+                assert [entry.read() for entry in pack.entries()] == [e.read() for e in expected.entries()]
+            changing[:] = data
+        with pytest.raises(TypeError, match="<file>: a file object has no name"):
+            pickle.dumps(srcpack.open(file))
+    with pytest.raises(TypeError, match="a path, URL, bytes or binary file is opened, not int: 1"):
+        srcpack.open(1)  # type: ignore[arg-type]
 
 
 def test_an_empty_zip_opens() -> None:

@@ -99,14 +99,15 @@ class SourceBundle:
     manifest: BundleManifest
     members: Mapping[str, Member]
 
-    def __init__(self, source: str | os.PathLike[str] | bytes, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, source: str | os.PathLike[str] | bytes | ByteSource, *, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._limits = limits
         if isinstance(source, bytes):
-            self.file = "<bytes>"
-            self.source = BytesSource(source)
+            self.source: ByteSource = BytesSource(source)
         else:
-            self.file = os.fspath(source)
-            self.source = PreadSource(source)
+            self.source = source if isinstance(source, ByteSource) else PreadSource(source)
+        self.file = self.source.name
         self._size = self.source.size
         self._most = limits.max_total_ratio * self._size
         try:

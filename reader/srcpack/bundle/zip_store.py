@@ -9,13 +9,13 @@ first asked for.
 import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
 from srcpack.records import Attributes, EntryRecord, FrameRecord
 from srcpack.rules.content_facts import facts_of, with_facts
 from srcpack.rules.lookup_keys import NAME, Kind, keys_of
+from srcpack.source.byte_source import ByteSource
 from srcpack.source.hashing import sha256_of
 from srcpack.store import ContentReader, Reopening, Store, reopened
 
@@ -36,7 +36,7 @@ class ZipStore(Store):
 
     def __init__(
         self,
-        place: str | os.PathLike[str] | bytes,
+        place: str | os.PathLike[str] | bytes | ByteSource,
         *,
         max_read: int = 1 << 30,
         limits: Limits = DEFAULT_LIMITS,
@@ -44,7 +44,7 @@ class ZipStore(Store):
         """Open a zip.
 
         Args:
-            place: Its path, or its bytes. A file is read by `pread`.
+            place: Its path, its bytes, or another source of them. A file is read by `pread`.
             max_read: Most bytes of content that one call may return. Members up to the file limit of
                 `limits` are inflated all the same, where a part of them or a fact about them is asked for.
             limits: How much it may unpack to; a larger member counts as damaged.
@@ -201,6 +201,8 @@ class ZipStore(Store):
         if threads <= 1:
             return [self.read(self._named(item)) for item in wanted]
         records = [self._named(item) for item in wanted]
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
+
         with ThreadPoolExecutor(threads) as executor:
             return list(executor.map(self.read, records))
 

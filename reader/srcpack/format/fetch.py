@@ -4,9 +4,7 @@ What goes into one request is planned by `source/request_plan.py`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
 from srcpack.errors import SrcpackError
@@ -35,6 +33,8 @@ def spooled(source: ByteSource) -> Iterator[PreadSource]:
     Raises:
         OSError: It cannot be read, or the file cannot be written.
     """
+    from tempfile import NamedTemporaryFile  # noqa: PLC0415  slow to import, and few need it
+
     with NamedTemporaryFile(prefix="srcpack-") as file:
         with source.ahead(0, source.size):
             for start, end in split(0, source.size):
@@ -89,6 +89,8 @@ def fetch_together(
     runs = plan_requests(ranges, longest_run(threads))
     done: dict[int, T | Exception] = {}
     if threads > 1 and len(runs) > 1:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  the same
+
         with ThreadPoolExecutor(threads) as executor:
             for results in executor.map(do, runs):
                 done.update(results)

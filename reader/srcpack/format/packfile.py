@@ -7,10 +7,9 @@ what was asked for are read.
 import io
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from zstandard import ZstdError, frame_content_size
 
@@ -21,7 +20,6 @@ from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource, MmapSource, PreadSource
 from srcpack.source.object_stores import is_url
-from srcpack.source.remote import RemoteSource
 from srcpack.source.request_plan import NOWHERE, Range
 from srcpack.store import ContentReader, Reopening, Store, reopened
 
@@ -260,6 +258,8 @@ class PackFile(Store):
         # A task for each small file would cost more than the file: a thread takes a run of neighbours.
         run = max(1, min(64, len(records) // (4 * threads)))
         runs = [records[at : at + run] for at in range(0, len(records), run)]
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
+
         with ThreadPoolExecutor(threads) as executor:
             return [data for done in executor.map(self._read_all, runs) for data in done]
 
@@ -385,20 +385,26 @@ class PackFile(Store):
             ) from error
 
     @classmethod
-    def at(cls, place: str | os.PathLike[str] | bytes, source: SourceKind, max_read: int) -> Self:
-        """Open a pack by its path, by the URL of an object, or out of its bytes.
+    def at(
+        cls, place: str | os.PathLike[str] | bytes | ByteSource, source: SourceKind, max_read: int
+    ) -> Self:
+        """Open a pack by its path, by the URL of an object, or out of its bytes or another source of them.
 
         Raises:
             OSError: The file cannot be opened, or the object cannot be read.
             ModuleNotFoundError, RuntimeError, ValueError: As `srcpack.open`, for a URL.
             FormatError, LimitExceeded: As the class.
         """
-        opened: Any
-        if isinstance(place, bytes):
+        opened: ByteSource
+        if isinstance(place, ByteSource):
+            opened = place
+        elif isinstance(place, bytes):
             opened = BytesSource(place)
         elif source not in ("mmap", "pread"):
             raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
         elif isinstance(place, str) and is_url(place):
+            from srcpack.source.remote import RemoteSource  # noqa: PLC0415  slow to import, and few need it
+
             opened = RemoteSource(place)
         else:
             opened = MmapSource(place) if source == "mmap" else PreadSource(place)
