@@ -21,16 +21,9 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from srcpack.errors import LimitExceeded, SrcpackError
-from srcpack.source.object_stores import (
-    PATIENCE,
-    Patience,
-    errors_of,
-    is_url,
-    local_path,
-    locate,
-    locate_folder,
-    without_secrets,
-)
+from srcpack.source.locations import is_url, is_web, local_path, without_secrets
+from srcpack.source.object_stores import PATIENCE, Patience, locate, locate_folder
+from srcpack.source.store_errors import errors_of
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.convert import Progress, convert_bundle
 from srcpack_convert.one.options import Options
@@ -299,11 +292,6 @@ def convert_url(
         output=without_secrets(destination),
         seconds=time.perf_counter() - started,
     )
-
-
-def is_web(url: str) -> bool:
-    """Return whether a URL, or a path, is of a web server."""
-    return is_url(url) and url[:4].lower() == "http"
 
 
 def check_destination(url: str) -> None:

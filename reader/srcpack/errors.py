@@ -15,6 +15,7 @@ Misuse by the caller stays ValueError or TypeError.
 """
 
 from collections.abc import Callable
+from reprlib import Repr
 from typing import Any
 
 __all__ = [
@@ -27,6 +28,11 @@ __all__ = [
     "NotFound",
     "SrcpackError",
 ]
+
+
+_SHORT = Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxfrozenset = 20
+_SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 600
 
 
 class SrcpackError(Exception):
@@ -56,8 +62,8 @@ class FormatError(SrcpackError):
 
     Attributes:
         offset: Byte offset in the file that the problem is at, or None.
-        found: What is there, or None.
-        expected: What has to be there, or None.
+        found: What is there, or None: a text, bytes or a number; of any other value a short text.
+        expected: What has to be there, or None; as `found`.
     """
 
     def __init__(
@@ -70,6 +76,8 @@ class FormatError(SrcpackError):
         found: object = None,
         expected: object = None,
     ) -> None:
+        # Nested too deep, a value of a pack could be neither shown nor pickled.
+        found, expected = _plain(found), _plain(expected)
         message = f"{file}: "
         if member is not None:
             message += f"{member!r}: "
@@ -163,6 +171,12 @@ class NotFound(SrcpackError, KeyError):
 
     def __init__(self, file: str, member: str) -> None:
         super().__init__(f"{file}: no entry {member!r}", file=file, member=member)
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, str | bytes | int | float):
+        return value
+    return str(value) if isinstance(value, Exception) else _SHORT.repr(value)
 
 
 def _rebuilt(cls: type[SrcpackError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SrcpackError:

@@ -11,7 +11,7 @@ from srcpack.format.packfile import PackFile, SourceKind
 from srcpack.pack import Pack
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits

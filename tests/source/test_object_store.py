@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,10 @@ from typing import Any
 import pytest
 
 from srcpack.source import object_stores as object_store
-from srcpack.source.object_stores import (
-    PATIENCE,
-    Patience,
-    check_process,
-    errors_of,
-    is_url,
-    local_path,
-    locate,
-    locate_folder,
-    path_or_url,
-    without_secrets,
-)
+from srcpack.source.locations import is_url, local_path, path_or_url, without_secrets
+from srcpack.source.object_stores import PATIENCE, Patience, check_process, locate, locate_folder
+from srcpack.source.store_errors import errors_of
+from support.range_server import RangeServer
 
 SECRETS = ("hunter2", "SIGNED")
 
@@ -350,6 +343,64 @@ def test_of_a_failure_only_what_is_harmless_is_told(
 
 
 @needs_obstore
+@needs_obstore
+@pytest.mark.parametrize(
+    ("url", "name", "value"),
+    [
+        *(
+            ("s3://bucket/key", "AWS_ENDPOINT_URL", value)
+            for value in ("", "x", "host:9000", "http://", "http:///x", "http://[", "://", "http://h:99999")
+        ),
+        *(
+            ("s3://bucket/key", "AWS_ENDPOINT_URL", value)
+            for value in ("http://a b", "https://%zz", " http://h")
+        ),
+        ("s3://bucket/key", "AWS_ENDPOINT_URL_S3", "host"),
+        ("s3://bucket/key", "AWS_ENDPOINT_URL_STS", "host"),
+        ("s3://bucket/key", "AWS_METADATA_ENDPOINT", "host"),
+        ("az://bucket/key", "AZURE_STORAGE_ENDPOINT", "host:9000"),
+        ("az://bucket/key", "AZURE_AUTHORITY_HOST", "host"),
+        ("gs://bucket/key", "GOOGLE_BASE_URL", ""),
+        ("s3://bucket/key", "AWS_ACCESS_KEY_ID", "hunter2\n"),
+        ("s3://bucket/key", "AWS_SESSION_TOKEN", "hunter2\n"),
+        ("s3://bucket/key", "AWS_REGION", "eu\n"),
+        ("s3://bucket/key", "AWS_ENDPOINT_URL", "nonsense://user:hunter2@host"),
+    ],
+)
+def test_a_setting_that_obstore_would_die_of_is_an_error_that_names_it(
+    url: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(OSError, match=f"^.{{0,20}}{name} (is|has)") as caught:
+        locate(url)
+    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, url.rpartition("/")[0])
+    assert "hunter2" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_panic_is_an_error(obstore: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a setting was not checked: it is a BaseException, as an interruption is."""
+    from obstore.store import S3Store
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    url = "s3://user:hunter2@bucket/key"
+    with pytest.raises(OSError, match="obstore failed within itself") as caught, errors_of(url):
+        obstore.head(S3Store("bucket", access_key_id="a", secret_access_key="b"), "key")
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, "s3://bucket/key")
+    with pytest.raises(KeyboardInterrupt), errors_of(url):
+        raise KeyboardInterrupt
+
+
+def test_user_and_password_of_a_web_server_are_sent(obstore: Any) -> None:
+    with RangeServer({"/a": b"content"}) as server:
+        for user in ("us%C3%A9r:p%40ss:word@", "name@", ""):
+            store, key = locate(server.url.replace("://", f"://{user}") + "/a")
+            obstore.head(store, key)
+        sent = [answer.authorization for answer in server.answers]
+    texts = [text and b64decode(text.removeprefix("Basic ")).decode() for text in sent]
+    assert texts == ["us\xe9r:p@ss:word", "name:", None]
+
+
 def test_an_account_that_nobody_named_is_asked_for() -> None:
     with pytest.raises(OSError, match="AZURE_STORAGE_ACCOUNT_NAME"):
         locate("az://container/a")

@@ -28,6 +28,7 @@ class Answer:
     status: int
     sent: int
     """Bytes of the answer's body."""
+    authorization: str | None
 
 
 @dataclass
@@ -129,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.headers.get("If-Match"),
                 status,
                 len(body) if sends else 0,
+                self.headers.get("Authorization"),
             )
         )
         self.send_response_only(status)

@@ -10,7 +10,7 @@ import typer
 
 from srcpack import FileType
 from srcpack.format.head_tail import MAX_DICTIONARY
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.cli.terminal import Failure
 from srcpack_convert.one.options import DictionaryChoice
 

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from srcpack.bundle.members import DEFAULT_LIMITS, Limits
-from srcpack.source.object_stores import is_url, path_or_url
+from srcpack.source.locations import is_url, path_or_url
 from srcpack_convert.cli.arguments import (
     JsonOption,
     MaxFiles,

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
-from srcpack.source.object_stores import path_or_url
+from srcpack.source.locations import path_or_url
 from srcpack_convert.cli.batch_display import Display, Shown, bundles_text, duration_text, short
 from srcpack_convert.cli.terminal import (
     FAILED,

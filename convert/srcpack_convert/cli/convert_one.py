@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from srcpack.source.object_stores import is_url, without_secrets
+from srcpack.source.locations import is_url, without_secrets
 from srcpack_convert.cli.arguments import check_output
 from srcpack_convert.cli.describe import damage_text
 from srcpack_convert.cli.terminal import (

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink, opening
 from srcpack.opening import local_copy
-from srcpack.source.object_stores import path_or_url
+from srcpack.source.locations import path_or_url
 
 __all__ = ["look_up", "open_one", "open_pack", "open_whole"]
 

@@ -13,7 +13,7 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.many.capacity import cores, memory_bound, memory_of
 from srcpack_convert.many.cluster import Cluster
 from srcpack_convert.many.inputs import Input, Inputs, absolute, working_folder

@@ -9,7 +9,7 @@ from itertools import accumulate
 from urllib.parse import unquote
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.many.patterns import Pattern, is_any_match, is_pattern
 from srcpack_convert.storage import is_web, list_objects
 

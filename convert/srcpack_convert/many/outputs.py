@@ -9,7 +9,7 @@ from hashlib import sha256
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from srcpack.source.object_stores import is_url, without_secrets
+from srcpack.source.locations import is_url, without_secrets
 
 __all__ = ["Outputs", "Owner", "pack_name"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import accumulate, takewhile
 
-from srcpack.source.object_stores import is_url
+from srcpack.source.locations import is_url
 
 __all__ = ["Pattern", "is_any_match", "is_pattern"]
 

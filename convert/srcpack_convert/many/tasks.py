@@ -16,7 +16,9 @@ from srcpack.errors import SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.opening import open_pack, packfile_of
 from srcpack.pack import Pack
-from srcpack.source.object_stores import errors_of, is_url, locate, without_secrets
+from srcpack.source.locations import is_url, without_secrets
+from srcpack.source.object_stores import locate
+from srcpack.source.store_errors import errors_of
 from srcpack_convert.many.inputs import begins_as_input
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied

@@ -17,7 +17,7 @@ from srcpack import Entry, FormatError, Pack, SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.opening import open_pack, packfile_of
 from srcpack.source.local import PreadSource
-from srcpack.source.object_stores import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.storage import head, is_web, list_objects
 
 __all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]

@@ -19,7 +19,7 @@ from srcpack.records import Attributes, EntryRecord
 from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource, MmapSource, PreadSource
-from srcpack.source.object_stores import is_url
+from srcpack.source.locations import is_url
 from srcpack.source.request_plan import NOWHERE, Range
 from srcpack.store import ContentReader, Reopening, Store, reopened
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from srcpack import opening
 from srcpack.pack import Pack
-from srcpack.source.object_stores import is_url, path_or_url
+from srcpack.source.locations import is_url, path_or_url
 
 try:
     import resource

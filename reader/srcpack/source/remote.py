@@ -17,7 +17,9 @@ from srcpack.errors import FormatError
 
 from . import request_plan
 from .byte_source import ByteSource
-from .object_stores import check_process, errors_of, locate, without_secrets
+from .locations import without_secrets
+from .object_stores import check_process, locate
+from .store_errors import errors_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta

@@ -1,0 +1,177 @@
+"""Where packs and bundles are: a path, or a URL of an object store, a web server or a file.
+
+In `s3://`, `gs://` and `az://` URLs all that follows the bucket is the key, character by character, as the
+stores' own tools take it. In `http://`, `https://` and `file://` URLs the path is percent-encoded.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+__all__ = [
+    "BUCKETS",
+    "Location",
+    "is_url",
+    "is_web",
+    "local_path",
+    "parse_url",
+    "path_or_url",
+    "without_secrets",
+]
+
+BUCKETS = {
+    "s3": "S3Store",
+    "s3a": "S3Store",
+    "gs": "GCSStore",
+    "az": "AzureStore",
+    "azure": "AzureStore",
+    "abfs": "AzureStore",
+    "abfss": "AzureStore",
+    "adl": "AzureStore",
+}
+"""obstore's store for each scheme of a URL that names a bucket."""
+
+_SCHEMES = {*BUCKETS, "http", "https", "file"}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_ONE_SLASH = re.compile(rf"({'|'.join(sorted(_SCHEMES))}):/(?!/)", re.IGNORECASE)
+"""What `pathlib` leaves of a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A URL, taken apart.
+
+    Attributes:
+        scheme: In lower case.
+        authority: Bucket, or host and port, with the user name that it may have; empty for a file.
+        path: Not percent-encoded.
+        query: Of a web server's URL.
+    """
+
+    scheme: str
+    authority: str
+    path: str
+    query: str
+
+
+def is_url(text: str) -> bool:
+    """Return whether the text is a URL of a kind that is known here; plain paths are none."""
+    # Most are paths, and a cache of open packs asks for each hit.
+    match = _URL.match(text) if "://" in text else None
+    return match is not None and match[1].lower() in _SCHEMES
+
+
+def without_secrets(url: str) -> str:
+    """Return the URL without user name, password and query, for messages, logs and reports."""
+    match = _URL.match(url)
+    if match is None:
+        if _ONE_SLASH.match(url):
+            return without_secrets(url.replace("/", "//", 1)).replace("//", "/", 1)
+        return url
+    scheme, authority, rest = match.groups()
+    user, at, host = authority.rpartition("@")
+    if not (at and scheme.lower() in {"abfs", "abfss"} and ":" not in user):  # there it is the container
+        authority = host
+    if scheme.lower() in BUCKETS:
+        rest = _without_signature(rest)
+    elif scheme.lower() != "file":
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    return f"{scheme}://{authority}{rest}"
+
+
+def local_path(url: str) -> str | None:
+    """Return the path that a `file://` URL names, or None for other URLs.
+
+    Raises:
+        ValueError: It names another host, or nothing.
+    """
+    match = _URL.match(url)
+    if match is None or match[1].lower() != "file":
+        return None
+    if match[2] not in {"", "localhost"}:
+        shown = without_secrets(url)
+        raise ValueError(f"{shown}: a file of another host; file:///path names one of this host")
+    if not match[3]:
+        raise ValueError(f"{url}: names no file; file:///path does")
+    return unquote(match[3], errors="surrogateescape")
+
+
+def path_or_url(place: str) -> str:
+    """Return the path that a `file://` URL names; a path, or another URL, as it is.
+
+    What looks like a URL and is none that can be used is refused, so that it is never taken for a path: a
+    destination `s3:///`, say, where a variable for the bucket was empty.
+
+    Raises:
+        ValueError: Its scheme is none that is known here, or only one slash follows it; or it names no bucket
+            or host, or another host's file.
+    """
+    if ":" not in place:
+        return place
+    match = _URL.match(place)
+    if match is None:
+        if _ONE_SLASH.match(place):
+            raise ValueError(
+                f"{without_secrets(place)}: in a URL two slashes follow the scheme; "
+                "a path of that name begins with ./"
+            )
+        return place
+    if match[1].lower() not in _SCHEMES:
+        raise ValueError(
+            f"{without_secrets(place)}: {match[1]}:// URLs cannot be used; a path of that name begins with ./"
+        )
+    if match[1].lower() == "file":
+        return local_path(place) or ""
+    _check_authority(place, match[2])
+    return place
+
+
+def is_web(text: str) -> bool:
+    """Return whether a text is a URL of a web server."""
+    return is_url(text) and text[:4].lower() == "http"
+
+
+def parse_url(url: str) -> Location:
+    """Take apart a URL of an object, of a folder, or of a file.
+
+    Raises:
+        ValueError: It is none, or one that cannot be asked for.
+    """
+    match = _URL.match(url)
+    if match is None or not is_url(url):
+        raise ValueError(f"{without_secrets(url)!a}: no URL of an object store")
+    scheme, authority, rest = match[1].lower(), match[2], match[3]
+    shown = without_secrets(url)
+    if scheme == "file":
+        return Location(scheme, "", local_path(url) or "/", "")
+    _check_authority(url, authority)
+    if scheme in BUCKETS:
+        if rest != _without_signature(rest):
+            raise ValueError(
+                f"{shown}: {scheme}:// URLs have no query; credentials come from the environment, "
+                "and a signed URL is one of https://"
+            )
+        if "@" in authority and (scheme not in {"abfs", "abfss"} or ":" in authority.rpartition("@")[0]):
+            raise ValueError(
+                f"{shown}: {scheme}:// URLs have no user name; credentials come from the environment"
+            )
+        return Location(scheme, authority, rest, "")
+    path, _, query = rest.partition("#")[0].partition("?")
+    if "%2f" in path.lower():
+        raise ValueError(f"{shown}: an encoded slash in the path cannot be asked for")
+    try:
+        return Location(scheme, authority, unquote(path, errors="strict"), query)
+    except UnicodeDecodeError:
+        raise ValueError(f"{shown}: the path is not percent-encoded UTF-8") from None
+
+
+def _check_authority(url: str, authority: str) -> None:
+    if authority.rpartition("@")[2].partition(":")[0] == "":
+        raise ValueError(f"{without_secrets(url)}: names no bucket or host")
+
+
+def _without_signature(rest: str) -> str:
+    """Return a bucket URL's rest without what looks like a query: `?name=value` after its last slash."""
+    folder, slash, name = rest.rpartition("/")
+    start, question, query = name.partition("?")
+    return f"{folder}{slash}{start}" if question and "=" in query else rest
