@@ -8,7 +8,16 @@ entry.read()
 from typing import TYPE_CHECKING
 
 from srcpack.entry import Entry
-from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound, SrcpackError
+from srcpack.errors import (
+    DamagedMember,
+    FormatError,
+    InvalidEvent,
+    LimitExceeded,
+    LookupUnavailable,
+    MalformedSourceMap,
+    NotFound,
+    SrcpackError,
+)
 from srcpack.opening import open  # noqa: A004  read as `srcpack.open`
 from srcpack.pack import Pack
 from srcpack.records import FileType, OriginalPosition
@@ -23,6 +32,7 @@ from srcpack.verification import verify
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits
+    from srcpack.resolve.lookup_cache import LookupCache
     from srcpack.rules.object_info import ObjectInfo
 
     __version__: str
@@ -36,8 +46,12 @@ __all__ = [
     "Entry",
     "FileType",
     "FormatError",
+    "InvalidEvent",
     "LimitExceeded",
     "Limits",
+    "LookupCache",
+    "LookupUnavailable",
+    "MalformedSourceMap",
     "NotFound",
     "ObjectInfo",
     "OriginalPosition",
@@ -52,7 +66,11 @@ __all__ = [
     "verify",
 ]
 
-_LATER = {"Limits": "srcpack.bundle.members", "ObjectInfo": "srcpack.rules.object_info"}
+_LATER = {
+    "Limits": "srcpack.bundle.members",
+    "LookupCache": "srcpack.resolve.lookup_cache",
+    "ObjectInfo": "srcpack.rules.object_info",
+}
 """Public names that few need, and their modules, which are imported when they are asked for."""
 
 
