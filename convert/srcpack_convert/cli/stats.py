@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from srcpack import Entry
+from srcpack.source.locations import path_or_url
 from srcpack_convert.cli.arguments import ForceOption, JsonOption, check_output, parse_output
 from srcpack_convert.cli.terminal import (
     PARTLY,
@@ -25,7 +25,7 @@ from srcpack_convert.cli.terminal import (
     size_text,
     status,
 )
-from srcpack_convert.stats.index import ENDINGS, ParquetUnavailable, require_pyarrow, written_index
+from srcpack_convert.stats.index import ENDINGS, ParquetUnavailable, Row, require_pyarrow, written_index
 from srcpack_convert.stats.statistics import Statistics, gather
 
 _BETWEEN = 0.1
@@ -61,6 +61,10 @@ def stats(
       srcpack stats s3://bucket/packs/ --json | jq .duplicates
       srcpack stats packs/ --index files.parquet
     """
+    for each in inputs:
+        if each == "-":
+            raise typer.BadParameter("- is no pack; one of that name is ./-")
+        path_or_url(each)  # a mistake is told before anything is done
     if index is not None:
         _check_index(index, force=force)
     try:
@@ -76,7 +80,7 @@ def stats(
         for line in _lines(statistics):
             print_line(line)
         if index is not None:
-            print_line(shown(f"index        {index}: {counted(statistics.files, 'row', 'rows')}"))
+            print_line(shown(f"index        {index}: {counted(statistics.rows, 'row', 'rows')}"))
     return PARTLY if statistics.failed else 0
 
 
@@ -95,7 +99,7 @@ def _check_index(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _written(path: Path | None) -> Iterator[Callable[[Entry], None] | None]:
+def _written(path: Path | None) -> Iterator[Callable[[Row], None] | None]:
     if path is None:
         yield None
         return

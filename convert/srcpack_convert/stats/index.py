@@ -6,34 +6,43 @@ where a Parquet file is asked for.
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple
 
-from srcpack import Entry
+from srcpack import Entry, ObjectInfo, Pack
+from srcpack.rules.object_info import NIL_DEBUG_ID
 from srcpack_convert.atomic_write import written_aside
 
-__all__ = ["COLUMNS", "ENDINGS", "ParquetUnavailable", "require_pyarrow", "written_index"]
+__all__ = ["COLUMNS", "ENDINGS", "ParquetUnavailable", "Row", "require_pyarrow", "rows_of", "written_index"]
 
-COLUMNS = {
-    "pack": str,
-    "member": str,
-    "path": str,
-    "url": str,
-    "debug_id": str,
-    "type": str,
-    "size": int,
-    "stored_size": int,
-    "lines": int,
-    "sha256": str,
-    "source_mapping_url": str,
-    "damage": str,
-}
-"""The columns and their types; all but pack, member, type and the numbers may be null."""
+
+class Row(NamedTuple):
+    """What a table has of a file."""
+
+    pack: str
+    release: str | None
+    dist: str | None
+    bundle: str | None
+    object: str | None
+    member: str
+    path: str | None
+    url: str | None
+    debug_id: str | None
+    type: str
+    size: int
+    stored_size: int
+    lines: int
+    sha256: str | None
+    source_mapping_url: str | None
+    damage: str | None
+
+
+COLUMNS = Row._fields
+_NUMBERS = {"size", "stored_size", "lines"}
 
 ENDINGS = (".parquet", ".jsonl")
 
-_Value: TypeAlias = str | int | None
 _BATCH_ROWS = 8192
 _BATCH_TEXT = 8 << 20
 """Characters of text after which a batch ends early."""
@@ -63,8 +72,8 @@ def require_pyarrow() -> tuple[Any, Any]:
 
 
 @contextmanager
-def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Entry], None]]:
-    """Yield a function that writes an entry's row; the file takes its place when the block ends well.
+def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that writes a row; the file takes its place when the block ends well.
 
     Args:
         path: The file, which is replaced. Its ending, one of `ENDINGS`, chooses the format.
@@ -82,23 +91,38 @@ def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Entry], No
         yield write
 
 
-def _row(entry: Entry) -> tuple[_Value, ...]:
-    debug_id, digest, reference = entry.debug_id, entry.sha256, entry.source_mapping_url
-    return (
+def rows_of(pack: Pack, entries: Iterable[Entry]) -> Iterator[Row]:
+    """Yield the row of each of a pack's entries.
+
+    Raises:
+        FormatError: A value in the pack is none that its column can have.
+    """
+    attributes = pack.attributes
+    object_id = ObjectInfo.of(attributes).debug_id
+    of_pack = (
         # A path of the system may be no UTF-8.
-        entry.pack.file.encode("utf-8", "backslashreplace").decode(),
-        entry.name,
-        entry.path,
-        entry.url,
-        None if debug_id is None else str(debug_id),
-        entry.type.value,
-        entry.size,
-        entry.stored_size,
-        entry.lines,
-        None if digest is None else digest.hex(),
-        _without_data(reference),
-        entry.damage,
+        pack.file.encode("utf-8", "backslashreplace").decode(),
+        attributes.get("release"),
+        attributes.get("dist"),
+        pack.bundle.identity.hex() or None,
+        None if object_id == NIL_DEBUG_ID else str(object_id),
     )
+    for entry in entries:
+        debug_id, digest, reference = entry.debug_id, entry.sha256, entry.source_mapping_url
+        yield Row(
+            *of_pack,
+            member=entry.name,
+            path=entry.path,
+            url=entry.url,
+            debug_id=None if debug_id is None else str(debug_id),
+            type=entry.type.value,
+            size=entry.size,
+            stored_size=entry.stored_size,
+            lines=entry.lines,
+            sha256=None if digest is None else digest.hex(),
+            source_mapping_url=_without_data(reference),
+            damage=entry.damage,
+        )
 
 
 def _without_data(reference: str | None) -> str | None:
@@ -109,27 +133,26 @@ def _without_data(reference: str | None) -> str | None:
 
 
 @contextmanager
-def _json_lines(out: BinaryIO) -> Iterator[Callable[[Entry], None]]:
+def _json_lines(out: BinaryIO) -> Iterator[Callable[[Row], None]]:
     encode = json.JSONEncoder().encode
 
-    def write(entry: Entry) -> None:
-        out.write(encode(dict(zip(COLUMNS, _row(entry), strict=True))).encode() + b"\n")
+    def write(row: Row) -> None:
+        out.write(encode(row._asdict()).encode() + b"\n")
 
     yield write
 
 
 @contextmanager
-def _parquet(out: BinaryIO) -> Iterator[Callable[[Entry], None]]:
+def _parquet(out: BinaryIO) -> Iterator[Callable[[Row], None]]:
     pa, parquet = require_pyarrow()
-    types = {str: pa.string(), int: pa.int64()}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    rows: list[tuple[_Value, ...]] = []
+    text, number = pa.string(), pa.int64()
+    schema = pa.schema([(name, number if name in _NUMBERS else text) for name in COLUMNS])
+    rows: list[Row] = []
     batches: list[Any] = []
     texts = 0
 
-    def write(entry: Entry) -> None:
+    def write(row: Row) -> None:
         nonlocal texts
-        row = _row(entry)
         rows.append(row)
         texts += sum(len(value) for value in row if isinstance(value, str))
         if len(rows) >= _BATCH_ROWS or texts >= _BATCH_TEXT:

@@ -8,6 +8,7 @@ else does not grow with the number of packs.
 import errno
 import heapq
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +19,7 @@ from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.opening import open_pack, packfile_of
 from srcpack.source.local import PreadSource
 from srcpack.source.locations import is_url, path_or_url, without_secrets
+from srcpack_convert.stats.index import Row, rows_of
 from srcpack_convert.storage import head, is_web, list_objects
 
 __all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]
@@ -86,6 +88,7 @@ class Statistics:
         with_zip_size: Bytes of these packs.
         zip_size: Bytes of these zips.
         files: Entries, damaged ones included.
+        rows: Rows made of them, if any are.
         damaged: Members that could not be read when their bundle was converted.
         packs_with_damage: How many packs have such.
         content_count: Distinct contents, pack by pack.
@@ -101,6 +104,7 @@ class Statistics:
     with_zip_size: int = 0
     zip_size: int = 0
     files: int = 0
+    rows: int = 0
     damaged: int = 0
     packs_with_damage: int = 0
     content_count: int = 0
@@ -230,7 +234,7 @@ def gather(
     inputs: Iterable[str],
     *,
     failed: Failed,
-    row: Callable[[Entry], None] | None = None,
+    row: Callable[[Row], None] | None = None,
     progress: Callable[[str, Statistics], None] | None = None,
 ) -> Statistics:
     """Count packs, one after the other, each once: also one that several inputs or links lead to.
@@ -240,12 +244,15 @@ def gather(
             begins as one and what is named `.srcpack`; in a bucket, whose objects are not looked into for
             that, what is named so.
         failed: Told why a pack could not be read, or not to its end; or an input not be listed.
-        row: Called with each entry.
+        row: Called with the row of each entry. What it raises is no pack's fault, and ends all.
         progress: Told which pack is next, and what was counted so far.
 
     Raises:
+        TypeError: `inputs` is a single text or path.
         ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
     """
+    if isinstance(inputs, str | bytes | os.PathLike):
+        raise TypeError("inputs takes many: put a single one into a list")
     statistics = Statistics()
     seen: set[bytes] = set()
 
@@ -256,19 +263,25 @@ def gather(
     for each in inputs:
         for name in _packs_of(each, seen, fail):
             if progress is not None:
-                progress(name, statistics)
-            for entry in _counted(name, statistics, fail):
+                progress(without_secrets(name), statistics)
+            for each_row in _counted(name, statistics, fail, with_rows=row is not None):
                 if row is not None:
-                    row(entry)
+                    row(each_row)
+                    statistics.rows += 1
     return statistics
 
 
-def _counted(name: str, statistics: Statistics, fail: Failed) -> Iterator[Entry]:
-    # Errors of who takes the entries, as that of a full disk, do not come through here: they are no pack's.
+def _counted(name: str, statistics: Statistics, fail: Failed, *, with_rows: bool) -> Iterator[Row]:
+    """Count a pack, and yield its entries' rows if they are wanted."""
+    # Errors of who takes the rows, as that of a full disk, do not come through here: they are no pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
         with open_pack(name, source="pread") as pack:
-            yield from statistics.count(pack)
+            entries = statistics.count(pack)
+            if with_rows:
+                yield from rows_of(pack, entries)
+            else:
+                deque(entries, maxlen=0)
     except (SrcpackError, OSError, ValueError) as error:
         fail(error)
 

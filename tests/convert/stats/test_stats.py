@@ -4,21 +4,21 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import srcpack
-from srcpack import Entry
 from srcpack.opening import packfile_of
 from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from srcpack_convert.stats import index as stats_index
-from srcpack_convert.stats.index import COLUMNS, written_index
+from srcpack_convert.stats.index import COLUMNS, Row, rows_of, written_index
 from srcpack_convert.stats.statistics import LargeFile, Statistics, TypeTotals, gather
 from support.bundle_builder import ZipMember, build_bundle, build_zip
+from support.pack_recipe import recipe
 from support.places import PACKS, ROOT
 from support.s3_server import BUCKET, s3_server
 
@@ -177,7 +177,7 @@ def test_a_pack_counts_once_however_often_it_is_named(
     copy.write_bytes(path.read_bytes())
     found, failures = sum_up(folder, path)
     assert (found.packs, found.duplicates.copies, failures) == (2, 1, [])
-    rows: list[Entry] = []
+    rows: list[Row] = []
     gather([str(path), str(path)], failed=failing, row=rows.append)
     assert len(rows) == 1
 
@@ -276,14 +276,16 @@ def test_the_index_has_a_row_for_each_file(index: Path) -> None:
             for entry in pack.entries():
                 same = ("path", "url", "type", "size", "stored_size", "lines", "source_mapping_url", "damage")
                 facts = {column: getattr(entry, column) for column in same}
-                facts |= {"pack": str(path), "member": entry.name}
+                facts |= {"pack": str(path), "member": entry.name, "bundle": pack.bundle.identity.hex()}
+                facts |= {"release": pack.attributes.get("release"), "dist": pack.attributes.get("dist")}
+                facts["object"] = pack.attributes.get("debug_id")
                 facts["debug_id"] = str(entry.debug_id) if entry.debug_id else None
                 facts["sha256"] = entry.sha256.hex() if entry.sha256 else None
                 expected.append(facts)
     rows = read_index(index)
     assert rows == expected
     assert all(list(each) == list(COLUMNS) for each in rows)
-    for column in ("debug_id", "source_mapping_url", "damage", "sha256"):
+    for column in ("debug_id", "source_mapping_url", "damage", "sha256", "release", "object"):
         assert {each[column] is None for each in rows} == {True, False}, column
 
 
@@ -340,15 +342,15 @@ def test_a_path_that_is_no_text_is_escaped(write: Write, index: Path) -> None:
 def test_what_was_there_stays_if_the_index_cannot_be_written_whole(index: Path) -> None:
     index.write_bytes(b"old")
 
-    def fill(row: Callable[[Entry], None]) -> Iterator[Entry]:
-        for number, entry in enumerate(srcpack.open(PACKS / "many.srcpack").entries()):
+    def fill(row: Callable[[Row], None]) -> None:
+        pack = srcpack.open(PACKS / "many.srcpack")
+        for number, values in enumerate(rows_of(pack, pack.entries())):
             if number == 50:
                 raise OSError(28, "No space left on device")
-            row(entry)
-            yield entry
+            row(values)
 
     with pytest.raises(OSError, match="No space"), written_index(index) as row:
-        list(fill(row))
+        fill(row)
     assert index.read_bytes() == b"old"
     assert os.listdir(index.parent) == [index.name]
 
@@ -356,13 +358,51 @@ def test_what_was_there_stays_if_the_index_cannot_be_written_whole(index: Path) 
 def test_an_error_of_the_index_is_no_pack_s() -> None:
     """A full disk must not look like a thousand packs that cannot be read."""
 
-    def full(_: Entry) -> None:
+    def full(_: Row) -> None:
         raise OSError(28, "No space left on device")
 
     failures: list[Exception] = []
     with pytest.raises(OSError, match="No space"):
         gather([str(PACKS)], failed=failures.append, row=full)
     assert failures == []
+
+
+def test_a_pack_with_a_value_that_is_none_is_one_that_fails(index: Path, write: Write) -> None:
+    """What comes before it is in the index, and so are the other packs."""
+    folder = write("a.srcpack", {"a": b"a"}).parent
+    write("z.srcpack", {"z": b"z"})
+    bad = recipe()
+    for entry in bad.entries:
+        assert isinstance(entry, dict)
+        entry["content_debug_id"] = "none"
+    (folder / "m.srcpack").write_bytes(bad.build())
+    failures: list[Exception] = []
+    with written_index(index) as row:
+        found = gather([str(folder)], failed=failures.append, row=row)
+    assert [each["member"] for each in read_index(index)] == ["a", "z"]
+    assert (found.packs, found.failed, found.rows) == (2, 1, 2)
+    (failure,) = map(str, failures)
+    assert failure.startswith(f"{folder}/m.srcpack: ")
+    assert "debug id" in failure
+
+
+@pytest.mark.parametrize("many", ["packs", b"packs", PACKS])
+def test_a_single_text_is_not_taken_for_many(many: Any) -> None:
+    with pytest.raises(TypeError, match="inputs takes many"):
+        gather(many, failed=failing)
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"), [("s3:///", "no bucket"), ("ftp://h/x", "cannot be used"), ("-", "./-")]
+)
+def test_what_can_be_no_pack_is_told_before_the_work(
+    write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str], place: str, problem: str
+) -> None:
+    path = write("a.srcpack", {"a": b"a"})
+    code, out, err = run(capfd, path, place, "--index", tmp_path / "i.jsonl")
+    assert (code, out) == (2, "")
+    assert problem in err
+    assert not (tmp_path / "i.jsonl").exists()
 
 
 def test_an_index_of_another_ending_is_refused(tmp_path: Path) -> None:
