@@ -18,6 +18,10 @@ soak *args:
 crash *args:
     PYTHONPATH=tests {{python}} -m reliability.crash {{args}}
 
+# Exceptions before every bytecode, and by signals: two minutes for each thing done.
+exceptions *args:
+    PYTHONPATH=tests {{python}} -m reliability.exceptions {{args}}
+
 # Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
 fuzz *args:
     {{python}} fuzz/run.py {{args}}
