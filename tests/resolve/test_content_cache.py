@@ -1,26 +1,17 @@
-"""Caches of contents and of open packs: bounds, sharing, trust, threads, replaced files, forks."""
+"""The cache of contents: bounds, sharing, trust. Its threads and exceptions are in tests/whole."""
 
 import hashlib
-import os
 import random
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import srcpack
-from srcpack import (
-    ContentCache,
-    DamagedMember,
-    Entry,
-    FormatError,
-    Pack,
-    PackCache,
-)
+from srcpack import ContentCache, DamagedMember, Entry, FormatError, Pack
 from srcpack.opening import packfile_of
 from srcpack.records import EntryRecord
 from srcpack_convert import convert
@@ -68,7 +59,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return iter([names])
 
 
-# ---- contents: what is kept
+# ---- what is kept
 
 
 def test_a_second_read_decodes_nothing(tmp_path: Path, decoded: Iterator[list[str]]) -> None:
@@ -190,7 +181,7 @@ def test_negative_limits_are_misuse() -> None:
         ContentCache(-1, max_entries=5)
 
 
-# ---- contents: sharing and trust
+# ---- sharing and trust
 
 
 def test_equal_contents_of_different_packs_are_held_once(
@@ -253,232 +244,53 @@ def test_the_cache_keeps_no_pack_open(tmp_path: Path) -> None:
     assert cache.statistics.bytes == 3
 
 
-# ---- open packs
-
-
-def opener_that_counts(opened: list[str]) -> Callable[[str], Pack]:
-    def open_one(path: str) -> Pack:
-        opened.append(Path(path).stem)
-        return srcpack.open(path)
-
-    return open_one
-
-
-def test_a_pack_is_opened_once_and_the_least_recently_used_goes(tmp_path: Path) -> None:
-    paths = {name: pack_file(tmp_path / f"{name}.srcpack", {"f": name.encode()}) for name in "abc"}
-    opened: list[str] = []
-    cache = PackCache(2, opener=opener_that_counts(opened))
-    for name in "abbacac":
-        assert cache.get(paths[name])["f"].read() == name.encode()
-    assert opened == ["a", "b", "c"]
-    cache.get(str(paths["b"]))
-    cache.get(paths["a"])
-    assert opened == ["a", "b", "c", "b", "a"]
-    assert cache.statistics == (4, 5, 3, 0, 2)
-    assert repr(cache) == "<PackCache of 2 of 2 packs>"
-
-
-def test_a_pack_that_goes_is_closed_when_its_last_user_is_gone(tmp_path: Path) -> None:
-    first, second = (pack_file(tmp_path / f"{name}.srcpack", {"f": b"content"}) for name in "ab")
-    cache = PackCache(1)
-    entry = cache.get(first)["f"]
-    gone = weakref.ref(entry.pack)
-    cache.get(second)
-    assert entry.read() == b"content"
-    del entry
-    assert gone() is None
-    gone = weakref.ref(cache.get(first))
-    assert gone() is not None
-    cache.get(second)
-    assert gone() is None
-
-
-def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"old"})
-    cache = PackCache(5)
-    old = cache.get(path)
-    pack_file(tmp_path / "a.srcpack", {"f": b"new"})
-    new = cache.get(path)
-    assert (old["f"].read(), new["f"].read()) == (b"old", b"new")
-    assert cache.get(path) is new
-    assert cache.statistics == (1, 2, 0, 1, 1)
-
-
-def test_a_file_that_is_gone_is_an_error_and_is_dropped(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"old"})
-    cache = PackCache(5)
-    cache.get(path)
-    path.unlink()
-    for _ in range(2):
-        with pytest.raises(FileNotFoundError):
-            cache.get(path)
-    assert cache.statistics == (0, 3, 0, 1, 0)
-
-
-def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"old"})
-    opened: list[str] = []
-
-    def open_and_replace(name: str) -> Pack:
-        pack = srcpack.open(name)
-        if len(opened) < replacements:
-            pack_file(path, {"f": b"new %d" % len(opened)})
-        opened.append(name)
-        return pack
-
-    cache = PackCache(5, opener=open_and_replace)
-    replacements = 1
-    assert cache.get(path)["f"].read() == b"new 0"
-    assert len(opened) == 2
-    # One that never comes to rest is handed out, and not kept.
-    opened.clear()
-    replacements = 100
-    path.write_bytes(path.read_bytes())
-    assert cache.get(path)["f"].read() == b"new 1"
-    assert (len(opened), cache.statistics.open) == (3, 0)
-
-
-def test_who_opens_a_pack_that_another_thread_kept_meanwhile_gets_that_one(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
-    others: list[Pack] = []
-
-    def overtaken(name: str) -> Pack:
-        pack = srcpack.open(name)
-        if not others:  # what another thread does before this one comes to keep its pack
-            others.append(pack)
-            others.append(cache.get(path))
-        return pack
-
-    cache = PackCache(5, opener=overtaken)
-    assert cache.get(path) is others[1]
-    assert others[0] is not others[1]
-    assert cache.statistics == (0, 2, 0, 0, 1)
-
-
-def test_a_cache_closed_while_a_pack_is_opened_hands_it_out_and_keeps_nothing(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
-
-    def open_and_close(name: str) -> Pack:
-        cache.close()
-        return srcpack.open(name)
-
-    cache = PackCache(5, opener=open_and_close)
-    assert cache.get(path)["f"].read() == b"content"
-    assert cache.statistics.open == 0
-
-
-def test_two_threads_that_find_a_file_replaced_drop_the_old_pack_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"old"})
-    cache = PackCache(5)
-    cache.get(path)
-    pack_file(path, {"f": b"new"})
-    stat = os.stat
-    others: list[Pack] = []
-
-    def stat_and_be_overtaken(name: str) -> os.stat_result:
-        if not others:  # this thread saw the old pack; another one replaces it now
-            monkeypatch.setattr(os, "stat", stat)
-            others.append(cache.get(path))
-        return stat(name)
-
-    monkeypatch.setattr(os, "stat", stat_and_be_overtaken)
-    assert cache.get(path) is others[0]
-    assert others[0]["f"].read() == b"new"
-    assert cache.statistics == (0, 3, 0, 1, 1)
-
-
-def test_what_is_no_pack_is_not_kept(tmp_path: Path) -> None:
-    path = tmp_path / "a.srcpack"
-    path.write_bytes(b"no pack")
-    cache = PackCache(5)
-    with pytest.raises(FormatError):
-        cache.get(path)
-    assert cache.statistics == (0, 1, 0, 0, 0)
-
-
-def test_a_closed_cache_gives_no_more_and_leaves_what_is_in_use(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
-    with PackCache(5) as cache:
-        pack = cache.get(path)
-    assert pack["f"].read() == b"content"
-    assert cache.statistics.open == 0
-    with pytest.raises(ValueError, match="get from a closed cache"):
-        cache.get(path)
-
-
-def test_max_open_is_at_least_1() -> None:
-    with pytest.raises(ValueError, match="max_open is at least 1, not 0"):
-        PackCache(0)
-
-
-def test_threads_that_want_one_pack_at_once_get_the_same(tmp_path: Path) -> None:
-    path = pack_file(tmp_path / "a.srcpack", {"f": b"content"})
-    barrier = threading.Barrier(8)
-
-    def slowly(name: str) -> Pack:
-        time.sleep(0.01)
-        return srcpack.open(name)
-
-    cache = PackCache(5, opener=slowly)
-
-    def get(_: int) -> Pack:
-        barrier.wait()
-        return cache.get(path)
-
-    with ThreadPoolExecutor(8) as threads:
-        assert len(set(threads.map(get, range(8)))) == 1
-    assert cache.statistics.open == 1
-
-
-# ---- both together
-
-
-def test_a_zip_is_opened_too_and_shares_contents_with_its_pack(tmp_path: Path) -> None:
+def test_a_zip_shares_contents_with_its_pack(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(build_bundle({"f": b"content"}, {"files": {"f": {}}}))
     convert(tmp_path / "a.zip", tmp_path / "a.srcpack", verify=False)
-    packs, contents = PackCache(5), ContentCache(100)
-    first = contents.read(packs.get(tmp_path / "a.zip")["f"])
-    assert contents.read(packs.get(tmp_path / "a.srcpack")["f"]) is first
-    assert contents.read(packs.get(tmp_path / "a.zip")["f"]) is first
-    assert packs.statistics == (1, 2, 0, 0, 2)
-    assert contents.statistics == (1, 2, 0, 7, 1)
+    cache = ContentCache(100)
+    bundle, pack = srcpack.open(tmp_path / "a.zip"), srcpack.open(tmp_path / "a.srcpack")
+    first = cache.read(bundle["f"])
+    assert cache.read(pack["f"]) is first
+    assert cache.read(bundle["f"]) is first
+    assert cache.statistics == (1, 2, 0, 7, 1)
 
 
-# ---- under threads and forks
+# ---- one thread at a time changes what is kept, and nobody waits
 
 
-def test_threads_get_only_right_bytes_while_both_caches_evict(tmp_path: Path) -> None:
-    files = {
-        number: {f"f{each}": b"%d of %d;" % (each, number // 2) * (50 + each) for each in range(8)}
-        for number in range(20)
-    }
-    paths = {number: pack_file(tmp_path / f"{number}.srcpack", files[number]) for number in files}
-    packs, contents = PackCache(5), ContentCache(5000, max_entries=30)
-    done = threading.Event()
+def test_who_finds_another_thread_at_it_reads_and_keeps_nothing(tmp_path: Path) -> None:
+    pack = pack_of(tmp_path, {f"{number:03}": b"%d" % number for number in range(100)})
+    cache = ContentCache(1000)
+    cache.read(pack["000"])
+    thread = threading.Thread(target=cache._take)  # it ends, and never gives back what it took
+    thread.start()
+    thread.join()
+    for number in range(1, 100):
+        assert cache.read(pack[f"{number:03}"]) == b"%d" % number
+        assert cache.read(pack["000"]) == b"0"
+        kept = cache.statistics.items
+        assert kept == 1 or number > 30, "a thread that is at it is taken for gone too soon"
+    assert kept > 30, "a thread that is gone is waited for"
+    assert cache.statistics.hits == 99
 
-    def work(seed: int) -> int:
-        order, reads = random.Random(seed), 0
-        while not done.is_set():
-            number, name = order.randrange(20), f"f{order.randrange(8)}"
-            assert contents.read(packs.get(paths[number])[name]) == files[number][name]
-            reads += 1
-        return reads
 
-    with ThreadPoolExecutor(8) as threads:
-        futures = [threads.submit(work, seed) for seed in range(8)]
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end and not any(future.done() for future in futures):
-            time.sleep(0.002)
-            assert contents.statistics.bytes <= 5000
-            assert packs.statistics.open <= 5
-        done.set()
-        reads = sum(future.result() for future in futures)
-    statistics = contents.statistics
-    assert statistics.hits + statistics.misses == reads
-    assert statistics.evictions
-    assert packs.statistics.evictions
-    state = contents._state
-    assert statistics.bytes == sum(len(content.data) for content in state.contents.values())
-    assert sum(content.entries for content in state.contents.values()) == len(state.kept) <= 30
+def test_what_asks_in_the_middle_of_a_change_gets_its_answer(tmp_path: Path) -> None:
+    """Such as a finalizer: here the hash of what is to be kept."""
+    pack = pack_of(tmp_path, {name: name.encode() * 40 for name in "abcd"})
+    cache = ContentCache(100)
+
+    class Asking(dict[bytes, Any]):
+        def get(self, key: bytes, default: Any = None) -> Any:
+            if not asked:
+                asked.append(b"")
+                asked[0] = cache.read(pack["a"])
+            return super().get(key, default)
+
+    asked: list[bytes] = []
+    cache.read(pack["a"])
+    cache._state.contents = Asking(cache._state.contents)
+    for name in "bcd":
+        assert cache.read(pack[name]) == name.encode() * 40
+    assert asked == [b"a" * 40]
+    assert 0 < cache.statistics.bytes <= 100
+    assert cache.statistics.evictions

@@ -4,17 +4,27 @@ What two threads do at once happens here step by step: the other thread's step i
 calls the system.
 """
 
+import errno
+import gzip
+import io
 import mmap
 import os
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 
+import srcpack
 from srcpack import FormatError
+from srcpack.source import open_file
 from srcpack.source.byte_source import ByteSource
+from srcpack.source.file_object import FileObjectSource, source_of_file_object
 from srcpack.source.local import BytesSource, MmapSource, PreadSource
+from srcpack_convert import convert
+from support.places import BUNDLES
 
 DATA = bytes(range(256)) * 40
 
@@ -129,3 +139,203 @@ def test_a_source_closed_while_it_is_mapped_keeps_no_map_and_the_read_is_right(
     assert source._map is None
     with pytest.raises(ValueError, match="read of a closed pack"):
         source.view(0, 1)
+
+
+# ---- what the system refuses
+
+
+@pytest.mark.parametrize("code", [errno.ENODEV, errno.EINVAL, errno.ENOMEM, errno.EMFILE])
+def test_where_no_map_can_be_made_all_goes_on_by_pread(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    tries: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        tries.append(arguments)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    source = MmapSource(path)
+    for _ in range(MmapSource._SMALL_READS + 5):
+        assert source.read(5, 3) == DATA[5:8]
+    assert bytes(source.view(100, 50)) == DATA[100:150]
+    assert source.read(0, MmapSource._SMALL + 1) == DATA
+    assert len(tries) == 1
+    source.close()
+    for call in (source.read, source.view):
+        with pytest.raises(ValueError, match="read of a closed pack"):
+            call(0, 1)
+
+
+def test_a_timeout_is_not_taken_for_a_refusal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = MmapSource(path)
+    meanwhile(monkeypatch, lambda: (_ for _ in ()).throw(TimeoutError))
+    with pytest.raises(TimeoutError):
+        source.view(0, 1)
+    assert bytes(source.view(0, 1)) == DATA[:1]
+    assert source._map is not None
+
+
+def test_conversion_checks_its_pack_without_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    assert convert(BUNDLES / "many.zip", tmp_path / "many.srcpack").verified
+    with srcpack.open(tmp_path / "many.srcpack") as pack, srcpack.open(BUNDLES / "many.zip") as bundle:
+        assert [entry.read() for entry in pack.entries()] == [entry.read() for entry in bundle.entries()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
+def test_what_is_no_regular_file_is_refused_and_leaves_nothing_open(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    before = len(os.listdir("/proc/self/fd"))
+    for other in (tmp_path, tmp_path / "fifo", Path("/dev/null"), Path("/dev/zero")):
+        with pytest.raises(FormatError, match="not a regular file"):
+            PreadSource(other)
+    with pytest.raises(FileNotFoundError):
+        PreadSource(tmp_path / "absent")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- Windows has no pread: a file is mapped at once, or its one position is shared
+
+
+@pytest.fixture
+def no_pread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_file, "HAS_PREAD", False)
+    monkeypatch.setattr("srcpack.source.local.HAS_PREAD", False)
+    monkeypatch.setattr("srcpack.source.file_object.HAS_PREAD", False)
+    monkeypatch.delattr(os, "pread")
+
+
+@pytest.mark.usefixtures("no_pread")
+def test_without_pread_a_file_is_mapped_at_once(path: Path) -> None:
+    source = MmapSource(path)
+    assert source.read(5, 3) == DATA[5:8]
+    assert source._map is not None
+
+
+@pytest.mark.usefixtures("no_pread")
+def test_without_pread_threads_read_one_after_the_other(path: Path) -> None:
+    with path.open("rb") as file:
+        for source in (PreadSource(path), source_of_file_object(file)):
+            read_by_threads(source)
+
+
+# ---- what is in memory, and file objects
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_read(kind: Callable[[bytes], Any]) -> None:
+    source = BytesSource(kind(DATA))
+    assert (source.size, source.read(100, 50)) == (len(DATA), DATA[100:150])
+
+
+def test_a_bytearray_may_change_afterwards() -> None:
+    data = bytearray(DATA)
+    source = BytesSource(data)
+    data[:] = b""
+    assert source.read(0, 1 << 20) == DATA
+
+
+class Unknown(io.BytesIO):
+    """A file object that has no descriptor, reads in small pieces, and is none that is known."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 7))
+
+
+def read_by_threads(source: ByteSource) -> None:
+    def read(start: int) -> bool:
+        return all(source.read(at, 9) == DATA[at : at + 9] for at in range(start, len(DATA), 20))
+
+    with ThreadPoolExecutor(4) as executor:
+        assert all(executor.map(read, range(8)))
+    assert source.read(len(DATA) - 10, 100) == DATA[-10:]
+    assert bytes(source.view(3, 4)) == DATA[3:7]
+
+
+def test_a_file_object_of_any_kind_is_read_by_threads(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(DATA))
+    opened: list[tuple[Any, type[ByteSource]]] = [
+        (path.open("rb"), PreadSource),
+        (path.open("rb", buffering=0), PreadSource),
+        (path.open("r+b"), PreadSource),
+        (io.BytesIO(DATA), BytesSource),
+        (Unknown(DATA), FileObjectSource),
+        (gzip.GzipFile(tmp_path / "packed.gz"), FileObjectSource),
+    ]
+    for file, kind in opened:
+        with file:
+            file.seek(5)
+            source = source_of_file_object(file)
+            assert (type(source), source.size, file.tell()) == (kind, len(DATA), 5)
+            read_by_threads(source)
+            source.close()
+            source.close()
+            with pytest.raises(ValueError, match="read of a closed pack"):
+                source.read(0, 1)
+
+
+def test_a_file_object_of_the_system_may_be_written_moved_and_closed(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(b"more")
+        source = source_of_file_object(file)
+    assert source.read(len(DATA), 100) == b"more"
+
+
+def test_what_cannot_be_read_at_offsets_is_refused(path: Path) -> None:
+    with (
+        path.open(encoding="latin-1") as text,
+        pytest.raises(TypeError, match="open for bytes, not for text"),
+    ):
+        source_of_file_object(cast(BinaryIO, text))
+    reading, writing = os.pipe()
+    os.close(writing)
+    with open(reading, "rb") as pipe, pytest.raises(ValueError, match="must be seekable"):
+        source_of_file_object(pipe)
+    with pytest.raises(ValueError, match="closed file"):
+        source_of_file_object(pipe)
+
+
+def test_a_signal_handler_may_read_the_object_that_its_thread_is_reading() -> None:
+    class Interrupted(io.BytesIO):
+        """Something reads between the seek and the read."""
+
+        inner: bytes | None = None
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.inner is None:
+                self.inner = b""
+                self.inner = source.read(500, 10)
+            return super().read(size)
+
+    file = Interrupted(DATA)
+    source = FileObjectSource(file)
+    assert source.read(100, 10) == DATA[100:110]
+    assert file.inner == DATA[500:510]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_process_forked_while_another_thread_reads_an_object_does_not_wait_for_it() -> None:
+    children: list[int] = []
+    forking = iter([True])
+
+    class Forking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if next(forking, False):
+                with ThreadPoolExecutor(1) as executor:
+                    children.append(executor.submit(fork).result())
+            return super().read(size)
+
+    def fork() -> int:
+        child = os.fork()
+        if not child:
+            os._exit(0 if source.read(100, 10) == DATA[100:110] else 1)
+        return child
+
+    source = FileObjectSource(Forking(DATA))
+    assert source.read(0, 10) == DATA[:10]
+    assert os.waitpid(children[0], 0)[1] == 0
