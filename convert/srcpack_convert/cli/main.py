@@ -22,6 +22,7 @@ import srcpack
 from srcpack import SrcpackError
 from srcpack_convert.cli.bench import bench
 from srcpack_convert.cli.cat import cat
+from srcpack_convert.cli.check import check
 from srcpack_convert.cli.convert import convert
 from srcpack_convert.cli.export import export
 from srcpack_convert.cli.extract import extract
@@ -164,5 +165,5 @@ def _options(
     """Repackage SourceBundle zips as .srcpack files, and read them."""
 
 
-for _command in (convert, info, ls, cat, find, extract, verify, export, bench, stats):
+for _command in (convert, info, ls, cat, find, extract, verify, check, export, bench, stats):
     app.command()(_command)

@@ -1,0 +1,152 @@
+"""What `check` finds wrong with a bundle, and that it finds nothing in a good one."""
+
+import json
+from typing import Any
+
+import pytest
+
+import srcpack
+from srcpack.resolve.check import Finding, check
+from srcpack_convert import convert
+from support.bundle_builder import build_bundle
+from support.places import BUNDLES
+
+ID = "0c4b6a5e-9e0f-4d0a-8f35-1b7c1d2e3f40"
+OTHER = "7d2f1a90-5b1c-4c77-9a64-2f6e8d9c0b11"
+SCRIPT = "let a=1;\n"
+
+
+def source_map(sources: list[str], contents: list[str | None] | None, **more: Any) -> bytes:
+    made = {"version": 3, "sources": sources, "names": [], "mappings": "AAAA", **more}
+    return json.dumps(made if contents is None else {**made, "sourcesContent": contents}).encode()
+
+
+GOOD_MAP = source_map(["a.ts"], ["let a = 1;\n"])
+
+
+def dashed(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def script(reference: str | None, url: str = "~/js/a.js", **headers: str) -> dict[str, Any]:
+    given = headers if reference is None else {"sourcemap": reference, **headers}
+    return {
+        "type": "minified_source",
+        "url": url,
+        "headers": {k.replace("_", "-"): v for k, v in given.items()},
+    }
+
+
+def a_map(url: str = "~/js/a.js.map", **headers: str) -> dict[str, Any]:
+    return {"type": "source_map", "url": url, "headers": dashed(headers)}
+
+
+def found(contents: dict[str, bytes], files: dict[str, dict[str, Any]]) -> list[Finding]:
+    return list(check(srcpack.open(build_bundle(contents, {"files": files}))))
+
+
+@pytest.mark.parametrize(
+    ("map_content", "script_info", "map_info", "kind", "says"),
+    [
+        (GOOD_MAP, script(None), a_map(), "no-map", "neither a reference to a source map nor a debug id"),
+        (
+            GOOD_MAP,
+            script("a.js.map"),
+            a_map("https://cdn.example/js/a.js.map"),
+            "map-not-found",
+            "there is 'https://cdn.example/js/a.js.map' (another prefix)",
+        ),
+        (
+            GOOD_MAP,
+            script("[id].js.map"),
+            a_map("~/js/%5Bid%5D.js.map"),
+            "map-not-found",
+            "there is '~/js/%5Bid%5D.js.map' (percent-encoded otherwise)",
+        ),
+        (
+            GOOD_MAP,
+            script("a.js.map"),
+            a_map("~/js/a.js.map?v=2"),
+            "map-not-found",
+            "there is '~/js/a.js.map?v=2' (another query)",
+        ),
+        (GOOD_MAP, script(None, debug_id=ID), a_map(), "map-not-found", "no map has its debug id"),
+        (GOOD_MAP, script("a.js.map", ""), a_map(), "map-not-found", "it has no URL that its reference"),
+        (GOOD_MAP, script("data:,%FF"), a_map(), "bad-data-url", "not UTF-8"),
+        (b"{", script("a.js.map"), a_map(), "malformed-map", "EOF"),
+        (
+            GOOD_MAP,
+            script("a.js.map", debug_id=ID),
+            a_map(debug_id=OTHER),
+            "debug-ids-differ",
+            f"the script's header says {ID}, the map's header says {OTHER}",
+        ),
+        (
+            source_map(["a.ts", "b.ts"], [None]),
+            script("a.js.map"),
+            a_map(),
+            "no-source",
+            "neither embedded in the map nor in the bundle: 'a.ts', 'b.ts'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_script_and_its_map_is_found(
+    map_content: bytes, script_info: dict[str, Any], map_info: dict[str, Any], kind: str, says: str
+) -> None:
+    pytest.importorskip("symbolic", reason="PyPI symbolic says which maps are malformed")
+    contents = {"a.js": SCRIPT.encode(), "a.js.map": map_content}
+    findings = found(contents, {"a.js": script_info, "a.js.map": map_info})
+    assert [each.kind for each in findings] == [kind]
+    assert says in findings[0].says
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.js": script("a.js.map"), "a.js.map": a_map()},
+        {"a.js": script(None, debug_id=ID), "a.js.map": a_map("~/elsewhere.map", debug_id=ID)},
+        {
+            "a.js": script("https://x.example/a.js.map", "https://x.example/a.js"),
+            "a.js.map": a_map("~/a.js.map"),
+        },
+    ],
+)
+def test_nothing_is_found_in_a_good_bundle(files: dict[str, Any]) -> None:
+    assert found({"a.js": SCRIPT.encode(), "a.js.map": GOOD_MAP}, files) == []
+
+
+def test_sources_that_are_in_the_bundle_are_not_missed() -> None:
+    contents = {
+        "a.js": SCRIPT.encode(),
+        "a.js.map": source_map(["a.ts"], None, sourceRoot="/src"),
+        "a.ts": b"1",
+    }
+    files = {
+        "a.js": script("a.js.map"),
+        "a.js.map": a_map(),
+        "a.ts": {"type": "source", "url": "~/src/a.ts"},
+    }
+    assert found(contents, files) == []
+    del files["a.ts"]
+    assert [each.kind for each in found(contents, files)] == ["no-source"]
+
+
+def test_files_that_others_hide_or_that_cannot_be_read_are_found() -> None:
+    contents = {"a.js": b"\xff", "b.js": SCRIPT.encode(), "c.js": SCRIPT.encode(), "a.js.map": GOOD_MAP}
+    files = {
+        "a.js": script("a.js.map", "~/x.js"),
+        "b.js": script("a.js.map"),
+        "c.js": script("a.js.map"),
+        "gone.js": script("a.js.map", "~/gone.js"),
+        "a.js.map": a_map(),
+    }
+    findings = {(each.kind, each.member): each.says for each in found(contents, files)}
+    assert findings.keys() == {("not-utf8", "a.js"), ("damaged", "gone.js"), ("same-key", "b.js")}
+    assert findings["same-key", "b.js"] == "its URL '~/js/a.js' finds 'c.js', which has it too"
+
+
+def test_a_pack_gives_what_its_zip_gives(tmp_path: Any) -> None:
+    for bundle in sorted(BUNDLES.glob("*.zip")):
+        convert(bundle, tmp_path / "a.srcpack", preset="fast", verify=False)
+        with srcpack.open(bundle) as zipped, srcpack.open(tmp_path / "a.srcpack") as pack:
+            assert list(check(pack)) == list(check(zipped)), bundle.name
