@@ -516,7 +516,7 @@ def test_s3_by_moto_a_bundle_is_converted_from_bucket_to_bucket(
     report = convert_url(source, destination, spool=spool)
     assert bucket.read("packs/app.srcpack") == pack
     assert (report.source, report.output) == (source, destination)
-    assert report.source_sha256 == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    assert report.source_sha256 == hashlib.sha256(bundle.read_bytes()).digest()
     assert (report.source_size, report.output_size) == (bundle.stat().st_size, len(pack))
     assert report.verified
 

@@ -12,7 +12,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -23,7 +23,7 @@ from srcpack.errors import FormatError, LimitExceeded, NotFound
 from srcpack.opening import open_pack, packfile_of
 from srcpack.records import BundleManifest
 from srcpack_convert.atomic_write import written_aside
-from srcpack_convert.one.report import DamageReport
+from srcpack_convert.one.report import DamageReport, report_as_json
 
 __all__ = ["ExportReport", "export"]
 
@@ -65,7 +65,7 @@ class ExportReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
+        return report_as_json(self)
 
 
 def export(

@@ -367,8 +367,8 @@ class _Batch:
         if report is None:
             self._tally.forget(task.size, is_ignored=True)
         elif not isinstance(report, FailureReport) and outcome.size is not None:
-            digest = bytes.fromhex(report.source_sha256)
-            known = Known(without_secrets(task.source), outcome.size, outcome.stamp, digest, task.limits)
+            seen = (without_secrets(task.source), outcome.size, outcome.stamp)
+            known = Known(*seen, report.source_sha256, task.limits)
             self._state.add(task.name, known)
         return report
 

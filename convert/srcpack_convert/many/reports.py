@@ -1,9 +1,9 @@
 """What a conversion reports, and what a batch reports of each of its inputs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from srcpack_convert.one.report import ConversionReport, DamageReport
+from srcpack_convert.one.report import ConversionReport, DamageReport, report_as_json
 
 __all__ = [
     "BatchReport",
@@ -23,8 +23,8 @@ class SkipReport:
         output: The pack that is there.
         source_size: Bytes of the zip.
         output_size: Bytes of the pack.
-        source_sha256: Of the zip, in hex, as the pack has it.
-        sha256: The pack's identity, in hex.
+        source_sha256: Of the zip, as the pack has it; in hex in JSON.
+        sha256: The pack's own, as `Pack.sha256`; in hex in JSON.
         files: Entries of the pack, damaged ones included.
         seconds: How long it took to find that out.
         damaged: Members that could not be read when it was converted, as the pack has them.
@@ -36,15 +36,15 @@ class SkipReport:
     output: str
     source_size: int
     output_size: int
-    source_sha256: str
-    sha256: str
+    source_sha256: bytes
+    sha256: bytes
     files: int
     seconds: float
     damaged: tuple[DamageReport, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
+        return report_as_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class FailureReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
+        return report_as_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class PlanReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return asdict(self)
+        return report_as_json(self)
 
 
 BatchReport: TypeAlias = ConversionReport | SkipReport | FailureReport | PlanReport

@@ -1,9 +1,12 @@
 """What a conversion reports."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-__all__ = ["ConversionReport", "DamageReport"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["ConversionReport", "DamageReport", "report_as_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,8 @@ class ConversionReport:
         output: The pack.
         source_size: Bytes of the zip.
         output_size: Bytes of the pack.
-        source_sha256: Of the zip, in hex.
-        sha256: The pack's identity, in hex.
+        source_sha256: Of the zip; in hex in JSON.
+        sha256: The pack's own, as `Pack.sha256`; in hex in JSON.
         files: Entries of the pack, damaged ones included.
         total_size: Bytes of all files' contents.
         content_size: Bytes of the distinct contents.
@@ -45,8 +48,8 @@ class ConversionReport:
     output: str
     source_size: int
     output_size: int
-    source_sha256: str
-    sha256: str
+    source_sha256: bytes
+    sha256: bytes
     files: int
     total_size: int
     content_size: int
@@ -67,4 +70,15 @@ class ConversionReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return {**asdict(self), "ratio": round(self.ratio, 4), "seconds": round(self.seconds, 3)}
+        return {**report_as_json(self), "ratio": round(self.ratio, 4)}
+
+
+def report_as_json(report: "DataclassInstance") -> dict[str, Any]:
+    """Return the fields of a report as values that JSON knows: bytes in hex, seconds to the millisecond."""
+    fields = asdict(report)
+    for name, value in fields.items():
+        if isinstance(value, bytes):
+            fields[name] = value.hex()
+        elif isinstance(value, float):
+            fields[name] = round(value, 3)
+    return fields

@@ -122,6 +122,9 @@ def test_what_decided_the_bytes_is_recorded(tmp_path: Path) -> None:
         },
     }
     assert (report.level, report.frame_size, report.source) == (7, 1 << 16, "<bytes>")
+    assert report.sha256 == srcpack.open(tmp_path / "a.srcpack").sha256
+    assert report.source_sha256 == bundle.source["sha256"]
+    assert report.as_json()["sha256"] == report.sha256.hex()
 
 
 @pytest.mark.parametrize(
