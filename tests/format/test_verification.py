@@ -254,6 +254,12 @@ def test_positions_are_those_of_the_listed_entries_from_0(whole: bytes) -> None:
         assert problem.startswith("<bytes>: positions: found [")
 
 
+def test_a_debug_id_of_the_content_is_one(whole: bytes) -> None:
+    parts = Parts.of(whole)
+    parts.change("b.js", content_debug_id="none")
+    assert problems(parts.build()) == ["<bytes>: 'b.js': debug id: found 'none'"]
+
+
 def test_entries_come_in_the_order_of_their_names_and_each_once(whole: bytes) -> None:
     parts = Parts.of(whole)
     parts.records[2:4] = reversed(parts.records[2:4])

@@ -20,6 +20,7 @@ from srcpack.format.keys import hash_key
 from srcpack.format.manifest import identity_of
 from srcpack.records import EntryRecord
 from srcpack.rules.context import count_lines
+from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import Kind, keys_of
 from srcpack.source.hashing import sha256_of
 
@@ -134,12 +135,22 @@ def _check_records(pack: PackFile, records: Sequence[EntryRecord]) -> None:
             raise FormatError(
                 pack.file, "order of entries", member=record.name, expected=f"a name after {before.name!r}"
             )
+    for record in records:
+        if record.content_debug_id is not None:
+            _check_debug_id(record.content_debug_id, pack.file, record.name)
     found = (sum(record.size for record in records), sum(record.reason is not None for record in records))
     expected = (pack.tail.total_size, pack.tail.damaged_count)
     if found != expected:
         raise FormatError(
             pack.file, "total size and damaged members in the tail", found=expected, expected=found
         )
+
+
+def _check_debug_id(text: str, file: str, member: str) -> None:
+    try:
+        DebugId.from_breakpad(text)
+    except ValueError as error:
+        raise FormatError(file, "debug id", member=member, found=repr(text)) from error
 
 
 def _compare(pack: PackFile, records: Sequence[EntryRecord], expected: Sequence[EntryRecord]) -> None:
