@@ -20,8 +20,8 @@ import pytest
 import srcpack
 from srcpack.errors import FormatError, LimitExceeded
 from srcpack.source.object_stores import Patience
-from srcpack_convert import convert
-from srcpack_convert.storage import PART, convert_url, fetched, head, list_objects, put
+from srcpack_convert import convert, convert_url
+from srcpack_convert.storage import PART, fetched, head, list_objects, put
 from support.bundle_builder import build_bundle
 from support.fault_proxy import Cut, Fault, FaultProxy, Lost, Request, Shortened, Stalled, Status
 from support.places import ROOT

@@ -25,8 +25,9 @@ from srcpack_convert.cli.terminal import (
 )
 from srcpack_convert.many.outputs import pack_name
 from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.convert_url import convert_url
 from srcpack_convert.one.options import Options
-from srcpack_convert.storage import check_destination, convert_url, head, is_web
+from srcpack_convert.storage import check_destination, head, is_web
 
 __all__ = ["convert_one"]
 

@@ -23,9 +23,10 @@ from srcpack_convert.many.inputs import begins_as_input
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied
 from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.convert_url import convert_url
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport, DamageReport
-from srcpack_convert.storage import convert_url, fetched, head, no_bundle
+from srcpack_convert.storage import fetched, head, no_bundle
 
 __all__ = [
     "Known",

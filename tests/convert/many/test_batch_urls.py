@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import srcpack
-from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, storage
+from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, convert_url, storage
 from srcpack_convert.cli import convert_one as converting
 from srcpack_convert.cli import main as cli
 from srcpack_convert.many import tasks as tasks_module
@@ -75,7 +75,7 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return record
 
-    monkeypatch.setattr(tasks_module, "convert_url", recorded(storage.convert_url))
+    monkeypatch.setattr(tasks_module, "convert_url", recorded(convert_url))
     monkeypatch.setattr(tasks_module, "fetched", recorded(storage.fetched))
     return urls
 
