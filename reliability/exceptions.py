@@ -37,7 +37,7 @@ from typing import Any
 import zstandard
 
 import srcpack
-from srcpack import ContentCache, PackCache
+from srcpack import ContentCache, PackCache, PackSet
 from srcpack.caches import Generations, Shelf, Shelves
 from srcpack.format.frames import DICTIONARIES
 from srcpack.source.file_object import FileObjectSource
@@ -265,7 +265,34 @@ class Read(Scenario):
         _equal(_descriptors(), self._others)
 
 
-SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read)
+class Found(Scenario):
+    """A set of packs that is asked for files, natively and for JavaScript, and reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Convert two bundles, one of which has the file."""
+        self._paths = [folder / "a.srcpack", folder / "b.srcpack"]
+        _packed(self._paths[0], {"b.js": b"b\n"})
+        _packed(self._paths[1], {"a.js": b"a\n"})
+        self._packs: list[srcpack.Pack] = []
+
+    def prepare(self) -> None:
+        """Open them anew."""
+        self._packs = [srcpack.open(path) for path in self._paths]
+
+    def call(self) -> None:
+        """Find a file by URL and by path, and read it."""
+        packs = PackSet(self._packs or [srcpack.open(path) for path in self._paths])
+        for found in (packs.resolve("https://host/a.js?x"), packs.source_by_path("/a.js")):
+            assert isinstance(found, srcpack.Resolved), "a miss"
+            _equal(packs.read(found), b"a\n")
+        _equal(packs.errors, 0)
+
+    def check(self) -> None:
+        """Find it again."""
+        self.call()
+
+
+SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read, Found)
 
 STATEFUL = (
     "/srcpack/caches.py",
@@ -281,7 +308,9 @@ STATEFUL = (
 
 
 def _packed(path: Path, contents: dict[str, bytes], **options: Any) -> srcpack.Pack:
-    bundle = build_bundle(contents, {"files": {name: {"url": f"~/{name}"} for name in contents}})
+    bundle = build_bundle(
+        contents, {"files": {name: {"url": f"~/{name}", "path": f"/{name}"} for name in contents}}
+    )
     convert(bundle, path, **{"dictionary": "off", "verify": False, **options})
     return srcpack.open(path)
 

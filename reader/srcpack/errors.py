@@ -27,6 +27,7 @@ __all__ = [
     "MalformedSourceMap",
     "NotFound",
     "SrcpackError",
+    "is_from_outside",
 ]
 
 
@@ -184,3 +185,11 @@ def _rebuilt(cls: type[SrcpackError], args: tuple[Any, ...], attributes: dict[st
     error.args = args
     error.__dict__.update(attributes)
     return error
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Return whether an error has nothing to do with a file: a timeout, say, that a signal handler raised.
+
+    TimeoutError is an OSError; but the operating system's have a number.
+    """
+    return isinstance(error, OSError) and error.errno is None

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from errno import EMFILE, ENFILE
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, is_from_outside
 from srcpack.format.packfile import PackFile, SourceKind
 from srcpack.pack import Pack
 from srcpack.source.byte_source import ByteSource
@@ -136,7 +137,7 @@ def _place(pack: Place) -> str | os.PathLike[str] | bytes | ByteSource:
 
 def _is_zip(place: str | os.PathLike[str] | bytes | ByteSource) -> bool:
     """Return whether a file or object is there and begins as a SourceBundle does."""
-    with suppress(FormatError, OSError):
+    try:
         if isinstance(place, bytes):
             return is_source_bundle(place[:MAGIC_SIZE])
         if isinstance(place, ByteSource):
@@ -146,4 +147,8 @@ def _is_zip(place: str | os.PathLike[str] | bytes | ByteSource) -> bool:
 
             return is_source_bundle(RemoteSource(place).read(0, MAGIC_SIZE))
         return is_source_bundle(PreadSource(place).read(0, MAGIC_SIZE))
-    return False
+    except (FormatError, OSError) as error:
+        # What has nothing to do with the file must not make it "no pack".
+        if is_from_outside(error) or (isinstance(error, OSError) and error.errno in (EMFILE, ENFILE)):
+            raise
+        return False

@@ -3,11 +3,15 @@
 `reliability/exceptions.py` has what is done and what must hold after it; docs/reliability.md has a long run.
 """
 
+import errno
 import sys
 from pathlib import Path
 
 import pytest
 
+from srcpack.format.fetch import fetch_together
+from srcpack.source.local import BytesSource
+from srcpack.source.request_plan import NOWHERE
 from support.places import ROOT
 
 sys.path.insert(0, str(ROOT))
@@ -36,3 +40,16 @@ def test_exceptions_in_threads_leave_all_right_in_forks_too(tmp_path: Path, kind
     scenario = kind(tmp_path)
     exceptions.by_threads(scenario, 0.2)
     assert exceptions.forked(scenario)
+
+
+def test_a_timeout_of_one_read_of_many_ends_them_all() -> None:
+    """It is an OSError, but none of the file that was read when it came."""
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        done.append(number)
+        raise exceptions.Timeout if number == 1 else FileNotFoundError(errno.ENOENT, "gone")
+
+    with pytest.raises(exceptions.Timeout):
+        fetch_together(BytesSource(b""), [NOWHERE] * 5, work, 1)
+    assert done == [0, 1]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from srcpack.errors import SrcpackError
+from srcpack.errors import SrcpackError, is_from_outside
 from srcpack.records import EntryRecord
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
@@ -120,4 +120,6 @@ def _outcome(work: Callable[[int], T], number: int) -> T | Exception:
     try:
         return work(number)
     except (SrcpackError, OSError) as error:
+        if is_from_outside(error):
+            raise
         return error

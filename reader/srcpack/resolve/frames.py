@@ -10,7 +10,7 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/interface.rs` (JsFrame) a
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
-from srcpack.errors import SrcpackError
+from srcpack.errors import SrcpackError, is_from_outside
 from srcpack.resolve.javascript import FrameError, JavaScriptFrame, JavaScriptFrames
 from srcpack.resolve.resolved import Resolved
 from srcpack.resolve.search import FileSearch
@@ -164,6 +164,8 @@ class FrameResolver:
         try:
             return found.entry.context(line)
         except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
             self._search.report(found.pack, found.entry.name, error)
             return None
 

@@ -11,7 +11,7 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/symbolication.rs` (symbol
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError
+from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, is_from_outside
 from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.resolve.search import FileSearch, Lookup, Token
@@ -166,7 +166,9 @@ class JavaScriptFrames:
                 return _Map(None, {"type": "malformed_sourcemap", "url": label}, data)
             try:
                 return self._map(script, text, found, label, data)
-            except (SrcpackError, OSError):
+            except (SrcpackError, OSError) as error:
+                if is_from_outside(error):
+                    raise
                 continue  # not here, as it was reported
         return _Map(
             None, {"type": "missing_sourcemap"} if url is None else _missing("missing_sourcemap", url), {}
@@ -194,7 +196,9 @@ class JavaScriptFrames:
         for found in candidates:
             try:
                 return found, self._search.text(found)
-            except (SrcpackError, OSError):
+            except (SrcpackError, OSError) as error:
+                if is_from_outside(error):
+                    raise
                 continue  # not here, as it was reported
         return None
 

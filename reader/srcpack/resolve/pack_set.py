@@ -14,7 +14,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from srcpack.entry import Entry
-from srcpack.errors import FormatError, SrcpackError
+from srcpack.errors import FormatError, SrcpackError, is_from_outside
 from srcpack.pack import Pack
 from srcpack.records import FileType, OriginalPosition
 from srcpack.resolve.content_cache import ContentCache
@@ -314,7 +314,8 @@ class PackSet:
         try:
             return self._read(resolved.entry)
         except (SrcpackError, OSError) as error:
-            self.report(resolved.pack, resolved.entry.name, error)
+            if not is_from_outside(error):
+                self.report(resolved.pack, resolved.entry.name, error)
             raise
 
     def text(self, resolved: Resolved) -> str:
@@ -378,6 +379,8 @@ class PackSet:
             if isinstance(found, Entry):
                 check_readable(found)
         except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
             self.report(pack, key, error)
             return None
         return found

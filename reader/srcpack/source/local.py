@@ -3,7 +3,7 @@
 import mmap
 import os
 
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, is_from_outside
 
 from .byte_source import ByteSource
 from .open_file import HAS_PREAD, OpenFile
@@ -88,7 +88,7 @@ class MmapSource(ByteSource):
         except ValueError as error:
             raise FormatError(self.name, f"cut while it was open: {error}") from error
         except OSError as error:
-            if error.errno is None:  # a timeout, say, that a signal handler raised
+            if is_from_outside(error):
                 raise
             self._refused = True
             return None
