@@ -1,6 +1,7 @@
 """One file of a pack: its fields, and its content (SPEC.md, "Entry")."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from srcpack.errors import FormatError
@@ -8,7 +9,9 @@ from srcpack.records import EntryRecord, FileType
 from srcpack.rules.context import Context, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import header_debug_id, header_reference, lower_headers
-from srcpack.store import ContentReader
+from srcpack.rules.original_position import OriginalPosition
+from srcpack.rules.source_maps import original_source_urls
+from srcpack.store import ContentReader, Lookup, Token
 
 if TYPE_CHECKING:
     from srcpack.pack import Pack
@@ -210,6 +213,58 @@ class Entry:
             return None
         first, text = found
         return get_context(text, line - first + 1, column, lines)
+
+    # ---- source map
+
+    def original(self, line: int, column: int) -> OriginalPosition | None:
+        """Say where in the original sources a position of this file is from, by its source map.
+
+        A pack that was converted with lookups has a table of the answers; only a few small blocks of it are
+        read. Otherwise symbolic builds as much of the file and its map, which takes up to some 600 ms, and is
+        kept for a while. The map is the one that the bundle has for the file: by debug id, else by reference.
+
+        Args:
+            line: Number of the line, from 1 as in a stack frame.
+            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
+
+        Returns:
+            The position, which also gives the lines around it; None if the map has no answer, or the bundle
+            no map.
+
+        Raises:
+            LookupUnavailable: There is no table, and symbolic is not installed, or fails.
+            MalformedSourceMap: There is no table, as symbolic refuses the map.
+            DamagedMember, FormatError, LimitExceeded: As `read`.
+        """
+        lookup = self.pack.store.lookup(self._record)
+        if lookup is None:
+            # On demand: of a pack with tables nothing of it is needed, and it is built upon entries.
+            from srcpack.resolve.entry_lookup import entry_lookup  # noqa: PLC0415
+
+            lookup = entry_lookup(self)
+        token = None if lookup is None else lookup.token(line, column)
+        if lookup is None or token is None:
+            return None
+        position = token.position
+        return OriginalPosition(
+            position.source,
+            position.line,
+            position.column,
+            position.name,
+            position.function,
+            partial(self._source_lines, lookup, token),
+        )
+
+    def _source_lines(self, lookup: Lookup, token: Token, line: int, lines: int) -> tuple[int, str] | None:
+        """Read lines of a source out of the map, else out of the file that its name leads to."""
+        found = lookup.source_lines(token, line, lines)
+        if found is not None:
+            return found
+        for url in original_source_urls(self.record, token.position.source):
+            source = self.pack.by_url(url)
+            if source is not None and source.damage is None and source.record.utf8:
+                return self.pack.store.lines_around(source.record, line, lines)
+        return None
 
     # ---- identity
 

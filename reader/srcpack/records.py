@@ -16,7 +16,6 @@ __all__ = [
     "FileType",
     "FrameRecord",
     "LookupRecord",
-    "OriginalPosition",
 ]
 
 
@@ -112,30 +111,6 @@ class Attributes(NamedTuple):
     identity: bytes
     source: Mapping[str, Any]
     created_by: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class OriginalPosition:
-    """Where in the original sources a position in a minified file comes from, by its source map.
-
-    Rule source: symbolic a5980e8 `symbolic-sourcemapcache`.
-
-    Attributes:
-        source: The source's name as the map gives it, with `sourceRoot` in front; "" where the map names
-            none.
-        line: Number of the line, from 1.
-        column: Column in the line, from 1 as in a stack frame, in UTF-16 units.
-        name: The name that the map gives the token itself; "" where it gives none, or an empty one.
-        function: The function around the place where the token begins: its name, which is "" only in maps
-            of Hermes; `<anonymous>` if it has none; `<unknown>` outside of functions, or where the
-            minified file does not parse.
-    """
-
-    source: str
-    line: int
-    column: int
-    name: str
-    function: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

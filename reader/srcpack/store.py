@@ -7,17 +7,55 @@ state that a read changes, save caches that are correct without a lock; threads 
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from srcpack.errors import FormatError
 from srcpack.records import Attributes, EntryRecord
 from srcpack.rules.lookup_keys import Kind
+from srcpack.rules.original_position import OriginalPosition
 from srcpack.source.byte_source import ByteSource
 
-__all__ = ["ContentReader", "Reopening", "Store", "reopened"]
+__all__ = ["ContentReader", "Lookup", "Reopening", "Store", "Token", "reopened"]
 
 Reopening = tuple[Callable[..., "Store"], tuple[Any, ...]]
 """What opens a store again, perhaps in another process: a function of a module, and its arguments."""
+
+
+class Token(NamedTuple):
+    """What a lookup finds at a position.
+
+    Attributes:
+        position: Where the token is in the original sources.
+        source: What the lookup knows the token's source by.
+    """
+
+    position: OriginalPosition
+    source: int | str
+
+
+class Lookup(ABC):
+    """All answers of a minified file and its source map."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def token(self, line: int, column: int) -> Token | None:
+        """Find the token at a position of the minified file.
+
+        Args:
+            line: Number of the line, from 1.
+            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
+
+        Returns:
+            The token; None if none begins in the line at the position or before it.
+        """
+
+    @abstractmethod
+    def source_lines(self, token: Token, line: int, lines: int) -> tuple[int, str] | None:
+        """Return a line of a token's source with its neighbours, as `Store.lines_around` does.
+
+        But the text is empty if the source has no such line; None says that the map does not embed it.
+        """
 
 
 class Store(ABC):
@@ -137,6 +175,15 @@ class Store(ABC):
     @abstractmethod
     def open(self, record: EntryRecord) -> "ContentReader":
         """Return the content as a seekable binary file."""
+
+    @abstractmethod
+    def lookup(self, record: EntryRecord) -> Lookup | None:
+        """Return the lookup table of an entry; None if it has none.
+
+        Raises:
+            FormatError: The pack is damaged here.
+            LimitExceeded: The table's head is larger than the version allows.
+        """
 
     @abstractmethod
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:

@@ -27,7 +27,8 @@ from srcpack.format.lookups import (
     parse_head,
     text_of,
 )
-from srcpack.records import LookupRecord, OriginalPosition
+from srcpack.records import LookupRecord
+from srcpack.rules.original_position import OriginalPosition
 
 ROWS = [
     [Row(0, 4, 1, 2, 3, 4, 3), Row(0, 10), Row(0, 20, 2, 0, 0, 0, 5)],

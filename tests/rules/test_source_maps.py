@@ -74,6 +74,12 @@ def test_a_data_url_is_the_map() -> None:
     assert maps_of(script(reference="data:;base64,?")) == {}
 
 
+def test_a_data_url_comes_before_a_debug_id_and_one_that_does_not_decode_leaves_the_file_without() -> None:
+    by_id = EntryRecord("z.map", MAP, headers={"debug-id": ID})
+    assert maps_of(script(headers={"debug-id": ID}, reference="data:,{}"), by_id) == {"a.js": b"{}"}
+    assert maps_of(script(headers={"debug-id": ID}, reference="data:;base64,?"), by_id) == {}
+
+
 def test_any_type_but_a_map_may_have_one_and_be_one() -> None:
     source = EntryRecord("m", SOURCE, url="~/js/m")
     assert maps_of(EntryRecord("a.js", None, url="~/js/a.js", reference="m"), source) == {"a.js": "m"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from symbolic.sourcemapcache import SourceMapCache
 
-from srcpack.records import OriginalPosition
+from srcpack.rules.original_position import OriginalPosition
 
 __all__ = ["Segment", "ask_symbolic", "indexed_map", "packed_map", "source_map"]
 

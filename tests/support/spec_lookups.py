@@ -247,11 +247,12 @@ def verify_tables(reader: SpecReader) -> None:
                     "text: no such entry",
                 )
             if text.kind == 2:
-                check_embedded(content, *text.place, text.steps)
+                check_embedded(content, text.place, text.steps)
 
 
-def check_embedded(content: bytes, start: int, length: int, steps: tuple[int, ...]) -> None:
+def check_embedded(content: bytes, place: tuple[int, ...], steps: tuple[int, ...]) -> None:
     """SPEC.md section 11: a text in a map, and where its lines begin."""
+    start, length = place
     string = content[start - 1 : start + length + 1] if start else b""
     need(len(string) == length + 2 and sum(steps) <= length, "text: place")
     try:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, TypeAlias
 
 import zstandard
@@ -24,11 +25,12 @@ from srcpack.source.byte_source import ByteSource
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.compress import CompressedMember, Compression, compressed
 from srcpack_convert.one.dictionary import choose_dictionary, given_dictionary
+from srcpack_convert.one.lookup_tables import symbolic_version, write_tables
 from srcpack_convert.one.options import DictionaryChoice, Options
 from srcpack_convert.one.presets import DEFAULT_PRESET
 from srcpack_convert.one.read import distinct, read_members
 from srcpack_convert.one.read_back import read_back
-from srcpack_convert.one.report import ConversionReport, DamageReport
+from srcpack_convert.one.report import ConversionReport, DamageReport, WithoutLookup
 from srcpack_convert.one.writer import PackWriter
 
 __all__ = ["Progress", "convert", "convert_bundle"]
@@ -37,6 +39,8 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes of content done and in all."""
 
 _CHUNK = 1 << 20
+_SPOOLED = 16 << 20
+"""Bytes of lookup tables that are held in memory; more go to a temporary file."""
 
 
 def convert(
@@ -48,6 +52,7 @@ def convert(
     dictionary: DictionaryChoice = "auto",
     frame_size: int | None = None,
     raw: Sequence[str] = (),
+    lookups: bool = False,
     jobs: int = 1,
     verify: bool = True,
     limits: Limits = DEFAULT_LIMITS,
@@ -67,13 +72,16 @@ def convert(
             bytes one may have; bytes are a trained dictionary, always used.
         frame_size: Bytes of content in a frame in place of the preset's.
         raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
-        jobs: Threads that compress.
+        lookups: Give each file that has its source map in the bundle a table of all that the map answers, so
+            that `Entry.original` needs neither map nor symbolic. symbolic answers, of the extra `lookups`.
+        jobs: Threads that compress, and processes that build tables.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
         progress: Told the bytes of content done and in all.
 
     Raises:
         ValueError: An option is out of its range.
+        ModuleNotFoundError: Lookups need symbolic, which is not installed, or too old.
         OSError: A file cannot be read or written.
         FormatError: The bundle is refused, as symbolic refuses it; it changed while it was read; or the
             check of the pack failed.
@@ -85,6 +93,7 @@ def convert(
         dictionary=dictionary,
         frame_size=frame_size,
         raw=raw,
+        lookups=lookups,
         verify=verify,
         limits=limits,
     )
@@ -147,6 +156,12 @@ def convert_bundle(
             for record in records
             if record.reason is not None
         ),
+        lookups=sum(record.lookup is not None for record in records),
+        without_lookup=tuple(
+            WithoutLookup(member=record.name, reason=record.lookup_reason)
+            for record in records
+            if record.lookup_reason is not None
+        ),
     )
 
 
@@ -169,18 +184,26 @@ def _write(
     total = sum(member.size for member in bundle.members.values())
     with closing(compressed(read, compression, settings.frame_size, jobs)) as members:
         records = list(_placed(_told(members, progress, total), writer))
-    tail = writer.finish(
-        records,
-        attributes=manifest.attributes,
-        source_links=manifest.source_links,
-        has_files=manifest.has_files,
-        source=source,
-        created_by={
-            "tool": f"srcpack {srcpack.__version__}",
-            "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
-            "options": options.as_recorded(),
-        },
-    )
+    created_by: dict[str, Any] = {
+        "tool": f"srcpack {srcpack.__version__}",
+        "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
+        "options": options.as_recorded(),
+    }
+    with SpooledTemporaryFile(_SPOOLED) as tables:
+        lookups = None
+        if options.lookups:
+            created_by["symbolic"] = symbolic_version()
+            records = write_tables(tables, bundle, records, jobs=jobs)
+            lookups = tables if tables.tell() else None
+        tail = writer.finish(
+            records,
+            attributes=manifest.attributes,
+            source_links=manifest.source_links,
+            has_files=manifest.has_files,
+            source=source,
+            created_by=created_by,
+            lookups=lookups,
+        )
     return records, tail
 
 

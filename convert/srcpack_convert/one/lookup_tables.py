@@ -4,6 +4,7 @@ SPEC.md, "Lookups". A file that gets none has the reason; whatever happens to on
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, TypeAlias
+from typing import IO, TypeAlias
 
 from srcpack.bundle.members import SourceBundle
 from srcpack.errors import SrcpackError
@@ -24,7 +26,7 @@ from srcpack.rules.source_maps import find_source_maps
 from srcpack_convert.one.lookup_worker import receive, seconds_for, send
 from srcpack_convert.one.lookups import NoTable, Table
 
-__all__ = ["MAX_SCRIPT", "MAX_SOURCE_MAP", "write_tables"]
+__all__ = ["MAX_SCRIPT", "MAX_SOURCE_MAP", "symbolic_version", "write_tables"]
 
 MAX_SCRIPT = 256 << 20
 """Most bytes of a file that gets a table."""
@@ -32,13 +34,33 @@ MAX_SCRIPT = 256 << 20
 MAX_SOURCE_MAP = 512 << 20
 """Most bytes of the map of a file that gets a table."""
 
+_LEAST_SYMBOLIC = (13, 9)
 _AHEAD = 4
 _Pair: TypeAlias = tuple[int, int | bytes]
 _Key: TypeAlias = tuple[bytes, bytes]
 
 
+def symbolic_version() -> str:
+    """Return the version of symbolic, whose answers the tables have.
+
+    Raises:
+        ModuleNotFoundError: It is not installed, or too old.
+    """
+    try:
+        found = version("symbolic")
+    except PackageNotFoundError:
+        found = ""
+    numbers = [int(number) for number in re.findall(r"\d+", found)[:2]]
+    if tuple(numbers) < _LEAST_SYMBOLIC:
+        raise ModuleNotFoundError(
+            f"lookups need symbolic 13.9 or later, not {found or 'none'}: pip install srcpack[lookups]",
+            name="symbolic",
+        )
+    return found
+
+
 def write_tables(
-    out: BinaryIO, bundle: SourceBundle, records: Sequence[EntryRecord], *, jobs: int
+    out: IO[bytes], bundle: SourceBundle, records: Sequence[EntryRecord], *, jobs: int
 ) -> list[EntryRecord]:
     """Write the tables of all files that have their source map in the bundle.
 

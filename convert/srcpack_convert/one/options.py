@@ -11,6 +11,7 @@ import zstandard
 from srcpack.bundle.members import DEFAULT_LIMITS, Limits
 from srcpack.format.head_tail import MAX_DICTIONARY, MAX_FRAME_SIZE
 from srcpack_convert.one.dictionary import given_dictionary
+from srcpack_convert.one.lookup_tables import symbolic_version
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS, Preset
 
 __all__ = ["DictionaryChoice", "Options"]
@@ -34,11 +35,13 @@ class Options:
             bytes that one may have; bytes are a trained dictionary, always used.
         frame_size: Bytes of content in a frame in place of the preset's.
         raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
+        lookups: Give each file that has its source map in the bundle a table of all that the map answers.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
 
     Raises:
         ValueError: One is out of its range.
+        ModuleNotFoundError: Lookups need symbolic, which is not installed, or too old.
         TypeError: `raw` is a single text.
     """
 
@@ -47,6 +50,7 @@ class Options:
     dictionary: DictionaryChoice = "auto"
     frame_size: int | None = None
     raw: Sequence[str] = ()
+    lookups: bool = False
     verify: bool = True
     limits: Limits = DEFAULT_LIMITS
 
@@ -63,6 +67,8 @@ class Options:
         if isinstance(self.raw, str):
             raise TypeError(f"raw is a list of patterns, not one text: {self.raw!r}")
         object.__setattr__(self, "raw", tuple(self.raw))
+        if self.lookups:
+            symbolic_version()
 
     @property
     def settings(self) -> Preset:
@@ -92,6 +98,7 @@ class Options:
             "dictionary": dictionary,
             "frame_size": settings.frame_size,
             "raw": list(self.raw),
+            **({"lookups": True} if self.lookups else {}),
         }
 
 

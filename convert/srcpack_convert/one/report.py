@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["ConversionReport", "DamageReport", "report_as_json"]
+__all__ = ["ConversionReport", "DamageReport", "WithoutLookup", "report_as_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DamageReport:
     """A member that could not be read, and why; the pack has an entry for it that says so."""
+
+    member: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithoutLookup:
+    """A file whose source map is in the bundle that got no lookup table, and why; its entry says so too."""
 
     member: str
     reason: str
@@ -40,6 +48,8 @@ class ConversionReport:
         verified: Whether every file was read back from the pack and compared.
         seconds: How long it took.
         damaged: Members that could not be read.
+        lookups: Files that have a lookup table.
+        without_lookup: Files that were to have one and have none.
     """
 
     status: ClassVar[str] = "converted"
@@ -62,6 +72,8 @@ class ConversionReport:
     verified: bool
     seconds: float
     damaged: tuple[DamageReport, ...] = field(default=())
+    lookups: int = 0
+    without_lookup: tuple[WithoutLookup, ...] = field(default=())
 
     @property
     def ratio(self) -> float:

@@ -1,8 +1,9 @@
 """Writing a pack front to back: head, contents, manifest, dictionary, index, tail (SPEC.md, "Writers")."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import zstandard
 
@@ -14,6 +15,7 @@ from srcpack.format.head_tail import (
     FRAME_HEADER,
     HEAD_SIZE,
     INDEX,
+    LOOKUPS,
     MANIFEST,
     MAX_BLOCK,
     MAX_SKIPPED,
@@ -44,6 +46,7 @@ from srcpack_convert.one.dictionary import pack_dictionary
 
 __all__ = ["PackWriter"]
 
+_CHUNK = 1 << 20
 _METADATA_LEVEL = 9
 """A higher one makes packs hardly smaller, and with many files it takes long."""
 
@@ -105,6 +108,7 @@ class PackWriter:
         has_files: bool,
         source: Mapping[str, Any],
         created_by: Mapping[str, Any],
+        lookups: IO[bytes] | None = None,
     ) -> Tail:
         """Write everything after the contents and return the tail; the file is then a pack.
 
@@ -115,6 +119,7 @@ class PackWriter:
             has_files: Whether the bundle's manifest has the key `files`.
             source: What the pack is made from.
             created_by: What makes it.
+            lookups: The lookup tables, where the entries have such.
 
         Raises:
             LimitExceeded: A block of entries is larger than the version allows, or no seed was found.
@@ -150,6 +155,8 @@ class PackWriter:
         index = pack_index(seed, places[1:], buckets)
         sections[INDEX] = Section(self._offset, len(index))
         self._write(index)
+        if lookups is not None:
+            sections[LOOKUPS] = self._write_lookups(lookups)
 
         tail = Tail(
             file_length=0,
@@ -174,6 +181,14 @@ class PackWriter:
         tail = tail._replace(file_length=self._offset + len(pack_tail(tail)))
         self._write(pack_tail(tail))
         return tail
+
+    def _write_lookups(self, lookups: IO[bytes]) -> Section:
+        offset, size = self._offset, lookups.seek(0, os.SEEK_END)
+        self._write(pack_frame_header(size))
+        lookups.seek(0)
+        while data := lookups.read(_CHUNK):
+            self._write(data)
+        return Section(offset, self._offset - offset)
 
     def _choose_seed(
         self, records: Sequence[EntryRecord], packed_attributes: bytes, entries: Sequence[bytes]

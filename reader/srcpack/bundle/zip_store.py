@@ -196,6 +196,9 @@ class ZipStore(Store):
         content = self.bundle.read(record.name)
         return ContentReader(record.name, len(content), len(content), lambda _number: content)
 
+    def lookup(self, record: EntryRecord) -> None:
+        """Return None: a zip has no tables."""
+
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, in their order."""
         if threads <= 1:

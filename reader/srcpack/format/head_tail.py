@@ -18,6 +18,7 @@ __all__ = [
     "FRAME_HEADER",
     "HEAD_SIZE",
     "INDEX",
+    "LOOKUPS",
     "MAGIC",
     "MANIFEST",
     "MAX_BLOCK",
@@ -41,7 +42,7 @@ MAGIC = b"\x89SRC\r\n\x1a\n"
 VERSION = (1, 0)
 SKIPPABLE_MAGIC = 0x184D2A5B
 
-CONTENT, MANIFEST, DICTIONARY, INDEX = 1, 2, 3, 4
+CONTENT, MANIFEST, DICTIONARY, INDEX, LOOKUPS = 1, 2, 3, 4, 5
 """Section ids, in file order."""
 
 BLOCK_ENTRIES = 64

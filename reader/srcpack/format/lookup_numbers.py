@@ -105,12 +105,15 @@ class Numbers(NamedTuple):
 
     def values(self) -> list[int]:
         """Return all numbers."""
-        values = [self.low] * self.size
-        for plane in range(self.width):
-            start = self.at + plane * self.size
-            stored = self.block[start : start + self.size]
-            values = [value + (byte << 8 * plane) for value, byte in zip(values, stored, strict=True)]
-        return values
+        block, at, size, width, low = self
+        if width == 1:
+            values = list(block[at : at + size])
+        else:
+            whole = bytearray(MAX_WIDTH * size)
+            for plane in range(width):
+                whole[plane::MAX_WIDTH] = block[at + plane * size : at + (plane + 1) * size]
+            values = list(Struct(f"<{size}I").unpack(whole))
+        return [value + low for value in values] if low else values
 
 
 def pack_numbers(values: Sequence[int], low: int, width: int) -> bytes:

@@ -6,7 +6,7 @@ block: what it has is the sum of the differences of the rows before it.
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from operator import sub
+from operator import add, sub
 from struct import Struct
 from typing import NamedTuple
 
@@ -147,37 +147,43 @@ def parse_rows(block: bytes, *, first: tuple[int, int], file: str, offset: int) 
         FormatError: The block is not as SPEC.md says, or its rows are out of order.
     """
     source_line, source_column, firsts, *arrays = _parse_block(block, file, offset)
-    tables = []
-    for number, table in zip(firsts, arrays[4::2], strict=True):
-        steps = table.values()
+    line_steps, column_steps, source_line_steps, source_column_steps = (each.values() for each in arrays[:4])
+    if line_steps[0] or column_steps[0] or source_line_steps[0] or source_column_steps[0]:
+        raise _wrong_row(0, "a step", file, offset)
+    lines = list(accumulate(line_steps[1:], initial=first[0]))
+    columns = _with_starts(line_steps, column_steps, column_steps, first[1])
+    source_lines = list(accumulate(source_line_steps[1:], initial=source_line))
+    added = list(map(add, source_column_steps, column_steps))
+    source_columns = _with_starts(source_line_steps, added, source_column_steps, source_column)
+    for row, (line_step, column_step) in enumerate(zip(line_steps, column_steps, strict=True)):
+        if not line_step and column_step <= 0 and row:
+            raise _wrong_row(row, f"{lines[row]}:{columns[row]}", file, offset)
+    for places in (lines, columns, source_lines, source_columns):
+        if min(places) < 0 or max(places) > MAX_NUMBER:
+            row = next(row for row, place in enumerate(places) if not 0 <= place <= MAX_NUMBER)
+            raise _wrong_row(row, places[row], file, offset)
+    numbers = []
+    for number, table, column in zip(firsts, arrays[4::2], arrays[5::2], strict=True):
+        steps, indexes = table.values(), column.values()
         if 0 in steps:
             raise FormatError(file, "table in a row block", offset=offset, expected="rising numbers")
-        tables.append(list(accumulate(steps, initial=number)))
-    columns = (*arrays[:4], *arrays[5::2])
-    rows: list[Row] = []
-    line, column = first
-    for number, step in enumerate(zip(*(numbers.values() for numbers in columns), strict=True)):
-        line_step, column_step, source_line_step, source_column_step, *indexes = step
-        line += line_step
-        column = column_step if line_step else column + column_step
-        source_line += source_line_step
-        source_column = (
-            source_column_step if source_line_step else source_column + column_step + source_column_step
-        )
-        if any(index >= len(table) for index, table in zip(indexes, tables, strict=True)):
-            raise _wrong_row(number, f"indexes {indexes}", file, offset)
-        source, name, function = (table[index] for index, table in zip(indexes, tables, strict=True))
-        if (
-            not ((line, column) > rows[-1][:2] if rows else True)
-            or max(line, column, source_line, source_column) > MAX_NUMBER
-            or min(source_line, source_column) < 0
-        ):
-            raise _wrong_row(number, f"{line}:{column} from {source_line}:{source_column}", file, offset)
-        if source:
-            rows.append(Row(line, column, source, source_line, source_column, name, function))
-        else:
-            rows.append(Row(line, column))
-    return rows
+        if (greatest := max(indexes)) > len(steps):
+            raise _wrong_row(indexes.index(greatest), f"index {greatest}", file, offset)
+        distinct = list(accumulate(steps, initial=number))
+        numbers.append([distinct[index] for index in indexes])
+    rows = zip(lines, columns, numbers[0], source_lines, source_columns, *numbers[1:], strict=True)
+    return [_new(Row, row if row[2] else (*row[:2], 0, 0, 0, 0, 0)) for row in rows]
+
+
+def _with_starts(starts: Sequence[int], steps: Sequence[int], whole: Sequence[int], value: int) -> list[int]:
+    """Add up steps from a first value on; where there is a start, the value is there as a whole."""
+    if not any(starts):
+        return list(accumulate(steps[1:], initial=value))
+    values = []
+    for start, step, instead in zip(starts, steps, whole, strict=True):
+        value = instead if start else value + step
+        values.append(value)
+    return values
 
 
 def _parse_block(block: bytes, file: str, offset: int) -> _Columns:
@@ -264,7 +270,7 @@ def _index(column: Numbers, row: int, table: Numbers, file: str, offset: int) ->
     return index
 
 
-def _wrong_row(row: int, found: str, file: str, offset: int) -> FormatError:
+def _wrong_row(row: int, found: object, file: str, offset: int) -> FormatError:
     return FormatError(
         file,
         f"row {row} of a row block",

@@ -21,7 +21,8 @@ from srcpack.format.lookups import (
     string_of,
     text_of,
 )
-from srcpack.records import LookupRecord, OriginalPosition
+from srcpack.records import LookupRecord
+from srcpack.rules.original_position import LinesReader, OriginalPosition
 
 __all__ = ["LookupTable"]
 
@@ -33,11 +34,12 @@ class LookupTable:
     """What a source map answers for every place of a file.
 
     Attributes:
+        record: Where the table is, as the entry says.
         head: The table's head.
         cost: Bytes of memory that it takes, or comes to take.
     """
 
-    __slots__ = ("_file", "_read", "_start", "_strings", "cost", "head")
+    __slots__ = ("_file", "_read", "_start", "_strings", "cost", "head", "record")
 
     def __init__(
         self, record: LookupRecord, start: int, read: Callable[[int, int], bytes], *, file: str
@@ -54,6 +56,7 @@ class LookupTable:
             FormatError: The pack is damaged here.
             LimitExceeded: The head is larger than the version allows.
         """
+        self.record = record
         self._file = file
         self._read = read
         at = start + record.offset
@@ -84,8 +87,10 @@ class LookupTable:
             LimitExceeded: A block is larger than the version allows.
         """
         row = self.row(line, column)
-        if row is None:
-            return None
+        return None if row is None else self.position(row)
+
+    def position(self, row: Row, read_lines: LinesReader | None = None) -> OriginalPosition:
+        """Return a row's answer, with its strings; `read_lines` reads the lines of its source."""
         blocks: dict[int, bytes] = {}
         return OriginalPosition(
             self._string(row.source, blocks),
@@ -93,6 +98,7 @@ class LookupTable:
             row.source_column + 1,
             self._string(row.name, blocks),
             self._string(row.function, blocks),
+            read_lines,
         )
 
     def row(self, line: int, column: int) -> Row | None:
@@ -161,9 +167,9 @@ class LookupTable:
                 raise self._wrong("places of row blocks", first, f"after {last}")
             last = rows[-1][:2]
             count += len(rows)
-            for row in rows:
-                self._check_numbers(row)
-                yield row
+            _, _, sources, _, _, names, functions = map(max, zip(*rows, strict=True))
+            self._check_numbers(sources, max(names, functions))
+            yield from rows
         if count != self.head.rows:
             raise self._wrong("rows", count, self.head.rows)
 
@@ -197,11 +203,11 @@ class LookupTable:
             for number in range(count):
                 yield text_of(block, number, count, file=self._file, offset=offset)
 
-    def _check_numbers(self, row: Row) -> None:
-        if row.source > self.head.sources:
-            raise self._wrong("number of a source", row.source, f"0 to {self.head.sources}")
-        if (number := max(row.name, row.function)) > self.head.strings:
-            raise self._wrong("number of a string", number, f"0 to {self.head.strings}")
+    def _check_numbers(self, source: int, string: int) -> None:
+        if source > self.head.sources:
+            raise self._wrong("number of a source", source, f"0 to {self.head.sources}")
+        if string > self.head.strings:
+            raise self._wrong("number of a string", string, f"0 to {self.head.strings}")
 
     def _group(self, firsts: Sequence[int], which: int, last: int) -> tuple[int, int]:
         """Return the number of the first item of a block, and how many there are."""

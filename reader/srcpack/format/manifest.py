@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgpack
 
 from srcpack.errors import FormatError
-from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord
+from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord, LookupRecord
 
 from .frames import frame_bound
 from .head_tail import Section
@@ -128,6 +128,10 @@ def pack_entry(record: EntryRecord) -> bytes:
         fields["reference"] = record.reference
     if record.content_debug_id is not None:
         fields["content_debug_id"] = record.content_debug_id
+    if record.lookup is not None:
+        fields["lookup"] = list(record.lookup)
+    if record.lookup_reason is not None:
+        fields["lookup_reason"] = record.lookup_reason
     packed: bytes = msgpack.packb(fields)
     return packed
 
@@ -139,6 +143,8 @@ def identity_of(attributes: Attributes, entries: Iterable[bytes]) -> bytes:
         fields = msgpack.unpackb(packed)
         fields.pop("frames", None)
         fields.pop("raw", None)
+        fields.pop("lookup", None)
+        fields.pop("lookup_reason", None)
         digest.update(msgpack.packb(fields))
     return digest.digest()
 
@@ -200,8 +206,8 @@ def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> Entr
             get("reference"),
             get("content_debug_id"),
             reason,
-            None,
-            None,
+            None if (lookup := get("lookup")) is None else _lookup_of(lookup),
+            get("lookup_reason"),
         ),
     )
     if reason is None:
@@ -242,6 +248,13 @@ def _check_content(record: EntryRecord, frame_size: int, content: Section) -> No
         position, newlines, left = offset + length, newlines_before, left - part
     if frames and frames[0].newlines_before:
         raise _Wrong("frames", frames[0].newlines_before, "no line feed before the first")
+
+
+def _lookup_of(values: list[Any]) -> LookupRecord:
+    """Return where a table is; that it is in its section is seen where it is read."""
+    if list(map(type, values)) != [int, int, int, bytes] or min(values[:3]) < 0 or len(values[3]) != 4:
+        raise _Wrong("lookup", "other values", "offset, length, length of the head, 4 bytes")
+    return LookupRecord(*values)
 
 
 # ---- attributes
@@ -362,6 +375,8 @@ _ENTRY_TYPES: Mapping[str, type] = {
     "binary": bool,
     "reference": str,
     "content_debug_id": str,
+    "lookup": list,
+    "lookup_reason": str,
     "reason": str,
 }
 

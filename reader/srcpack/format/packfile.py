@@ -30,6 +30,7 @@ from .head_tail import (
     DICTIONARY,
     FRAME_HEADER,
     HEAD_SIZE,
+    LOOKUPS,
     MANIFEST,
     TAIL_SIZE,
     parse_frame_header,
@@ -37,6 +38,7 @@ from .head_tail import (
     parse_tail,
 )
 from .lines import after_newlines, parts_of_lines
+from .lookup_section import LookupSection, TableLookup
 
 __all__ = ["PackFile", "SourceKind"]
 
@@ -60,7 +62,7 @@ class PackFile(Store):
         frame_size: Bytes of content in each frame of a file but its last.
     """
 
-    __slots__ = ("_attributes", "_dictionary_sha256", "_kept", "directory", "frame_size", "tail")
+    __slots__ = ("_attributes", "_dictionary_sha256", "_kept", "_lookups", "directory", "frame_size", "tail")
 
     def __init__(self, source: ByteSource, *, file: str, max_read: int = 1 << 30) -> None:
         """Open a pack from a byte source.
@@ -91,6 +93,8 @@ class PackFile(Store):
             source.keep(tail.sections[MANIFEST].end)
         self.frame_size = tail.frame_size
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
+        section = tail.sections.get(LOOKUPS)
+        self._lookups = None if section is None else LookupSection(source, section, file=file)
         self._attributes: Attributes | None = None
         self._kept: Shelf[str | tuple[Kind, str], EntryRecord] = Shelf()
 
@@ -113,6 +117,8 @@ class PackFile(Store):
         self.source.close()
         # What is kept would answer for a while yet.
         self.directory.forget()
+        if self._lookups is not None:
+            self._lookups.forget()
         self._kept = Shelf()
 
     def reopening(self) -> Reopening:
@@ -247,6 +253,14 @@ class PackFile(Store):
         """Return a binary file that reads the content frame by frame."""
         self._check_readable(record, 0)
         return ContentReader(record.name, record.size, self.frame_size, partial(self.read_part, record))
+
+    def lookup(self, record: EntryRecord) -> TableLookup | None:
+        """Return the lookup table of an entry; None if it has none."""
+        if record.lookup is None:
+            return None
+        if self._lookups is None:
+            raise FormatError(self.file, "a lookup table, and no section of them", member=record.name)
+        return TableLookup(self._lookups.table(record.lookup), self, record)
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, neighbours by one request where a request costs much."""

@@ -26,6 +26,7 @@ from srcpack.source.hashing import sha256_of
 
 from .frames import read_dictionary
 from .packfile import PackFile
+from .verify_lookups import find_lookup_problems
 
 __all__ = ["find_problems"]
 
@@ -75,6 +76,8 @@ def _problems(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Iterato
             _check_content(pack, record)
         except (FormatError, LimitExceeded) as error:
             yield _alone(error)
+    for problem in find_lookup_problems(pack, records):
+        yield _alone(problem)
 
 
 def _alone(error: SrcpackError) -> SrcpackError:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, is_from_outside
 from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
-from srcpack.resolve.search import FileSearch, Lookup, Token
+from srcpack.resolve.search import FileSearch
 from srcpack.rules.context import get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.stack_frames import (
@@ -26,6 +26,7 @@ from srcpack.rules.stack_frames import (
 )
 from srcpack.rules.urls import join_paths, source_map_url
 from srcpack.rules.whatwg_url import parses_as_url
+from srcpack.store import Lookup, Token
 
 __all__ = ["Answer", "FrameError", "JavaScriptFrame", "JavaScriptFrames"]
 
@@ -35,6 +36,7 @@ JavaScriptFrame: TypeAlias = dict[str, Any]
 FrameError: TypeAlias = dict[str, Any]
 """Why a frame, or a part of it, could not be resolved: symbolicator's kind as `type`, and its facts."""
 
+_CONTEXT_LINES = 5
 _SCHEMES_OF_MODULES = ("http:", "https:", "webpack:", "turbopack:", "app:")
 
 
@@ -207,14 +209,16 @@ class JavaScriptFrames:
     def _apply_source(
         self, frame: JavaScriptFrame, token: Token, lookup: Lookup, script: _Script
     ) -> FrameError | None:
-        text = lookup.content(token)
-        if text is None:
+        found = lookup.source_lines(token, frame["lineno"], _CONTEXT_LINES)
+        if found is None:
             url = join_paths(script.source_base, token.position.source)
             text = self._source(url)
             if text is None:
                 label = script.source_base
                 return {"type": "missing_source_content", "source": url, "sourcemap": label}
-        _apply_context(frame, text)
+            found = 1, text
+        first, text = found
+        _apply_context(frame, text, first)
         return None
 
     def _source(self, url: str) -> str | None:
@@ -272,10 +276,10 @@ def _apply_names(
     frame["lineno"], frame["colno"] = position.line, position.column
 
 
-def _apply_context(frame: JavaScriptFrame, text: str) -> None:
-    """Add the lines around a frame's place; none if there is no such line."""
+def _apply_context(frame: JavaScriptFrame, text: str, first: int = 1) -> None:
+    """Add the lines around a frame's place, if they are in a text that begins with line `first`."""
     # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0.
-    context = get_context(text, frame["lineno"], frame.get("colno", 0))
+    context = get_context(text, frame["lineno"] - first + 1, frame.get("colno", 0), _CONTEXT_LINES)
     if context is not None:
         frame["pre_context"] = list(context.pre_context)
         frame["context_line"] = context.context_line

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from srcpack.entry import Entry
 from srcpack.errors import FormatError, SrcpackError, is_from_outside
 from srcpack.pack import Pack
-from srcpack.records import FileType, OriginalPosition
+from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
-from srcpack.resolve.search import Lookup, Origin
+from srcpack.resolve.search import Origin
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
+from srcpack.rules.original_position import OriginalPosition
 from srcpack.rules.source_links import SourceLink
 from srcpack.rules.urls import candidate_urls, join_paths, jvm_source_url, source_map_url
+from srcpack.store import Lookup
 
 if TYPE_CHECKING:
     from srcpack.resolve.frames import ResolvedFrame

@@ -8,24 +8,13 @@ from typing import NamedTuple, Protocol
 
 from srcpack.errors import SrcpackError
 from srcpack.pack import Pack
-from srcpack.records import FileType, OriginalPosition
+from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.source_links import SourceLink
+from srcpack.store import Lookup
 
-__all__ = ["FileSearch", "Lookup", "Origin", "Token"]
-
-
-class Token(NamedTuple):
-    """What a lookup finds at a position.
-
-    Attributes:
-        position: Where the token is in the original sources.
-        source: What the lookup knows the token's source by.
-    """
-
-    position: OriginalPosition
-    source: int | str
+__all__ = ["FileSearch", "Origin"]
 
 
 class Origin(NamedTuple):
@@ -38,26 +27,6 @@ class Origin(NamedTuple):
 
     uri: str
     resolved_with: str
-
-
-class Lookup(Protocol):
-    """All answers of a minified file and its source map."""
-
-    def token(self, line: int, column: int) -> Token | None:
-        """Find the token at a position of the minified file.
-
-        Args:
-            line: Number of the line, from 1.
-            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
-
-        Returns:
-            The token; None if none begins in the line at the position or before it.
-        """
-        ...
-
-    def content(self, token: Token) -> str | None:
-        """Return the whole source of a token; None if the map does not embed it."""
-        ...
 
 
 class FileSearch(Protocol):

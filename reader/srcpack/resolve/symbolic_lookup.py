@@ -14,9 +14,9 @@ rust-sourcemap aad1685 `decoder.rs`, `types.rs`.
 import sys
 
 from srcpack.errors import LookupUnavailable, MalformedSourceMap
-from srcpack.records import OriginalPosition
-from srcpack.resolve.search import Token
+from srcpack.rules.original_position import OriginalPosition
 from srcpack.rules.thin_source_map import EMPTY_CONTENT, ThinSourceMap, thin_source_map
+from srcpack.store import Lookup, Token
 
 __all__ = ["SymbolicLookup"]
 
@@ -28,7 +28,7 @@ _HOW_TO_GET_IT = (
 )
 
 
-class SymbolicLookup:
+class SymbolicLookup(Lookup):
     """All answers of a minified file and its source map. Immutable; threads share it.
 
     Attributes:
@@ -110,6 +110,11 @@ class SymbolicLookup:
             content = contents.get(str(source))
             return "" if content == EMPTY_CONTENT else content
         return contents[source] if isinstance(source, int) and source < len(contents) else None
+
+    def source_lines(self, token: Token, line: int, lines: int) -> tuple[int, str] | None:  # noqa: ARG002
+        """Return the whole source of a token, and that it begins with line 1; None if there is none."""
+        content = self.content(token)
+        return None if content is None else (1, content)
 
 
 def _size(thin: ThinSourceMap, names: list[str], contents: "list[str | None] | dict[str, str | None]") -> int:

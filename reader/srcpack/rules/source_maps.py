@@ -1,7 +1,8 @@
 """Which file of a bundle is the source map of which, as far as the bundle alone decides.
 
-By debug id, else by the reference, joined to the file's URL and looked for by candidates. An event can lead
-elsewhere: its own debug ids count there, and all bundles are searched.
+A `data:` URL is the map, or none if it does not decode. Else the map is found by debug id, else by the
+reference, joined to the file's URL and looked for by candidates. An event can lead elsewhere: its own debug
+ids count there, and all bundles are searched.
 
 Rule source: symbolicator 87e6456 `symbolicator-js/src/lookup.rs`.
 """
@@ -10,12 +11,12 @@ from collections.abc import Sequence
 
 from srcpack.records import EntryRecord, FileType
 from srcpack.rules.lookup_keys import debug_id_key, header_debug_id, header_reference
-from srcpack.rules.urls import candidate_urls, source_map_url
+from srcpack.rules.urls import candidate_urls, join_paths, source_map_url
 
-__all__ = ["find_source_maps"]
+__all__ = ["any_host", "find_source_maps", "original_source_urls"]
 
 _HOST = "https://host.invalid"
-"""Stands for `~`, which is any host; an entry with this one is not looked for."""
+"""Stands for `~`, which is any host."""
 
 
 def find_source_maps(records: Sequence[EntryRecord]) -> dict[int, int | bytes]:
@@ -40,35 +41,57 @@ def find_source_maps(records: Sequence[EntryRecord]) -> dict[int, int | bytes]:
     for number, record in enumerate(records):
         if record.type is FileType.SOURCE_MAP or not _is_readable(record):
             continue
-        if (debug_id := header_debug_id(record.headers)) is not None:
-            source_map = by_debug_id.get(debug_id_key(debug_id, FileType.SOURCE_MAP))
+        place = _by_reference(record)
+        if isinstance(place, bytes):
+            found[number] = place
+            continue
+        maps = [] if place is None else [by_url.get(url) for url in candidate_urls(place)]
+        if (debug_id := header_debug_id(record.headers)) is not None and not _has_data_url(record):
+            maps.insert(0, by_debug_id.get(debug_id_key(debug_id, FileType.SOURCE_MAP)))
+        for source_map in maps:
             if source_map is not None and _is_readable(records[source_map]):
                 found[number] = source_map
-                continue
-        reference = header_reference(record.headers)
-        if reference is None:
-            reference = record.reference
-        if reference is not None and (place := _by_reference(record, reference)) is not None:
-            if isinstance(place, bytes):
-                found[number] = place
-                continue
-            for url in candidate_urls(place):
-                source_map = by_url.get(url)
-                if source_map is not None and _is_readable(records[source_map]):
-                    found[number] = source_map
-                    break
+                break
     return found
 
 
-def _by_reference(record: EntryRecord, reference: str) -> str | bytes | None:
-    """Return the map that a reference holds, or its URL; None where it leads nowhere."""
-    url = record.url or ""
-    if not url and not reference.startswith("data:"):
+def any_host(url: str) -> str:
+    """Return a URL that a frame can have whose file has this one: with a host, where `~` stands for any."""
+    return _HOST + url[1:] if url.startswith("~") else url
+
+
+def original_source_urls(record: EntryRecord, name: str) -> list[str]:
+    """List the URLs that an original source can have in the bundle of a minified file.
+
+    Args:
+        record: The minified file.
+        name: The source's name in the file's map, which does not embed it.
+    """
+    reference = _reference_of(record)
+    base = any_host(record.url or "")
+    if base and reference is not None and not _has_data_url(record):
+        base = join_paths(base, reference)
+    return candidate_urls(join_paths(base, name) if base else name)
+
+
+def _by_reference(record: EntryRecord) -> str | bytes | None:
+    """Return the map that a file's reference holds, or its URL; None where it leads nowhere."""
+    reference = _reference_of(record)
+    if reference is None or not (record.url or _has_data_url(record)):
         return None
     try:
-        return source_map_url(_HOST + url[1:] if url.startswith("~") else url, reference)
+        return source_map_url(any_host(record.url or ""), reference)
     except ValueError:
         return None
+
+
+def _has_data_url(record: EntryRecord) -> bool:
+    return (_reference_of(record) or "").startswith("data:")
+
+
+def _reference_of(record: EntryRecord) -> str | None:
+    reference = header_reference(record.headers)
+    return record.reference if reference is None else reference
 
 
 def _is_readable(record: EntryRecord) -> bool:

@@ -1,0 +1,174 @@
+"""The section of lookup tables of one pack, and what a table answers (SPEC.md, "Lookup tables")."""
+
+import json
+from hashlib import sha256
+from itertools import count
+
+from srcpack.caches import Generations
+from srcpack.errors import FormatError
+from srcpack.records import EntryRecord, LookupRecord
+from srcpack.rules.lookup_keys import header_reference
+from srcpack.rules.urls import source_map_url
+from srcpack.source.byte_source import ByteSource
+from srcpack.store import Lookup, Store, Token
+
+from .head_tail import FRAME_HEADER, Section
+from .lookup_table import LookupTable
+from .lookups import ABSENT, DATA_URL, ENTRY, SourceText
+
+__all__ = ["LookupSection", "TableLookup", "map_in_reference"]
+
+_TABLES: Generations[tuple[int, int], LookupTable] = Generations(16 << 20)
+"""Tables that were opened, by section and offset; the limit is in bytes."""
+
+_AHEAD = 64 << 10
+"""Bytes of a table that a distant source fetches with its head."""
+
+_tokens = count()
+
+
+class LookupSection:
+    """Opens the tables of a pack, and keeps those that were used lately."""
+
+    __slots__ = ("_file", "_section", "_source", "_token")
+
+    def __init__(self, source: ByteSource, section: Section, *, file: str) -> None:
+        self._source = source
+        self._section = section
+        self._file = file
+        self._token = next(_tokens)
+
+    def forget(self) -> None:
+        """Let no table that the process keeps answer any more."""
+        self._token = next(_tokens)
+
+    def table(self, place: LookupRecord) -> LookupTable:
+        """Return the table at a place.
+
+        Raises:
+            FormatError: The pack is damaged here, or the place is not in the section.
+            LimitExceeded: The table's head is larger than the version allows.
+        """
+        key = self._token, place.offset
+        kept = _TABLES.get(key)
+        if kept is not None and kept.record == place:
+            return kept
+        start = self._section.offset + FRAME_HEADER.size
+        if not 0 < place.head <= place.length <= self._section.end - start - place.offset:
+            raise FormatError(
+                self._file,
+                "place of a lookup table",
+                found=f"{place.length} bytes at {place.offset}, {place.head} of its head",
+                expected=f"inside the section's {self._section.end - start}",
+            )
+        with self._source.ahead(start + place.offset, min(place.length, max(place.head, _AHEAD))):
+            table = LookupTable(place, start, self._read, file=self._file)
+        _TABLES.put(key, table, table.cost)
+        return table
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = self._source.read(offset, length)
+        if len(data) != length:
+            raise FormatError(
+                self._file,
+                "cut while it was open",
+                offset=offset,
+                found=len(data),
+                expected=f"{length} bytes",
+            )
+        return data
+
+
+def map_in_reference(record: EntryRecord) -> bytes:
+    """Return the source map that a file's own reference holds; nothing where it holds none."""
+    reference = header_reference(record.headers)
+    if reference is None:
+        reference = record.reference or ""
+    try:
+        content = source_map_url("", reference)
+    except ValueError:
+        return b""
+    return content if isinstance(content, bytes) else b""
+
+
+class TableLookup(Lookup):
+    """What a table answers for an entry.
+
+    Args:
+        table: The entry's table.
+        store: The pack, which has the texts.
+        record: The entry.
+    """
+
+    __slots__ = ("_record", "_store", "table")
+
+    def __init__(self, table: LookupTable, store: Store, record: EntryRecord) -> None:
+        self.table = table
+        self._store = store
+        self._record = record
+
+    def token(self, line: int, column: int) -> Token | None:
+        """Find the token at a position of the minified file."""
+        row = self.table.row(line, column)
+        return None if row is None else Token(self.table.position(row), row.source)
+
+    def source_lines(self, token: Token, line: int, lines: int) -> tuple[int, str] | None:
+        """Return the lines out of an entry that has just this text, or out of the map's JSON."""
+        if not isinstance(token.source, int):
+            raise TypeError("a token of another lookup")
+        text = self.table.text(token.source)
+        if text.kind == ABSENT:
+            return None
+        if text.kind == ENTRY:
+            return self._store.lines_around(self._store.record(text.entry), line, lines) or (line, "")
+        return self.embedded_lines(text, max(1, line - lines), line + lines)
+
+    def embedded_lines(self, text: SourceText, first: int, last: int) -> tuple[int, str]:
+        """Return the number of a line, `first` or before it, and the text from there to line `last` at least.
+
+        Raises:
+            FormatError: The text is not where the table has it, or the map is another one.
+            LimitExceeded: What is to be read is over the pack's `max_read`.
+        """
+        found: object
+        try:
+            place = text.around(first, last)
+            if place is None:
+                return first, ""
+            line, start, length = place
+            letters = self._read_map(start, length)
+            if len(letters) == length:
+                lines: str = json.loads(b'"%b"' % letters)
+                lines.encode()
+                return line, lines
+            found = f"{len(letters)} bytes of {length}"
+        except ValueError as error:  # of positions, JSON, UTF-8 and lone surrogates
+            found = error
+        raise FormatError(
+            self._store.file,
+            "text in the source map",
+            member=self._record.name,
+            found=found,
+            expected="lines of a JSON string",
+        )
+
+    def _read_map(self, start: int, length: int) -> bytes:
+        """Return a range of the map's content."""
+        head, record = self.table.head, self._record
+        if head.map == DATA_URL:
+            content = map_in_reference(record)
+            digest = sha256(content).digest()
+            letters = content[start : start + length]
+        else:
+            source_map = self._store.record(head.map)
+            digest = source_map.sha256
+            letters = self._store.read_range(source_map, start, length)
+        if digest != head.map_sha256:
+            raise FormatError(
+                self._store.file,
+                "SHA-256 of the source map",
+                member=record.name,
+                found=digest.hex(),
+                expected=f"{head.map_sha256.hex()} by its lookup table",
+            )
+        return letters

@@ -1,0 +1,167 @@
+"""Verification of the lookup tables of a pack (SPEC.md, "Verification").
+
+Everything in a table is read and held against its map; what the map answers is not asked of symbolic again.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from itertools import pairwise
+
+from srcpack.errors import FormatError, LimitExceeded, SrcpackError
+from srcpack.records import EntryRecord
+
+from .head_tail import FRAME_HEADER, LOOKUPS
+from .lookup_section import TableLookup, map_in_reference
+from .lookups import DATA_URL, EMBEDDED, ENTRY, LINES_APART
+from .packfile import PackFile
+
+__all__ = ["find_lookup_problems"]
+
+_QUOTE = b'"'
+
+
+def find_lookup_problems(pack: PackFile, records: Sequence[EntryRecord]) -> Iterator[SrcpackError]:
+    """Check the section of lookup tables and yield what is wrong with it; one table's error is one of many.
+
+    Args:
+        pack: The pack.
+        records: Its entries.
+    """
+    for record in records:
+        if record.lookup is not None and (record.reason is not None or record.lookup_reason is not None):
+            yield FormatError(pack.file, "a lookup table where there can be none", member=record.name)
+    shared: dict[int, EntryRecord] = {}
+    for record in records:
+        if record.lookup is not None:
+            first = shared.setdefault(record.lookup.offset, record)
+            if (first.lookup, first.sha256) != (record.lookup, record.sha256):
+                yield FormatError(
+                    pack.file,
+                    "a lookup table of another file",
+                    member=record.name,
+                    found=f"that of {first.name!r}",
+                )
+    if (gap := _gap(pack, shared)) is not None:
+        yield gap
+        return
+    for record in shared.values():
+        try:
+            _check_table(pack, records, record)
+        except (FormatError, LimitExceeded) as error:
+            yield error
+
+
+def _gap(pack: PackFile, tables: dict[int, EntryRecord]) -> FormatError | None:
+    """Return the error that tables do not fill their section with no gap."""
+    section = pack.tail.sections.get(LOOKUPS)
+    at = 0
+    for offset in sorted(tables):
+        place = tables[offset].lookup
+        if place is None or offset != at:
+            return FormatError(
+                pack.file, "place of a lookup table", member=tables[offset].name, found=offset, expected=at
+            )
+        at += place.length
+    room = 0 if section is None else section.length - FRAME_HEADER.size
+    if at != room:
+        return FormatError(pack.file, "end of the lookup tables", found=at, expected=room)
+    return None
+
+
+def _check_table(pack: PackFile, records: Sequence[EntryRecord], record: EntryRecord) -> None:
+    lookup = pack.lookup(record)
+    if lookup is None:
+        return
+    table = lookup.table
+    deque(table.rows(), 0)
+    deque(table.strings(), 0)
+    content = _map_content(pack, records, record, lookup)
+    embedded = set()
+    for text in table.texts():
+        if text.kind == EMBEDDED:
+            embedded.add((text.start, text.length, tuple(text.steps.values())))
+        elif text.kind == ENTRY and (
+            text.entry >= len(records)
+            or records[text.entry].reason is not None
+            or not records[text.entry].utf8
+        ):
+            raise FormatError(
+                pack.file,
+                "text of a source",
+                member=record.name,
+                found=f"entry {text.entry}, which is no text",
+            )
+    # Of texts that overlap, each would be decoded, however long they are and however many.
+    for (start, length, _), (next_start, _, _) in pairwise(sorted(embedded)):
+        if next_start < start + length + 2 * len(_QUOTE):
+            raise FormatError(
+                pack.file,
+                "texts in the source map",
+                member=record.name,
+                found=f"one at {next_start}",
+                expected=f"none before {start + length + 2}",
+            )
+    for place in embedded:
+        _check_text(pack, record, content, place)
+
+
+def _map_content(
+    pack: PackFile, records: Sequence[EntryRecord], record: EntryRecord, lookup: TableLookup
+) -> bytes:
+    """Return the source map of a table, which is the one that it was made of."""
+    head = lookup.table.head
+    if head.map == DATA_URL:
+        content = map_in_reference(record)
+    elif head.map < len(records):
+        content = pack.read(records[head.map])
+    else:
+        raise FormatError(
+            pack.file, "source map", member=record.name, found=head.map, expected=f"below {len(records)}"
+        )
+    digest = sha256(content).digest()
+    if digest != head.map_sha256:
+        raise FormatError(
+            pack.file,
+            "SHA-256 of the source map",
+            member=record.name,
+            found=digest.hex(),
+            expected=head.map_sha256.hex(),
+        )
+    return content
+
+
+def _check_text(
+    pack: PackFile, record: EntryRecord, content: bytes, text: tuple[int, int, tuple[int, ...]]
+) -> None:
+    """Check that a text is a JSON string in the map, and that its lines begin where the table says."""
+    start, length, steps = text
+    end = start + length
+    found: object = f"{length} bytes at {start}"
+    is_right = start > 0 and content[start - 1 : start] == content[end : end + 1] == _QUOTE
+    at = start
+    try:
+        for step in steps:
+            newlines, ends = _newlines(content[at : at + step])
+            is_right = is_right and ends and newlines == LINES_APART
+            at += step
+        newlines, _ = _newlines(content[at:end])
+        if is_right and at <= end and newlines < LINES_APART:
+            return
+    except ValueError as error:
+        found = error
+    raise FormatError(
+        pack.file,
+        "text in the source map",
+        member=record.name,
+        found=found,
+        expected=f"a JSON string, {LINES_APART} lines to each number",
+    )
+
+
+def _newlines(letters: bytes) -> tuple[int, bool]:
+    """Return how many line feeds the letters of a JSON string mean, and whether one of them is the last."""
+    text: str = json.loads(b'"%b"' % letters)
+    text.encode()
+    return text.count("\n"), text.endswith("\n")
