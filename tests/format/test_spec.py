@@ -5,7 +5,7 @@ import re
 import pytest
 import zstandard
 
-from srcpack.format import frames, manifest
+from srcpack.format import frames, lookup_numbers, lookup_rows, lookups, manifest
 from srcpack.format import head_tail as layout
 from srcpack.format.head_tail import Section, Tail
 from srcpack.format.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
@@ -25,7 +25,7 @@ TYPES = {
     "map": dict,
     "map of text to text": dict,
 }
-SIZES = {"u16": 2, "u32": 4, "u64": 8}
+SIZES = {"u8": 1, "u16": 2, "u32": 4, "i32": 4, "u64": 8}
 
 
 def section(title: str) -> str:
@@ -53,9 +53,9 @@ def fields(title: str) -> list[tuple[int, int, str, str]]:
     for offset, type_, name, value in rows(title):
         size = SIZES.get(type_)
         if size is None:
-            count = re.match(r"(?:(\d+) × )?(\d+) bytes", type_)
+            count = re.match(r"(?:(\d+) × )?(?:(\d+) bytes|(\w+))", type_)
             assert count, type_
-            size = int(count[1] or 1) * int(count[2])
+            size = int(count[1] or 1) * (int(count[2]) if count[2] else SIZES[count[3]])
         result.append((int(offset), size, name, value))
     return result
 
@@ -94,6 +94,16 @@ def test_byte_tables_have_no_gap_and_the_size_that_the_code_has(title: str, size
     assert f"Size: {size} bytes." in section(title)
 
 
+@pytest.mark.parametrize(("title", "size"), [("Head", 64), ("Row block", 60)])
+def test_byte_tables_of_lookup_tables_have_the_size_that_the_code_has(title: str, size: int) -> None:
+    at = 0
+    for offset, length, name, _ in fields(title):
+        assert offset == at, name
+        at += length
+    assert at == size
+    assert size == (lookups._HEAD if title == "Head" else lookup_rows._HEADER).size
+
+
 def test_head_is_the_table_s() -> None:
     data = layout.pack_head()
     for offset, length, name, value in fields("3 Head"):
@@ -121,7 +131,7 @@ def test_tail_has_each_field_where_the_table_says() -> None:
 
 def test_sections_have_the_ids_and_the_layout_that_the_text_says() -> None:
     ids = {"content": layout.CONTENT, "manifest": layout.MANIFEST}
-    ids |= {"dictionary": layout.DICTIONARY, "index": layout.INDEX}
+    ids |= {"dictionary": layout.DICTIONARY, "index": layout.INDEX, "lookups": layout.LOOKUPS}
     assert "id | " + ", ".join(f"{id_} {name}" for name, id_ in ids.items()) in section("9 Tail")
     data = layout.pack_tail(a_tail())
     for number, (id_, (offset, length)) in enumerate(a_tail().sections.items()):
@@ -160,6 +170,16 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
         ("unpacked and packed | 64 MiB |", layout.MAX_BLOCK == 64 << 20),
         ("| dictionary, unpacked | 1 MiB |", layout.MAX_DICTIONARY == 1 << 20),
         ("| bucket | 32 slots |", MAX_BUCKET == 32),
+        ("| head of a lookup table, unpacked | 16 MiB |", lookups.MAX_LOOKUP_HEAD == 16 << 20),
+        (
+            "| block of a lookup table, unpacked | 1 MiB, 65,536 rows |",
+            lookups.MAX_LOOKUP_BLOCK == 1 << 20 and lookup_rows.MAX_ROWS == 65536,
+        ),
+        ("| line or column in a lookup table | 2^30 - 1 |", lookup_rows.MAX_NUMBER == 2**30 - 1),
+        ("`0xFFFFFFFF`: the file's reference", lookups.DATA_URL == 0xFFFFFFFF),
+        ("each with a byte `0xFF` after it", lookups.STRING_END == b"\xff"),
+        ("lines 1 to 64 take", lookups.LINES_APART == 64),
+        ("A width is 0 to 4", lookup_numbers.MAX_WIDTH == 4),
         ("max(1, ceil(keys / 8))", MEAN_BUCKET == 8),
         ("after 64 tries", SEED_ATTEMPTS == 64),
         ("u32 `0x184D2A5B`", layout.SKIPPABLE_MAGIC == 0x184D2A5B),

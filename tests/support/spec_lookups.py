@@ -1,4 +1,4 @@
-"""Lookup tables by the second reader: SPEC.md section 11 alone, each table unpacked whole."""
+"""Lookup tables by the second reader: SPEC.md section 16 alone, each table unpacked whole."""
 
 import json
 import struct
@@ -17,7 +17,7 @@ HEAD_LIMIT, BLOCK_LIMIT, ROW_LIMIT, NUMBER_LIMIT = 1 << 24, 1 << 20, 1 << 16, (1
 
 
 class Row(NamedTuple):
-    """SPEC.md section 11, "Row block"."""
+    """SPEC.md section 16, "Row block"."""
 
     line: int
     column: int
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Text(NamedTuple):
-    """SPEC.md section 11, "Text block": kind; entry, or start and length; bytes of each 64 lines."""
+    """SPEC.md section 16, "Text block": kind; entry, or start and length; bytes of each 64 lines."""
 
     kind: int
     place: tuple[int, ...] = ()
@@ -40,7 +40,7 @@ class SpecTable:
     """A table, unpacked."""
 
     def __init__(self, data: bytes, head_length: int, checksum: bytes) -> None:
-        """SPEC.md section 11, "Head"."""
+        """SPEC.md section 16, "Head"."""
         need(0 < head_length <= len(data), "lookup: head")
         frame = data[:head_length]
         need(frame[-4:] == checksum, "lookup: checksum of the head")
@@ -96,7 +96,7 @@ class SpecTable:
             need(max(row.name, row.function) <= self.string_count, "lookup: a string that is none")
 
     def original(self, line: int, column: int) -> tuple[str, int, int, str, str] | None:
-        """SPEC.md section 11, "Lookup"; both from 0."""
+        """SPEC.md section 16, "Lookup"; both from 0."""
         which = bisect_right([row[:2] for row in self.rows], (line, column)) - 1
         row = self.rows[which] if which >= 0 else None
         if row is None or row.line != line or row.source == 0:
@@ -112,7 +112,7 @@ class SpecTable:
 
 
 def group_sizes(firsts: list[int], last: int) -> list[int]:
-    """SPEC.md section 11, "Head": how many items the blocks have that begin with these numbers."""
+    """SPEC.md section 16, "Head": how many items the blocks have that begin with these numbers."""
     need((firsts[:1] == [1]) if last else not firsts, "lookup: first number")
     sizes = [b - a for a, b in pairwise([*firsts, last + 1])] if firsts else []
     need(all(size > 0 for size in sizes), "lookup: first numbers do not rise")
@@ -120,7 +120,7 @@ def group_sizes(firsts: list[int], last: int) -> list[int]:
 
 
 def parse_rows(block: bytes, line: int, column: int) -> list[Row]:
-    """SPEC.md section 11, "Row block"."""
+    """SPEC.md section 16, "Row block"."""
     need(len(block) >= ROWS.size, "rows: too short")
     (n, source_line, source_column, *rest) = ROWS.unpack_from(block)
     sizes, firsts, lows, widths = rest[:3], rest[3:6], rest[6:10], rest[10:17]
@@ -162,7 +162,7 @@ def parse_rows(block: bytes, line: int, column: int) -> list[Row]:
 
 
 def parse_strings(block: bytes, count: int) -> list[str]:
-    """SPEC.md section 11, "String block"."""
+    """SPEC.md section 16, "String block"."""
     *strings, rest = block.split(b"\xff")
     need(rest == b"" and len(strings) == count, "strings: number")
     try:
@@ -172,7 +172,7 @@ def parse_strings(block: bytes, count: int) -> list[str]:
 
 
 def parse_texts(block: bytes, count: int) -> list[Text]:
-    """SPEC.md section 11, "Text block"."""
+    """SPEC.md section 16, "Text block"."""
     base = 4 * (count + 1)
     need(len(block) >= base, "texts: too short")
     at = struct.unpack_from(f"<{count + 1}I", block)
@@ -182,7 +182,7 @@ def parse_texts(block: bytes, count: int) -> list[Text]:
 
 
 def parse_text(record: bytes) -> Text:
-    """SPEC.md section 11, a record of a text block."""
+    """SPEC.md section 16, a record of a text block."""
     kind, rest = record[0], record[1:]
     if kind == 0:
         need(not rest, "text: length")
@@ -201,7 +201,7 @@ def parse_text(record: bytes) -> Text:
 
 
 def find_table(reader: SpecReader, entry: Entry) -> SpecTable | None:
-    """SPEC.md section 11: the table of an entry."""
+    """SPEC.md section 16: the table of an entry."""
     place: list[Any] | None = entry.get("lookup")
     if place is None:
         return None
@@ -217,7 +217,7 @@ def find_table(reader: SpecReader, entry: Entry) -> SpecTable | None:
 
 
 def verify_tables(reader: SpecReader) -> None:
-    """SPEC.md section 11, "Verification"."""
+    """SPEC.md section 16, "Verification"."""
     entries = list(reader.entries())
     places = sorted({tuple(entry["lookup"][:2]) for entry in entries if "lookup" in entry})
     if 5 not in reader.sections:
@@ -251,7 +251,7 @@ def verify_tables(reader: SpecReader) -> None:
 
 
 def check_embedded(content: bytes, place: tuple[int, ...], steps: tuple[int, ...]) -> None:
-    """SPEC.md section 11: a text in a map, and where its lines begin."""
+    """SPEC.md section 16: a text in a map, and where its lines begin."""
     start, length = place
     string = content[start - 1 : start + length + 1] if start else b""
     need(len(string) == length + 2 and sum(steps) <= length, "text: place")

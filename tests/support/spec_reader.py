@@ -111,6 +111,8 @@ ENTRY: Table = {"name": is_text}
 CONTENT: Table = {"size": is_int, "lines": is_int, "sha256": is_hash, "frames": lambda v: type(v) is list}
 OPTIONAL: Table = {
     **dict.fromkeys(("path", "url", "extra", "reference", "content_debug_id", "reason"), is_text),
+    "lookup": lambda v: type(v) is list,
+    "lookup_reason": is_text,
     **dict.fromkeys(("unlisted", "raw", "binary"), is_bool),
     **dict.fromkeys(("type", "position"), is_int),
     **dict.fromkeys(("headers", "source_links"), is_text_map),
@@ -417,7 +419,7 @@ class SpecReader:
     def verify(self) -> None:
         """SPEC.md section 11."""
         need(sha256(self.data[: -TAIL.size]).digest() == self.tail.sha256, "SHA-256")
-        for number in set(self.sections) & {2, 3, 4}:
+        for number in set(self.sections) & {2, 3, 4, 5}:
             start, end = self.sections[number]
             need((self._u32(start), self._u32(start + 4)) == (SKIPPABLE, end - start - 8), "section header")
         self._load_dictionary()
@@ -435,6 +437,9 @@ class SpecReader:
         self._verify_identity(entries)
         self._verify_index(entries)
         self._verify_contents([entry for entry in entries if "reason" not in entry])
+        from support.spec_lookups import verify_tables
+
+        verify_tables(self)
 
     def _verify_identity(self, entries: list[Entry]) -> None:
         """SPEC.md section 5, content identity."""
@@ -446,7 +451,8 @@ class SpecReader:
             )
         )
         for entry in entries:
-            digest.update(msgpack.packb({k: v for k, v in entry.items() if k not in ("frames", "raw")}))
+            left_out = ("frames", "raw", "lookup", "lookup_reason")
+            digest.update(msgpack.packb({k: v for k, v in entry.items() if k not in left_out}))
         need(digest.digest() == attributes["identity"], "identity")
 
     def _verify_index(self, entries: list[Entry]) -> None:

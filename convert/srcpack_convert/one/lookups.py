@@ -1,4 +1,4 @@
-"""Lookup tables out of scripts and their source maps, by PyPI symbolic (SPEC.md, "Lookups").
+"""Lookup tables out of scripts and their source maps, by PyPI symbolic (SPEC.md, "Lookup tables").
 
 What symbolic's `SourceMapCache` answers is constant from one token of the map to the next, so its answers
 where tokens begin are all that it can say. They are asked for through symbolic's C interface, as objects for

@@ -1,4 +1,4 @@
-"""Arrays of numbers in the blocks of a lookup table (SPEC.md, "Lookups", numbers).
+"""Arrays of numbers in the blocks of a lookup table (SPEC.md, "Numbers").
 
 The low bytes of all numbers come first, then the next bytes of all, and so on: each such plane compresses
 by itself, and the sum of a run of numbers is a few sums of bytes.

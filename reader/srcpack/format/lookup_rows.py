@@ -1,6 +1,6 @@
 """Row blocks of a lookup table: what a source map answers from one place of a minified file on.
 
-SPEC.md, "Lookups", rows. Pure functions between bytes and values. A row is found without parsing its
+SPEC.md, "Row block". Pure functions between bytes and values. A row is found without parsing its
 block: what it has is the sum of the differences of the rows before it.
 """
 

@@ -1,4 +1,4 @@
-"""A lookup table: its head, its blocks of strings and of texts (SPEC.md, "Lookups").
+"""A lookup table: its head, its blocks of strings and of texts (SPEC.md, "Lookup tables").
 
 Pure functions between bytes and values; `lookup_rows.py` has the blocks of rows, `lookup_table.py` reads
 them all. The head is believed because the entry has its checksum, each block because the head has it.

@@ -375,9 +375,9 @@ _ENTRY_TYPES: Mapping[str, type] = {
     "binary": bool,
     "reference": str,
     "content_debug_id": str,
+    "reason": str,
     "lookup": list,
     "lookup_reason": str,
-    "reason": str,
 }
 
 _ENTRY_REQUIRED = ("name",)
