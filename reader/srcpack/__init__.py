@@ -20,7 +20,7 @@ from srcpack.errors import (
 )
 from srcpack.opening import open  # noqa: A004  read as `srcpack.open`
 from srcpack.pack import Pack
-from srcpack.records import FileType, OriginalPosition
+from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.pack_cache import PackCache
 from srcpack.resolve.pack_set import PackSet

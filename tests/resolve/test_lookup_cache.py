@@ -13,9 +13,9 @@ import pytest
 import srcpack
 from srcpack import DecodedMap, FormatError, Pack, PackSet, Resolved
 from srcpack.errors import LookupUnavailable, MalformedSourceMap
-from srcpack.records import OriginalPosition
 from srcpack.resolve import LookupCache, lookup_cache
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
+from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.minified import Minified

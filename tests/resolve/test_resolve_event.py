@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import srcpack
 from srcpack import Pack, PackSet
 from srcpack.errors import InvalidEvent
-from srcpack.records import OriginalPosition
 from srcpack.resolve import LookupCache, resolve_event
 from srcpack.resolve.search import Origin
+from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.minified import Minified

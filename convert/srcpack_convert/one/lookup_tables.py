@@ -1,6 +1,6 @@
 """The lookup tables of a bundle: which files get one, built side by side in processes of their own.
 
-SPEC.md, "Lookup tables". A file that gets none has the reason; whatever happens to one leaves the rest as it is.
+SPEC.md, "Lookup tables". A file that gets none has the reason, and whatever happens to one, the rest stay.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""An open lookup table: head, blocks and strings, read one by one as they are needed (SPEC.md, "Lookup tables").
+"""An open lookup table: head, blocks and strings, each read when it is needed (SPEC.md, "Lookup tables").
 
 A look-up decodes a block of rows and the blocks of the strings that the row has. The table keeps its head
 and strings that were asked for lately; nothing waits for a lock.
