@@ -22,6 +22,10 @@ crash *args:
 exceptions *args:
     PYTHONPATH=tests {{python}} -m reliability.exceptions {{args}}
 
+# What a zip costs whose parts are doubled, each pair of them; `just growth --only extra` some of them.
+growth *args:
+    PYTHONPATH=tests {{python}} -m reliability.growth {{args}}
+
 # Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
 fuzz *args:
     {{python}} fuzz/run.py {{args}}
