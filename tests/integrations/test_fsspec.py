@@ -6,11 +6,15 @@ fixtures would write; all but one, which makes a folder and a file in it itself.
 """
 
 import importlib
+import itertools
 import os
 import pickle
+import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from unittest.mock import Mock
 
@@ -32,6 +36,7 @@ abstract = importlib.import_module("fsspec.tests.abstract")
 from srcpack.integrations.fsspec import SrcpackFileSystem  # noqa: E402  after the skip
 
 APP = "files/_/_/static/cart.js"
+SOURCE = importlib.import_module("srcpack.integrations.fsspec").__file__
 
 
 def open_fs(name: str) -> SrcpackFileSystem:
@@ -244,6 +249,58 @@ def test_a_name_of_very_many_folders_is_listed_as_one(tmp_path: Path) -> None:
     assert fs.ls("", detail=False) == ["d", deep.replace("/", "%2F")]
     assert fs.cat_file(deep.replace("/", "%2F")) == b"deep"
     assert len(fs.find("")) == 2
+
+
+# ---- what a listing costs
+
+
+@pytest.mark.parametrize("doubled", [(2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1), (1, 2, 2), (2, 1, 2)])
+def test_the_memory_of_a_listing_is_in_proportion_to_the_names(
+    tmp_path: Path, doubled: tuple[int, int, int]
+) -> None:
+    """However many there are, however deep, and however long their components are."""
+    before = memory_for_a_byte(tmp_path, 30, 24, 120)
+    count, depth, length = doubled
+    assert memory_for_a_byte(tmp_path, 30 * count, 24 * depth, 120 * length) < 1.25 * before
+
+
+def memory_for_a_byte(folder: Path, count: int, depth: int, length: int) -> float:
+    names = [f"{number:03}" + ("/" + "x" * length) * depth for number in range(count)]
+    fs = built(folder, dict.fromkeys(names, b""))
+    list(fs.pack)
+    tracemalloc.start()
+    try:
+        assert len(fs.ls("")) == count
+        return tracemalloc.get_traced_memory()[1] / sum(map(len, names))
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_time_of_a_listing_is_in_proportion_to_names_that_collide(tmp_path: Path) -> None:
+    """All of these would be listed as `%2E/%2E/` and so on."""
+    steps = [steps_of_a_listing(tmp_path, depth) / (depth * 2**depth) for depth in (4, 5, 6, 7)]
+    assert steps[-1] <= steps[0]
+
+
+def steps_of_a_listing(folder: Path, depth: int) -> int:
+    names = ["/".join(choice) for choice in itertools.product((".", "%2E"), repeat=depth)]
+    names += [f"{'/'.join(['%2E'] * depth)}~{number}" for number in range(5, len(names))]
+    fs = built(folder, dict.fromkeys(names, b""))
+    steps = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            next(steps)
+        return trace if frame.f_code.co_filename == SOURCE else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        listed = fs.ls("/".join(["%2E"] * (depth - 1)), detail=False)
+    finally:
+        sys.settrace(before)
+    assert len(set(listed)) == len(names)
+    return next(steps)
 
 
 # ---- contents

@@ -10,9 +10,7 @@ which nothing is missing and nothing leads out of it. Every member can be opened
 """
 
 import os
-from collections.abc import Iterator
 from io import BufferedReader
-from itertools import accumulate
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -73,8 +71,7 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
             self.pack = fo
         else:
             self.pack = opening.open(_located(fo, target_protocol, target_options or {}))
-        self._folders: dict[str, list[_Info]] | None = None
-        self._members: dict[str, str] = {}
+        self._root: _Folder | None = None
 
     # ---- what there is
 
@@ -89,9 +86,9 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         if entry is not None:
             return _info_of(entry, path)
         path = path.lstrip("/")
-        if path not in self._tree():
+        if self._folder(path) is None:
             raise FileNotFoundError(path)
-        return _folder(path)
+        return _folder_info(path)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """Return what a folder holds, or the one file, sorted by name.
@@ -100,13 +97,13 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
             FileNotFoundError: There is neither.
         """
         path = self._path(path)
-        listed = self._tree().get(path.lstrip("/"))
-        infos = [self.info(path)] if listed is None else [dict(info) for info in listed]
+        folder = self._folder(path.lstrip("/"))
+        infos = [self.info(path)] if folder is None else folder.listed(path.lstrip("/"))
         return infos if detail else [info["name"] for info in infos]
 
     def isdir(self, path: str) -> bool:
         """Return whether there is a folder, even if a member has the same name."""
-        return self._path(path).lstrip("/") in self._tree()
+        return self._folder(self._path(path).lstrip("/")) is not None
 
     def isfile(self, path: str) -> bool:
         """Return whether there is such a member."""
@@ -154,30 +151,17 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         """Return the member of a path, be it its name or what it is listed as."""
         entry = self.pack.get(path) or self.pack.get(path.lstrip("/"))
         if entry is None and ("%" in path or "~" in path):
-            self._tree()
-            entry = self.pack.get(self._members.get(path.lstrip("/"), ""))
+            above, _, name = path.lstrip("/").rpartition("/")
+            if (folder := self._folder(above)) is not None:
+                entry = folder.files.get(name)
         return entry
 
-    # ---- the tree
-
-    def _tree(self) -> dict[str, list[_Info]]:
-        """Return what each folder holds, by its path. Threads that are here at once make the same of it."""
-        folders = self._folders
-        if folders is None:
-            entries = {entry.name: entry for entry in self.pack.entries()}
-            paths, members = _paths_of(entries)
-            folders = {"": []}
-            for name, path in paths.items():
-                for folder in _folders_of(path):
-                    if folder not in folders:
-                        folders[folder] = []
-                        folders[_parent_of(folder)].append(_folder(folder))
-                folders[_parent_of(path)].append(_info_of(entries[name], path))
-            for infos in folders.values():
-                infos.sort(key=lambda info: str(info["name"]))
-            self._members = members
-            self._folders = folders
-        return folders
+    def _folder(self, path: str) -> "_Folder | None":
+        # Threads that are here at once make the same tree.
+        folder = self._root
+        if folder is None:
+            self._root = folder = _tree_of(self.pack)
+        return folder.below(path)
 
 
 def _located(
@@ -207,27 +191,72 @@ def _info_of(entry: Entry, path: str) -> _Info:
     return info if entry.damage is None else {**info, "damage": entry.damage}
 
 
-def _folder(path: str) -> _Info:
+def _folder_info(path: str) -> _Info:
     return {"name": path, "size": 0, "type": "directory"}
 
 
-def _paths_of(names: dict[str, Entry]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return each member's path in the tree, and the member's name by those paths that are not its name."""
-    wanted = {name: _path_of(name) for name in names}
-    folders = {folder for path in wanted.values() for folder in _folders_of(path)}
-    paths: dict[str, str] = {}
-    taken: set[str] = set()
-    members: dict[str, str] = {}
-    for name, path in sorted(wanted.items(), key=lambda item: item[0] != item[1]):
-        free, number = path, 1
-        while free in taken or free in folders:
+class _Folder:
+    """A folder, and what is in it by the last component of its path.
+
+    No path is kept whole: those of all folders of a long name would take its length many times.
+    """
+
+    __slots__ = ("_free", "files", "folders")
+
+    def __init__(self) -> None:
+        self.folders: dict[str, _Folder] = {}
+        self.files: dict[str, Entry] = {}
+        self._free: dict[str, int] = {}
+
+    def below(self, path: str) -> "_Folder | None":
+        """Return the folder of a path in this one; None if there is none."""
+        folder: _Folder | None = self
+        for component in path.split("/") if path else ():
+            if folder is None:
+                break
+            folder = folder.folders.get(component)
+        return folder
+
+    def made(self, components: list[str]) -> "_Folder":
+        """Return the folder of a path in this one, made where there was none."""
+        folder = self
+        for component in components:
+            inner = folder.folders.get(component)
+            if inner is None:
+                inner = folder.folders[component] = _Folder()
+            folder = inner
+        return folder
+
+    def add(self, component: str, entry: Entry) -> None:
+        """List a file by a component, or by the next like it that is free."""
+        free, number = component, self._free.get(component, 1)
+        while free in self.files or free in self.folders:
             number += 1
-            free = f"{path}~{number}"
-        taken.add(free)
-        paths[name] = free
-        if free != name:
-            members[free] = name
-    return paths, members
+            free = f"{component}~{number}"
+            self._free[component] = number
+        self.files[free] = entry
+
+    def listed(self, path: str) -> list[_Info]:
+        """Return what is in this folder, whose path it is, sorted by name."""
+        start = f"{path}/" if path else ""
+        infos = [_folder_info(start + component) for component in self.folders]
+        infos += [_info_of(entry, start + component) for component, entry in self.files.items()]
+        infos.sort(key=lambda info: str(info["name"]))
+        return infos
+
+
+def _tree_of(pack: Pack) -> _Folder:
+    root = _Folder()
+    plain: list[tuple[_Folder, str, Entry]] = []
+    mapped: list[tuple[_Folder, str, Entry]] = []
+    for entry in pack.entries():
+        path = _path_of(entry.name)
+        *above, component = path.split("/")
+        (plain if path == entry.name else mapped).append((root.made(above), component, entry))
+    # With all folders there. Files that are in nobody's way get their own names first.
+    for folder, component, entry in (*plain, *mapped):
+        folder.add(component, entry)
+    return root
 
 
 def _path_of(name: str) -> str:
@@ -240,12 +269,3 @@ def _plain(component: str) -> str:
     if component in (".", ".."):
         return component.replace(".", "%2E")
     return component or "%2F"
-
-
-def _folders_of(path: str) -> Iterator[str]:
-    """Return the folders that a path lies in, the outermost first."""
-    return accumulate(path.split("/")[:-1], "{}/{}".format)
-
-
-def _parent_of(path: str) -> str:
-    return path.rpartition("/")[0]
