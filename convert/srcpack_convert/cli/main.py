@@ -29,6 +29,7 @@ from srcpack_convert.cli.extract import extract
 from srcpack_convert.cli.find import find
 from srcpack_convert.cli.info import info
 from srcpack_convert.cli.ls import ls
+from srcpack_convert.cli.resolve import resolve
 from srcpack_convert.cli.stats import stats
 from srcpack_convert.cli.terminal import (
     FAILED,
@@ -165,5 +166,5 @@ def _options(
     """Repackage SourceBundle zips as .srcpack files, and read them."""
 
 
-for _command in (convert, info, ls, cat, find, extract, verify, check, export, bench, stats):
+for _command in (convert, info, ls, cat, find, extract, verify, check, resolve, export, bench, stats):
     app.command()(_command)

@@ -22,7 +22,8 @@ from support.commands import DEBUG_ID, Run
 from support.places import PACKS
 
 COMMANDS = [
-    "convert", "info", "ls", "cat", "find", "extract", "verify", "export", "bench", "stats"
+    "convert", "info", "ls", "cat", "find", "extract", "verify", "check", "resolve", "export",
+    "bench", "stats",
 ]  # fmt: skip
 
 

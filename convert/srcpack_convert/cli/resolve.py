@@ -1,0 +1,246 @@
+"""The command `resolve`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import typer
+
+from srcpack import DebugId, Pack, PackSet
+from srcpack.bundle.magic import is_source_bundle
+from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.resolve import resolve_event
+from srcpack.resolve.explain import FrameExplainer
+from srcpack.rules.stack_trace import StackTrace, parse_stack_trace
+from srcpack.source.locations import is_url
+from srcpack_convert.cli.arguments import DebugIdOption, JsonOption
+from srcpack_convert.cli.opening import open_one
+from srcpack_convert.cli.resolved_text import event_lines, source_lines
+from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, about, print_json, print_line, shown, warn
+
+__all__ = ["resolve"]
+
+_MOST_INPUT = 64 << 20
+_HEAD = FRAME_HEADER.size + len(MAGIC)
+
+
+def resolve(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PACK... [EVENT]",
+            help="Packs, zips, folders or URLs of packs; and one event (JSON) or stack trace, or -.",
+        ),
+    ],
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="URL:LINE:COLUMN", help="One position, in place of an event."),
+    ] = None,
+    debug_id: DebugIdOption = None,
+    script: Annotated[
+        str | None,
+        typer.Option("--script", metavar="URL", help="File of places that are printed without one."),
+    ] = None,
+    lines: Annotated[
+        int, typer.Option("--lines", min=0, max=5, help="Lines of source to show either side of a place.")
+    ] = 2,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say for each frame what was asked where, and what would mend it."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Resolve the frames of an event, or of a stack trace, to the original sources.
+
+    An event is JSON as Sentry's SDKs send it; a stack trace is text as V8, Firefox, Safari and Hermes
+    print it. Needs PyPI symbolic for packs that were converted without --lookups, and for zips. Exit code 3
+    if some frames could not be resolved, 1 if none could.
+
+    Examples:
+      srcpack resolve app.srcpack trace.txt
+      pbpaste | srcpack resolve packs/ -
+      srcpack resolve app.srcpack event.json --json | jq .exception
+      srcpack resolve app.srcpack --at https://example.com/app.min.js:1:4711 --explain
+    """
+    packs, given = _sorted_out(places)
+    if at is not None and given is not None:
+        raise typer.BadParameter(f"--at takes the place of an event: {given!r}")
+    if not packs:
+        raise typer.BadParameter("no pack is named")
+    trace: StackTrace | None = None
+    if at is not None:
+        event: Mapping[str, Any] = {"stacktraces": [{"frames": [_frame_at(at)]}], "modules": []}
+    else:
+        text = _read(given or "-")
+        if text.lstrip("\ufeff \t\r\n").startswith("{"):
+            event = _parsed(text, given or "-")
+        else:
+            trace = parse_stack_trace(text, script=script)
+            event = {"stacktraces": trace.stacktraces()}
+    if debug_id is not None:
+        event = _with_debug_id(event, DebugId.parse(debug_id))
+    with ExitStack() as stack:
+        opened: dict[str, Pack] = {}
+        for place in packs:
+            with about(place):
+                opened[place] = stack.enter_context(open_one(place))
+        search = PackSet.by_uri(opened)
+        answer = resolve_event(event, search, frame_order="caller_first" if trace is None else "callee_first")
+        if as_json:
+            print_json(answer)
+        elif trace is not None:
+            _print_trace(trace, answer, lines)
+        else:
+            for line in event_lines(answer, lines, colour=_has_colour()):
+                print_line(line)
+        if explain:
+            _explain(event, search)
+        if not as_json:
+            warn(map(_error_text, answer.get("errors", [])))
+    return _code(answer)
+
+
+def _print_trace(trace: StackTrace, answer: Mapping[str, Any], lines: int) -> None:
+    for text, frame in trace.resolved(answer["stacktraces"]):
+        print_line(shown(text))
+        if frame is not None:
+            for line in source_lines(frame, lines, colour=_has_colour()):
+                print_line(line)
+
+
+def _explain(event: Mapping[str, Any], search: PackSet) -> None:
+    explainer = FrameExplainer(search)
+    images = [each for each in _modules(event) if isinstance(each, Mapping)]
+    modules = {each.get("code_file"): each.get("debug_id") for each in images}
+    for frame in _frames_of(event):
+        path, line = frame.get("abs_path") or frame.get("filename"), frame.get("lineno")
+        if not isinstance(path, str) or not isinstance(line, int):
+            continue
+        column = frame.get("colno")
+        print_line(shown(f"{path}:{line}" + (f":{column}" if isinstance(column, int) else "")))
+        given = modules.get(path.removeprefix("async "))
+        debug_id = DebugId.parse_or_none(given) if isinstance(given, str) else None
+        for step in explainer.explain(path, line, column if isinstance(column, int) else None, debug_id):
+            print_line(shown(f"  {step}"))
+
+
+# ---- what was given
+
+
+def _sorted_out(places: list[str]) -> tuple[list[str], str | None]:
+    """Tell packs, folders of packs and URLs from the one event or stack trace among what was named."""
+    packs: list[str] = []
+    given: str | None = None
+    for place in places:
+        if place != "-" and (is_url(place) or os.path.isdir(place) or _is_pack(place)):
+            packs += _packs_in(place) if not is_url(place) and os.path.isdir(place) else [place]
+        elif given is None:
+            given = place
+        else:
+            raise typer.BadParameter(f"one event or stack trace is resolved: {given!r} or {place!r}?")
+    return packs, given
+
+
+def _packs_in(folder: str) -> list[str]:
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        found += [os.path.join(root, name) for name in sorted(names) if name.endswith((".srcpack", ".zip"))]
+    if not found:
+        raise Failure(f"{folder}: no .srcpack and no .zip is in it")
+    return found
+
+
+def _is_pack(path: str) -> bool:
+    with about(path), open(path, "rb") as file:
+        head = file.read(_HEAD)
+    return head[FRAME_HEADER.size :] == MAGIC or is_source_bundle(head[:4])
+
+
+def _read(given: str) -> str:
+    with about(given):
+        if given == "-":
+            data = sys.stdin.buffer.read(_MOST_INPUT + 1)
+        else:
+            with open(given, "rb") as file:
+                data = file.read(_MOST_INPUT + 1)
+    if len(data) > _MOST_INPUT:
+        raise Failure(f"{given}: more than {_MOST_INPUT:,} bytes are no event and no stack trace")
+    return data.decode(errors="replace")
+
+
+def _parsed(text: str, given: str) -> Mapping[str, Any]:
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"{given}: no JSON: {error}") from error
+    if not isinstance(event, Mapping):
+        raise Failure(f"{given}: an event is an object")
+    return event
+
+
+def _frame_at(at: str) -> dict[str, Any]:
+    path, _, column = at.rpartition(":")
+    path, _, line = path.rpartition(":")
+    if not path or not (line.isascii() and line.isdecimal()) or not (column.isascii() and column.isdecimal()):
+        raise typer.BadParameter(f"--at is URL:LINE:COLUMN, not {at!r}")
+    return {"abs_path": path, "lineno": int(line), "colno": int(column)}
+
+
+def _with_debug_id(event: Mapping[str, Any], debug_id: DebugId) -> Mapping[str, Any]:
+    """Let all files of an event that come without one have a debug id."""
+    paths = {frame["abs_path"] for frame in _frames_of(event) if isinstance(frame.get("abs_path"), str)}
+    images = [{"type": "sourcemap", "code_file": path, "debug_id": str(debug_id)} for path in sorted(paths)]
+    return {**event, "modules": [*images, *_modules(event)]}
+
+
+def _modules(event: Mapping[str, Any]) -> list[Any]:
+    modules = event.get("modules")
+    if not isinstance(modules, list):
+        meta = event.get("debug_meta")
+        modules = meta.get("images") if isinstance(meta, Mapping) else None
+    return modules if isinstance(modules, list) else []
+
+
+def _frames_of(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the frames of all stack traces, as they are in the event."""
+    holders: list[Any] = [event]
+    for key in ("exception", "threads"):
+        found = event.get(key)
+        values = found.get("values") if isinstance(found, Mapping) else found
+        holders += values if isinstance(values, list) else [found]
+    traces = [each.get("stacktrace") for each in holders if isinstance(each, Mapping)]
+    stacktraces = event.get("stacktraces")
+    for trace in [*traces, *(stacktraces if isinstance(stacktraces, list) else ())]:
+        frames = trace.get("frames") if isinstance(trace, Mapping) else None
+        yield from (frame for frame in frames or () if isinstance(frame, Mapping))
+
+
+# ---- what is told
+
+
+def _has_colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _error_text(error: Mapping[str, Any]) -> str:
+    facts = ", ".join(f"{key} {value!r}" for key, value in error.items() if key not in ("type", "abs_path"))
+    return f"{error.get('abs_path')}: {error.get('type')}" + (f": {facts}" if facts else "")
+
+
+def _code(answer: Mapping[str, Any]) -> int:
+    resolved = [
+        bool(_data(frame).get("symbolicated")) or "context_line" in frame for frame in _frames_of(answer)
+    ]
+    if not any(resolved):
+        return FAILED
+    return 0 if all(resolved) else PARTLY
+
+
+def _data(frame: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = frame.get("data")
+    return data if isinstance(data, Mapping) else {}

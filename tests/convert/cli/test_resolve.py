@@ -1,0 +1,168 @@
+"""The command `resolve`: events and stack traces, single positions, and why a frame is not resolved."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srcpack_convert import convert
+from support.bundle_builder import build_bundle
+from support.commands import Run
+from support.places import BUNDLES
+
+pytest.importorskip("symbolic", reason="PyPI symbolic resolves what no table answers")
+
+APP = BUNDLES / "app.zip"
+SCRIPT = "https://shop.example/static/app.min.js"
+V8 = f"""TypeError: no price
+    at total ({SCRIPT}:1:60)
+    at pay (https://shop.example/absent.js:3:15)
+"""
+
+
+def frame(column: int, script: str = SCRIPT) -> dict[str, Any]:
+    return {"abs_path": script, "lineno": 1, "colno": column}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_stack_trace_is_printed_with_the_places_and_the_lines_around_them(run: Run, tmp_path: Path) -> None:
+    result = run("resolve", APP, write(tmp_path / "trace.txt", V8))
+    assert result.code == 3
+    assert result.out.splitlines() == [
+        "TypeError: no price",
+        "    at new EmptyCartError (../src/cart.js:5:11)",
+        "      3 | export class EmptyCartError extends Error {",
+        "      4 |   constructor() {",
+        '    > 5 |     super("the cart is empty");',
+        '      6 |     this.name = "EmptyCartError";',
+        "      7 |   }",
+        "    at pay (https://shop.example/absent.js:3:15)",
+        "",
+    ]
+    assert result.err == "warning: https://shop.example/absent.js: scraping_disabled\n"
+
+
+def test_lines_around_a_place_may_be_fewer_or_none(run: Run, tmp_path: Path) -> None:
+    trace = write(tmp_path / "trace.txt", V8)
+    assert run("resolve", APP, trace, "--lines", 0).out.count("|") == 0
+    assert run("resolve", APP, trace, "--lines", 1).out.count("|") == 3
+
+
+def test_an_event_is_answered_as_json_or_for_people(run: Run, tmp_path: Path) -> None:
+    value = {"type": "TypeError", "value": "no price", "stacktrace": {"frames": [frame(10), frame(60)]}}
+    event = write(tmp_path / "event.json", json.dumps({"exception": {"values": [value]}, "release": "1"}))
+    result = run("resolve", APP, event, "--json")
+    assert result.code == 0
+    answer = json.loads(result.out)
+    assert answer["release"] == "1"
+    frames = answer["exception"]["values"][0]["stacktrace"]["frames"]
+    assert [each["lineno"] for each in frames] == [3, 5]
+    assert frames[1]["data"]["symbolicated"] is True
+    lines = run("resolve", APP, event).out.splitlines()
+    assert lines[0] == "TypeError: no price"
+    assert lines[1] == "    at new EmptyCartError (../src/cart.js:5:11)"
+    assert any(line.startswith("    at <anonymous> (../src/cart.js:3:8)") for line in lines)
+
+
+def test_one_position_takes_no_event(run: Run) -> None:
+    result = run("resolve", APP, "--at", f"{SCRIPT}:1:60", "--json")
+    (trace,) = json.loads(result.out)["stacktraces"]
+    assert (trace["frames"][0]["filename"], trace["frames"][0]["lineno"]) == ("../src/cart.js", 5)
+    for wrong in ("a.js", "a.js:1", "a.js:x:1", ":1:1"):
+        assert run("resolve", APP, "--at", wrong).code == 2
+    assert run("resolve", APP, "absent.txt", "--at", f"{SCRIPT}:1:60").code in (1, 2)
+
+
+def test_packs_are_found_in_folders_and_a_trace_comes_by_standard_input(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "packs" / "below").mkdir(parents=True)
+    convert(APP, tmp_path / "packs" / "below" / "app.srcpack")
+    for given in (["-"], []):
+        with write(tmp_path / "trace.txt", V8).open() as trace:
+            monkeypatch.setattr("sys.stdin", trace)
+            assert "../src/cart.js:5:11" in run("resolve", tmp_path / "packs", *given).out
+    (tmp_path / "empty").mkdir()
+    result = run("resolve", tmp_path / "empty", tmp_path / "trace.txt")
+    assert (result.code, result.err) == (
+        1,
+        f"error: {tmp_path / 'empty'}: no .srcpack and no .zip is in it\n",
+    )
+    assert run("resolve", tmp_path / "trace.txt").code == 2
+    assert run("resolve", APP, tmp_path / "trace.txt", tmp_path / "trace.txt").code == 2
+
+
+def explained(run: Run, tmp_path: Path, files: dict[str, Any], at: str, **contents: bytes) -> list[str]:
+    bundle = tmp_path / "explained.zip"
+    members = {name: contents.get(name.partition(".")[0], b"1\n") for name in files}
+    bundle.write_bytes(build_bundle(members, {"files": files}))
+    out = run("resolve", bundle, "--at", at, "--explain").out
+    steps = [line[2:] for line in out.splitlines() if line[:2] == "  " != line[2:4]]
+    return [step.replace(str(bundle), "BUNDLE") for step in steps]
+
+
+MINIFIED = {"type": "minified_source", "url": "~/js/a.js"}
+
+
+@pytest.mark.parametrize(
+    ("files", "at", "says"),
+    [
+        (
+            {"a.js": {**MINIFIED, "url": "~/static/a.js"}},
+            "https://h.example/js/a.js:1:1",
+            (
+                "script: BUNDLE has '~/static/a.js' (another prefix): "
+                "upload with the prefix that the frame has, or rewrite the frame's path"
+            ),
+        ),
+        (
+            {"a.js": {**MINIFIED, "url": "~/js/%5Ba%5D.js"}},
+            "https://h.example/js/[a].js:1:1",
+            (
+                "script: BUNDLE has '~/js/%5Ba%5D.js' (percent-encoded otherwise): "
+                "upload it as the frame has it: URLs are compared character by character"
+            ),
+        ),
+        (
+            {"a.js": MINIFIED},
+            "https://h.example/js/b.js:1:1",
+            "script: no bundle has a file of that name: was it uploaded, and for this release?",
+        ),
+        (
+            {"a.js": MINIFIED},
+            "https://h.example/js/a.js:1:1",
+            "the script refers to no source map, and the event gives no debug id for it",
+        ),
+        (
+            {
+                "a.js": {**MINIFIED, "headers": {"sourcemap": "a.js.map"}},
+                "m": {"type": "source_map", "url": "~/maps/a.js.map"},
+            },
+            "https://h.example/js/a.js:1:1",
+            (
+                "source map: BUNDLE has '~/maps/a.js.map' (another prefix): "
+                "upload with the prefix that the frame has, or rewrite the frame's path"
+            ),
+        ),
+    ],
+)
+def test_what_was_asked_and_what_would_mend_it_is_explained(
+    run: Run, tmp_path: Path, files: dict[str, Any], at: str, says: str
+) -> None:
+    lines = explained(run, tmp_path, files, at)
+    assert lines[0].startswith("script: looked for 'https://h.example/js/")
+    assert lines[-1] == says
+
+
+def test_a_found_frame_is_explained_too(run: Run) -> None:
+    lines = run("resolve", APP, "--at", f"{SCRIPT}:1:60", "--explain").out.splitlines()
+    assert (
+        lines[-1] == "  token at line 1, column 60: '../src/cart.js' line 5, column 11, in new EmptyCartError"
+    )
+    lines = run("resolve", APP, "--at", f"{SCRIPT}:9:60", "--explain").out.splitlines()
+    assert "the map has none at line 9, column 60" in lines[-1]
