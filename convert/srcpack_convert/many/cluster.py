@@ -1,9 +1,10 @@
 """A Dask cluster that exists already, as an executor whose workers may die."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -52,6 +53,7 @@ class Cluster(Executor):
         self._calls: dict[str, tuple[Future[Any], Any]] = {}
         self._slots = 1
         self._counted_at = -_COUNT_EVERY
+        _check_scheduler(address, timeout)
         try:
             connect: Any = Client
             self._client = connect(address, timeout=timeout, set_as_default=False, name="srcpack")
@@ -154,6 +156,40 @@ class Cluster(Executor):
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"{self._address}: the connection to the scheduler is lost")
+
+
+def _check_scheduler(address: str, timeout: float) -> None:
+    """Ask who answers at an address: Dask's client waits for ever for one that is no scheduler.
+
+    Raises:
+        ClusterError: Nobody does in time, or somebody else.
+    """
+    with ThreadPoolExecutor(1) as threads:  # in this one a loop may be running
+        try:
+            found = threads.submit(asyncio.run, _identity(address, timeout)).result()
+        except (OSError, TimeoutError, TypeError, ValueError) as error:
+            reason = _first_line(error) if str(error) else f"no answer in {timeout:g} s"
+            raise ClusterError(f"{address}: the scheduler does not answer: {reason}") from error
+        except Exception as error:
+            raise ClusterError(
+                f"{address}: what answers is no Dask scheduler: {_first_line(error)}"
+            ) from error
+    if found != "Scheduler":
+        raise ClusterError(f"{address}: what answers is a {found}, no scheduler")
+
+
+async def _identity(address: str, timeout: float) -> Any:  # noqa: ASYNC109  of all the steps together
+    import distributed  # noqa: PLC0415  see above
+
+    dask: Any = distributed
+    async with asyncio.timeout(timeout):
+        arguments = dask.Security().get_connection_args("client")
+        comm = await dask.comm.connect(address, timeout=timeout, **arguments)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return (await comm.read())["type"]
+        finally:
+            comm.abort()
 
 
 def _call_once(key: str, fn: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:
