@@ -51,6 +51,10 @@ class Lookup(ABC):
         """
 
     @abstractmethod
+    def content(self, token: Token) -> str | None:
+        """Return the whole source of a token; None if the map does not embed it."""
+
+    @abstractmethod
     def source_lines(self, token: Token, line: int, lines: int) -> tuple[int, str] | None:
         """Return a line of a token's source with its neighbours, as `Store.lines_around` does.
 

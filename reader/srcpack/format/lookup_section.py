@@ -112,39 +112,55 @@ class TableLookup(Lookup):
         row = self.table.row(line, column)
         return None if row is None else Token(self.table.position(row), row.source)
 
+    def content(self, token: Token) -> str | None:
+        """Return the whole source, out of an entry that has just this text, or out of the map's JSON."""
+        text = self._text_of(token)
+        if text.kind == ABSENT:
+            return None
+        if text.kind == ENTRY:
+            return self._store.read_text(self._store.record(text.entry))
+        return self._embedded(text.start, text.length)
+
     def source_lines(self, token: Token, line: int, lines: int) -> tuple[int, str] | None:
         """Return the lines out of an entry that has just this text, or out of the map's JSON."""
-        if not isinstance(token.source, int):
-            raise TypeError("a token of another lookup")
-        text = self.table.text(token.source)
+        text = self._text_of(token)
         if text.kind == ABSENT:
             return None
         if text.kind == ENTRY:
             return self._store.lines_around(self._store.record(text.entry), line, lines) or (line, "")
-        return self.embedded_lines(text, max(1, line - lines), line + lines)
+        try:
+            place = text.around(max(1, line - lines), line + lines)
+        except ValueError as error:
+            raise self._wrong(error) from error
+        if place is None:
+            return line, ""
+        first, start, length = place
+        return first, self._embedded(start, length)
 
-    def embedded_lines(self, text: SourceText, first: int, last: int) -> tuple[int, str]:
-        """Return the number of a line, `first` or before it, and the text from there to line `last` at least.
+    def _text_of(self, token: Token) -> SourceText:
+        if not isinstance(token.source, int):
+            raise TypeError("a token of another lookup")
+        return self.table.text(token.source)
+
+    def _embedded(self, start: int, length: int) -> str:
+        """Return what the letters of a JSON string in the map mean, or some of them.
 
         Raises:
-            FormatError: The text is not where the table has it, or the map is another one.
-            LimitExceeded: What is to be read is over the pack's `max_read`.
+            FormatError: They are not there, or the map is another one.
+            LimitExceeded: They are more than the pack's `max_read`.
         """
-        found: object
+        letters = self._read_map(start, length)
+        if len(letters) != length:
+            raise self._wrong(f"{len(letters)} bytes of {length}")
         try:
-            place = text.around(first, last)
-            if place is None:
-                return first, ""
-            line, start, length = place
-            letters = self._read_map(start, length)
-            if len(letters) == length:
-                lines: str = json.loads(b'"%b"' % letters)
-                lines.encode()
-                return line, lines
-            found = f"{len(letters)} bytes of {length}"
-        except ValueError as error:  # of positions, JSON, UTF-8 and lone surrogates
-            found = error
-        raise FormatError(
+            text: str = json.loads(b'"%b"' % letters)
+            text.encode()
+        except ValueError as error:  # no JSON, no UTF-8, or a lone surrogate
+            raise self._wrong(error) from error
+        return text
+
+    def _wrong(self, found: object) -> FormatError:
+        return FormatError(
             self._store.file,
             "text in the source map",
             member=self._record.name,

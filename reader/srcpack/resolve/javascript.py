@@ -36,7 +36,6 @@ JavaScriptFrame: TypeAlias = dict[str, Any]
 FrameError: TypeAlias = dict[str, Any]
 """Why a frame, or a part of it, could not be resolved: symbolicator's kind as `type`, and its facts."""
 
-_CONTEXT_LINES = 5
 _SCHEMES_OF_MODULES = ("http:", "https:", "webpack:", "turbopack:", "app:")
 
 
@@ -209,16 +208,14 @@ class JavaScriptFrames:
     def _apply_source(
         self, frame: JavaScriptFrame, token: Token, lookup: Lookup, script: _Script
     ) -> FrameError | None:
-        found = lookup.source_lines(token, frame["lineno"], _CONTEXT_LINES)
-        if found is None:
+        text = lookup.content(token)
+        if text is None:
             url = join_paths(script.source_base, token.position.source)
             text = self._source(url)
             if text is None:
                 label = script.source_base
                 return {"type": "missing_source_content", "source": url, "sourcemap": label}
-            found = 1, text
-        first, text = found
-        _apply_context(frame, text, first)
+        _apply_context(frame, text)
         return None
 
     def _source(self, url: str) -> str | None:
@@ -276,10 +273,10 @@ def _apply_names(
     frame["lineno"], frame["colno"] = position.line, position.column
 
 
-def _apply_context(frame: JavaScriptFrame, text: str, first: int = 1) -> None:
-    """Add the lines around a frame's place, if they are in a text that begins with line `first`."""
+def _apply_context(frame: JavaScriptFrame, text: str) -> None:
+    """Add the lines around a frame's place; none if there is no such line."""
     # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0.
-    context = get_context(text, frame["lineno"] - first + 1, frame.get("colno", 0), _CONTEXT_LINES)
+    context = get_context(text, frame["lineno"], frame.get("colno", 0))
     if context is not None:
         frame["pre_context"] = list(context.pre_context)
         frame["context_line"] = context.context_line
