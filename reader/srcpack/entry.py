@@ -236,7 +236,7 @@ class Entry:
             MalformedSourceMap: There is no table, as symbolic refuses the map.
             DamagedMember, FormatError, LimitExceeded: As `read`.
         """
-        lookup = self.pack.store.lookup(self._record)
+        lookup = self.lookup_table()
         if lookup is None:
             # On demand: of a pack with tables nothing of it is needed, and it is built upon entries.
             from srcpack.resolve.entry_lookup import entry_lookup  # noqa: PLC0415
@@ -254,6 +254,14 @@ class Entry:
             position.function,
             partial(self._source_lines, lookup, token),
         )
+
+    def lookup_table(self, map_sha256: bytes | None = None) -> Lookup | None:
+        """Return the file's lookup table; None if it has none, or one of another source map than is given.
+
+        Raises:
+            FormatError, LimitExceeded: As `read`.
+        """
+        return self.pack.store.lookup(self._record, map_sha256)
 
     def _source_lines(self, lookup: Lookup, token: Token, line: int, lines: int) -> tuple[int, str] | None:
         """Read lines of a source out of the map, else out of the file that its name leads to."""

@@ -181,8 +181,8 @@ class Store(ABC):
         """Return the content as a seekable binary file."""
 
     @abstractmethod
-    def lookup(self, record: EntryRecord) -> Lookup | None:
-        """Return the lookup table of an entry; None if it has none.
+    def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> Lookup | None:
+        """Return the lookup table of an entry; None if it has none, or one of another map than is given.
 
         Raises:
             FormatError: The pack is damaged here.

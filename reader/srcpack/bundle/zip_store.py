@@ -196,7 +196,7 @@ class ZipStore(Store):
         content = self.bundle.read(record.name)
         return ContentReader(record.name, len(content), len(content), lambda _number: content)
 
-    def lookup(self, record: EntryRecord) -> None:
+    def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> None:
         """Return None: a zip has no tables."""
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:

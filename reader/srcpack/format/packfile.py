@@ -254,13 +254,16 @@ class PackFile(Store):
         self._check_readable(record, 0)
         return ContentReader(record.name, record.size, self.frame_size, partial(self.read_part, record))
 
-    def lookup(self, record: EntryRecord) -> TableLookup | None:
-        """Return the lookup table of an entry; None if it has none."""
+    def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> TableLookup | None:
+        """Return the lookup table of an entry; None if it has none, or one of another map than is given."""
         if record.lookup is None:
             return None
         if self._lookups is None:
             raise FormatError(self.file, "a lookup table, and no section of them", member=record.name)
-        return TableLookup(self._lookups.table(record.lookup), self, record)
+        table = self._lookups.table(record.lookup)
+        if map_sha256 is not None and map_sha256 != table.head.map_sha256:
+            return None
+        return TableLookup(table, self, record)
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, neighbours by one request where a request costs much."""

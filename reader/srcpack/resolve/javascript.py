@@ -111,7 +111,13 @@ class JavaScriptFrames:
         if found.lookup is None:
             raw["data"].update(found.data)
             return Answer(None, found.error)
-        token = found.lookup.token(line, column or 0)
+        try:
+            token = found.lookup.token(line, column or 0)
+        except (SrcpackError, OSError) as failure:
+            if is_from_outside(failure):
+                raise
+            # A table was damaged, and symbolic could not answer in its place.
+            return Answer(None, {"type": "lookup_unavailable", "reason": str(failure)})
         if token is None:
             return Answer(None, {"type": "invalid_location", "line": line, "col": column or 0})
         frame["data"].update(found.data, sourcemap=script.source_base, symbolicated=True)

@@ -10,6 +10,7 @@ and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -20,6 +21,7 @@ from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
 from srcpack.resolve.search import Origin
+from srcpack.resolve.table_lookup import TableOrSymbolic
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.original_position import OriginalPosition
@@ -223,7 +225,9 @@ class PackSet:
         return None if token is None else token.position
 
     def lookup(self, script: Resolved, source_map: Resolved | DecodedMap, text: str | None = None) -> Lookup:
-        """Return what answers for all positions of a minified file, built of it and its map once.
+        """Return what answers for all positions of a minified file: its table, or what symbolic builds.
+
+        A table is taken if it was made of just this map, by its SHA-256. symbolic builds once for many.
 
         Args:
             script: The minified file.
@@ -239,12 +243,38 @@ class PackSet:
         def read(resolved: Resolved) -> bytes:
             return self.read(resolved) if text is None or resolved is not script else text.encode()
 
+        def build() -> Lookup:
+            return self._shared_lookups().get(script, source_map, read)
+
+        def report(error: SrcpackError | OSError) -> None:
+            self.report(script.pack, script.entry.name, error)
+
+        try:
+            table = script.entry.lookup_table()
+            if table is not None:
+                table = script.entry.lookup_table(self._sha256_of(source_map, script.pack))
+        except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
+            report(error)
+            table = None
+        return build() if table is None else TableOrSymbolic(table, build, report)
+
+    def _sha256_of(self, source_map: Resolved | DecodedMap, pack: Pack) -> bytes | None:
+        """Return the SHA-256 of a map. What another pack says of its contents is not believed."""
+        if isinstance(source_map, DecodedMap):
+            return sha256(source_map.content).digest()
+        if source_map.pack is pack:
+            return source_map.entry.sha256
+        return sha256(self.read(source_map)).digest()
+
+    def _shared_lookups(self) -> "LookupCache":
         if self._lookups is None:
             # On demand, as resolve_frame below: only who resolves positions needs all of it.
             from srcpack.resolve.lookup_cache import SHARED_LOOKUPS  # noqa: PLC0415
 
             self._lookups = SHARED_LOOKUPS
-        return self._lookups.get(script, source_map, read)
+        return self._lookups
 
     def resolve_frame(
         self, frame: Mapping[str, Any], debug_id: DebugId | str | None = None
