@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 __all__ = [
+    "NOT_IN_ZIP",
     "Attributes",
     "BundleManifest",
     "EntryRecord",
@@ -17,6 +18,10 @@ __all__ = [
     "FrameRecord",
     "LookupRecord",
 ]
+
+
+NOT_IN_ZIP = "the manifest lists it, the zip does not have it"
+"""The `reason` of an entry whose member the zip lacked."""
 
 
 class FileType(StrEnum):

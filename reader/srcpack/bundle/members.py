@@ -20,7 +20,7 @@ from srcpack.bundle.magic import BUNDLE_MAGIC, MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
 from srcpack.bundle.zip_directory import LOCAL, LOCAL_MAGIC, Member, read_directory
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
-from srcpack.records import BundleManifest
+from srcpack.records import NOT_IN_ZIP, BundleManifest
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource, PreadSource
 
@@ -192,7 +192,7 @@ class SourceBundle:
         member = self.members.get(name)
         if member is None:
             if name in self.manifest.files:
-                raise DamagedMember(self.file, name, "the manifest lists it, the zip does not have it")
+                raise DamagedMember(self.file, name, NOT_IN_ZIP)
             raise NotFound(self.file, name)
         reason = self._unreadable(member)
         if reason is not None:

@@ -1,38 +1,40 @@
-"""A bundle in the shape of Sentry's zip-based class, for code that calls that one.
+"""Bundles in the shape of Sentry's zip-based classes, for code that calls those.
 
 Names of methods, what they take and what they answer are those of `ArtifactBundleArchive` in
-getsentry/sentry 86e1952, `src/sentry/models/artifactbundle.py`. Its rules are not those of lookups in a
-pack, which are symbolic's: a file without a URL is found by nothing, by its debug id neither; of several
-files with one key the last in the manifest's order wins; debug ids are compared as text; headers come as
-they are written.
+getsentry/sentry 86e1952, `src/sentry/models/artifactbundle.py`, and of `ReleaseArchive` beside it,
+`src/sentry/models/releasefile.py`. Their rules are not those of lookups in a pack, which are symbolic's: a
+file without a URL is found by nothing, by its debug id neither; of several files with one key the last in the
+manifest's order wins; debug ids are compared as text; headers come as they are written.
 
-It differs from that class on purpose where a bundle is broken, or more is asked than it holds:
+Opening costs what opening the pack costs. A lookup goes through the pack's index where that has their answer,
+and else decodes the manifest, once; so do a lookup that finds nothing, and all lists.
+
+It differs from those classes where a bundle is broken, or more is asked than a pack holds:
 
 - a bundle that symbolic refuses is refused;
-- a member that cannot be read, or that the zip lacks, raises DamagedMember (in place of zipfile's errors)
-  when it is opened, and has no info;
-- `get_file_info` knows the files of the bundle, not `manifest.json`.
+- a member that cannot be read raises DamagedMember (in place of zipfile's errors) when it is opened; of a
+  pack it has no info;
+- `manifest.json` is written anew, with equal values.
 """
 
 import io
-import json
 import os
 from collections.abc import Callable, KeysView
-from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeAlias
+from functools import cached_property
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from srcpack import opening
-from srcpack.errors import FormatError, NotFound
+from srcpack.bundle.manifest_json import MANIFEST_NAME
+from srcpack.errors import DamagedMember, FormatError, NotFound
+from srcpack.integrations.archive_members import ArchiveMembers, Info, MemberInfo, MissingMember
 from srcpack.pack import Pack
-from srcpack.records import BundleManifest, FileInfo
+from srcpack.records import EntryRecord
 from srcpack.rules.debug_id import DebugId
+from srcpack.rules.lookup_keys import DEBUG_ID, URL, Kind
 
-__all__ = ["ArtifactBundleArchive", "MemberInfo", "SourceFileType"]
-
-Info: TypeAlias = dict[str, Any]
-"""What a manifest says of a file: `type`, `path`, `url`, `headers`, as far as it has them, and other keys."""
+__all__ = ["ArtifactBundleArchive", "MemberInfo", "MissingMember", "ReleaseArchive", "SourceFileType"]
 
 
 class SourceFileType(Enum):
@@ -44,41 +46,28 @@ class SourceFileType(Enum):
     INDEXED_RAM_BUNDLE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class MemberInfo:
-    """What is asked of a `zipfile.ZipInfo`.
-
-    Attributes:
-        filename: The member's name.
-        file_size: Bytes of content.
-        compress_size: Bytes that it takes in the pack or in the zip.
-    """
-
-    filename: str
-    file_size: int
-    compress_size: int
-
-
-class ArtifactBundleArchive:
+class ArtifactBundleArchive(ArchiveMembers):
     """Read-only view of an uploaded bundle; a context manager. Threads may share it.
 
     Attributes:
         pack: The pack or zip that it answers from.
-        manifest: The bundle's manifest as JSON values. Its files are in their order.
     """
 
     def __init__(
         self,
-        bundle: Pack | str | os.PathLike[str] | bytes | BinaryIO,
+        fileobj: Pack | opening.Place,
+        build_memory_map: bool = True,  # noqa: ARG002
         *,
         file_types: type[Enum] = SourceFileType,
     ) -> None:
-        """Open a bundle and read its whole manifest.
+        """Open a bundle.
 
         Args:
-            bundle: A pack or a SourceBundle zip: open, by path, as bytes, or as a binary file, which is read
-                into memory whole. What is opened here is closed with the view, a binary file too; a Pack
-                that was given stays open.
+            fileobj: A pack or a SourceBundle zip: open, by path or URL, as bytes, or as a seekable binary
+                file, which is not read whole. What is opened here is closed with the view, a binary file
+                too; a Pack that was given stays open.
+            build_memory_map: Taken, as Sentry's class has it, and without meaning: what lookups need is made
+                when they need it.
             file_types: The enumeration that types are answered and asked in, with the names of
                 `SourceFileType`: Sentry's own, where its code uses this class.
 
@@ -87,61 +76,25 @@ class ArtifactBundleArchive:
             FormatError: It is no bundle, is damaged, or is one that symbolic refuses.
             LimitExceeded: It is over a limit.
         """
-        self._close: list[Callable[[], None]] = []
-        if isinstance(bundle, Pack):
-            self.pack = bundle
-        else:
-            if not isinstance(bundle, (str, bytes, os.PathLike)):
-                self._close.append(bundle.close)
-                bundle.seek(0)
-                bundle = bundle.read()
-            self.pack = opening.open(bundle)
-            self._close.append(self.pack.close)
-        self.manifest = _as_json(self.pack.bundle_manifest(), self.pack.file)
-        self._by_url: dict[str, str] = {}
-        self._by_debug_id: dict[tuple[str, Enum], str] = {}
-        for name, info in self.get_files().items():
-            url = info.get("url")
-            if not url:
-                continue
-            self._by_url[url] = name
-            debug_id = _debug_id_of(info)
-            if debug_id is not None and info.get("type") is not None:
-                self._by_debug_id[debug_id, file_types[info["type"].upper()]] = name
+        super().__init__(fileobj)
+        self._file_types = file_types
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close what was opened here."""
-        for close in self._close:
-            close()
+    @staticmethod
+    def normalize_headers(headers: dict[str, Any]) -> dict[str, Any]:
+        """Return headers by their names in lower case; of names that then are one the last counts."""
+        return {name.lower(): value for name, value in headers.items()}
 
     @staticmethod
     def normalize_debug_id(debug_id: str | None) -> str | None:
         """Return a debug id's canonical text; None for None, or if it is invalid."""
-        if debug_id is None:
-            return None
-        try:
-            return str(DebugId.parse(debug_id))
-        except ValueError:
-            return None
+        found = None if debug_id is None else DebugId.parse_or_none(debug_id)
+        return None if found is None else str(found)
 
     def extract_bundle_id(self) -> str | None:
         """Return the bundle's own debug id, normalised; None if there is none or it is invalid."""
-        return self.normalize_debug_id(self.manifest.get("debug_id"))
+        return self.normalize_debug_id(self.pack.attributes.get("debug_id"))
 
     # ---- all files
-
-    def get_files(self) -> dict[str, Info]:
-        """Return what the manifest says of each file, by name, in the manifest's order."""
-        files: dict[str, Info] = self.manifest.get("files", {})
-        return files
 
     def get_files_by(self, block: Callable[[str, Info], bool]) -> dict[str, Info]:
         """Return the files, as `get_files`, for whose name and info `block` is true."""
@@ -181,15 +134,19 @@ class ArtifactBundleArchive:
 
     # ---- one file
 
-    def get_file_by_url(self, url: str) -> tuple[io.BufferedReader, dict[str, str]]:
-        """Return the content of the file of a URL, as a binary file, and its headers.
+    def get_file(self, file_path: str) -> tuple[io.BufferedReader, dict[str, str]]:
+        """Return the content of a member by its name, as a binary file, and its headers.
 
         Raises:
-            NotFound: There is none; it is a KeyError.
+            MissingMember, NotFound: There is none; both are KeyErrors.
             DamagedMember: It cannot be read.
             FormatError: The pack is damaged here.
         """
-        return self._opened(self._by_url.get(url), url)
+        return self.open_member(file_path), self._headers(file_path)
+
+    def get_file_by_url(self, url: str) -> tuple[io.BufferedReader, dict[str, str]]:
+        """Return the content and headers of the file of a URL; errors as `get_file`."""
+        return self._found(self._name_by_url(url), url)
 
     def get_file_by_debug_id(
         self, debug_id: str, source_file_type: Enum
@@ -201,9 +158,19 @@ class ArtifactBundleArchive:
             source_file_type: The type, of the enumeration that types are asked in.
 
         Raises:
-            NotFound, DamagedMember, FormatError: As `get_file_by_url`.
+            MissingMember, NotFound, DamagedMember, FormatError: As `get_file`.
         """
-        return self._opened(self._by_debug_id.get((debug_id, source_file_type)), debug_id)
+        return self._found(self._name_by_debug_id(debug_id, source_file_type), debug_id)
+
+    def get_file_url_by_debug_id(self, debug_id: str, source_file_type: Enum) -> str | None:
+        """Return the URL of the file of a debug id and a type; None if there is none."""
+        name = self._name_by_debug_id(debug_id, source_file_type)
+        return None if name is None else self.pack[name].url
+
+    def get_file_url_by_file_path(self, file_path: str) -> str | None:
+        """Return the URL that the manifest gives for a member; None if it gives or lists none."""
+        entry = self.pack.get(file_path)
+        return None if entry is None else self._record_of(file_path).url
 
     def get_file_info(self, file_path: str | None) -> MemberInfo | None:
         """Return the sizes of a member by its name; None if there is none of that name, or it is damaged.
@@ -211,47 +178,116 @@ class ArtifactBundleArchive:
         Raises:
             FormatError: The pack is damaged here.
         """
-        entry = None if file_path is None else self.pack.get(file_path)
-        if entry is None or entry.damage is not None:
+        if file_path is None:
             return None
-        return MemberInfo(entry.name, entry.size, entry.stored_size)
+        try:
+            return self.info(file_path)
+        except (NotFound, DamagedMember):
+            return None
 
-    def _opened(self, name: str | None, key: str) -> tuple[io.BufferedReader, dict[str, str]]:
+    # ---- keys
+
+    def _found(self, name: str | None, key: str) -> tuple[io.BufferedReader, dict[str, str]]:
         if name is None:
             raise NotFound(self.pack.file, key)
-        headers: dict[str, str] = self.get_files()[name].get("headers", {})
-        return io.BufferedReader(self.pack[name].open()), headers
+        return self.get_file(name)
+
+    def _headers(self, name: str) -> dict[str, str]:
+        if name == MANIFEST_NAME:
+            return {}
+        return dict(self._record_of(name).headers or {})
+
+    def _record_of(self, name: str) -> EntryRecord:
+        return self.pack[name]._record  # noqa: SLF001  a zip's `record` would read the member
+
+    def _name_by_url(self, url: str) -> str | None:
+        record = self._indexed(URL, url) if url and isinstance(url, str) else None
+        return self._by_url.get(url) if record is None else record.name
+
+    def _name_by_debug_id(self, debug_id: str, source_file_type: Enum) -> str | None:
+        key = f"{debug_id} {source_file_type.name.lower()}"
+        record = self._indexed(DEBUG_ID, key) if isinstance(debug_id, str) else None
+        return self._by_debug_id.get((debug_id, source_file_type)) if record is None else record.name
+
+    def _indexed(self, kind: Kind, key: str) -> EntryRecord | None:
+        """Return what the index finds by a key, if that is what Sentry's class finds.
+
+        Where files are listed in the order of their names, the greatest name is the last in the manifest.
+        """
+        record = self.pack.store.find(kind, key)
+        if record is None or record.position is not None or not record.url:
+            return None
+        headers = record.headers or {}
+        has_one_debug_id = len({name.lower() for name in headers}) == len(headers)
+        return record if has_one_debug_id else None
+
+    @cached_property
+    def _by_url(self) -> dict[str, str]:
+        return {info["url"]: name for name, info in self.get_files().items() if info.get("url")}
+
+    @cached_property
+    def _by_debug_id(self) -> dict[tuple[str, Enum], str]:
+        found: dict[tuple[str, Enum], str] = {}
+        for name, info in self.get_files().items():
+            debug_id = _debug_id_of(info) if info.get("url") else None
+            if debug_id is not None and info.get("type") is not None:
+                found[debug_id, self._file_types[info["type"].upper()]] = name
+        return found
+
+
+class ReleaseArchive(ArchiveMembers):
+    """Read-only view of an older bundle of a release, whose files are found by URL alone.
+
+    Attributes:
+        pack: The pack or zip that it answers from.
+    """
+
+    def __init__(self, fileobj: Pack | opening.Place) -> None:
+        """Open a bundle; arguments and errors as for `ArtifactBundleArchive`."""
+        super().__init__(fileobj)
+
+    @cached_property
+    def _by_url(self) -> dict[str, str]:
+        return {info["url"]: name for name, info in self.get_files().items()}
+
+    def get_file_by_url(self, url: str) -> tuple[io.BufferedReader, dict[str, str]]:
+        """Return the content of the file of a URL, as a binary file, and its headers.
+
+        Raises:
+            KeyError: There is none.
+            DamagedMember: It cannot be read.
+        """
+        name = self._by_url[url]
+        return self.open_member(name), dict(self.get_files()[name].get("headers", {}))
+
+    def extract(self) -> "TemporaryDirectory[str]":
+        """Write all members into a temporary folder, and return it; it goes when it is closed.
+
+        Raises:
+            DamagedMember: A member cannot be read.
+            FormatError: A name would lead out of the folder, or the pack is damaged.
+            OSError: It cannot be written.
+        """
+        folder = TemporaryDirectory()
+        try:
+            for name in [*self.pack, MANIFEST_NAME]:
+                place = self._place_below(folder.name, name)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with open(place, "wb") as file:
+                    file.write(self.read(name))
+        except BaseException:
+            folder.cleanup()
+            raise
+        return folder
+
+    def _place_below(self, folder: str, name: str) -> str:
+        place = os.path.normpath(os.path.join(folder, name))
+        if os.path.commonpath([folder, place]) != folder or place == folder:
+            raise FormatError(self.pack.file, "a name that leads out of the folder", member=name)
+        return place
 
 
 def _debug_id_of(info: Info) -> str | None:
     """Return the normalised debug id of a file's header; of headers that differ in case the last counts."""
-    headers = {name.lower(): value for name, value in info.get("headers", {}).items()}
+    headers = ArtifactBundleArchive.normalize_headers(info.get("headers", {}))
     return ArtifactBundleArchive.normalize_debug_id(headers.get("debug-id"))
-
-
-def _as_json(manifest: BundleManifest, file: str) -> dict[str, Any]:
-    values: dict[str, Any] = dict(manifest.attributes)
-    if manifest.has_files:
-        values["files"] = {name: _info(info, name, file) for name, info in manifest.files.items()}
-    if manifest.source_links is not None:
-        values["source_links"] = dict(manifest.source_links)
-    return values
-
-
-def _info(info: FileInfo, name: str, file: str) -> Info:
-    values: Info = {}
-    if info.type is not None or info.type_is_null:
-        values["type"] = None if info.type is None else info.type.value
-    if info.path is not None:
-        values["path"] = info.path
-    if info.url is not None:
-        values["url"] = info.url
-    if info.headers is not None:
-        values["headers"] = dict(info.headers)
-    if info.extra is not None:
-        try:
-            values.update(json.loads(info.extra))
-        except (ValueError, RecursionError) as error:
-            # Numbers of thousands of digits, or thousands of brackets: symbolic skips over them.
-            raise FormatError(file, "keys of a file that are not known", member=name, found=error) from error
-    return values

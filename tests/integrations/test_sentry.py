@@ -11,7 +11,8 @@ import pytest
 
 import srcpack
 from srcpack import DamagedMember, FormatError, NotFound
-from srcpack.integrations.sentry import ArtifactBundleArchive, MemberInfo, SourceFileType
+from srcpack.format.packfile import PackFile
+from srcpack.integrations.sentry import ArtifactBundleArchive, MemberInfo, ReleaseArchive, SourceFileType
 from srcpack_convert import convert
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 
@@ -96,7 +97,7 @@ def test_the_bundle_id_is_normalised(opened: Open) -> None:
 def test_a_manifest_that_json_cannot_hold_is_refused(opened: Open) -> None:
     deep = '{"files": {"files/a": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}}"
     with pytest.raises(FormatError, match="'files/a': keys of a file that are not known"):
-        opened(bundle=build_bundle({"files/a": b""}, deep))
+        _ = opened(bundle=build_bundle({"files/a": b""}, deep)).manifest
 
 
 # ---- lookups
@@ -193,8 +194,11 @@ def test_a_member_has_its_size(opened: Open) -> None:
     assert isinstance(info, MemberInfo)
     assert (info.filename, info.file_size) == ("files/z.js", 10)
     assert info.compress_size > 0
-    for name in ("absent", "manifest.json", "", None):
+    for name in ("absent", "", None):
         assert opened().get_file_info(name) is None
+    assert opened().info("files/z.js") == info
+    with pytest.raises(KeyError):
+        opened().info("absent")
 
 
 def test_a_member_that_cannot_be_read_has_no_size_and_says_why(opened: Open) -> None:
@@ -211,12 +215,89 @@ def test_a_member_that_cannot_be_read_has_no_size_and_says_why(opened: Open) -> 
         )
     )
     assert view.get_all_urls() == ["b", "g", "u"]
-    assert view.get_file_info("files/bad") is view.get_file_info("files/gone") is None
+    assert view.get_file_info("files/gone") is None
+    with pytest.raises(KeyError):
+        view.info("files/gone")
+    info = view.get_file_info("files/bad")
+    assert info is None if isinstance(view.pack.store, PackFile) else info == MemberInfo("files/bad", 1, 3)
     with pytest.raises(DamagedMember, match="CRC-32"):
         view.get_file_by_url("b")
-    with pytest.raises(DamagedMember, match="the zip does not have it"):
+    with pytest.raises(DamagedMember, match="the zip does not have it") as missing:
         view.get_file_by_url("g")
+    assert isinstance(missing.value, KeyError)
     assert read(view.get_file_by_url("u")) == (b"y", {})
+
+
+def test_a_member_is_given_by_its_name(opened: Open) -> None:
+    view = opened()
+    assert read(view.get_file("files/z.js")) == (b"files/z.js", FILES["files/z.js"]["headers"])
+    assert view.read("files/a.map") == b"files/a.map"
+    assert view.artifact_count == len(FILES)
+    for ask in (view.get_file, view.read, view.info):
+        with pytest.raises(KeyError):
+            ask("absent")
+
+
+def test_the_manifest_is_a_member_too(opened: Open) -> None:
+    view = opened()
+    content = view.read("manifest.json")
+    assert json.loads(content) == MANIFEST
+    assert read(view.get_file("manifest.json")) == (content, {})
+    info = view.get_file_info("manifest.json")
+    assert info is not None
+    assert (info.filename, info.file_size) == ("manifest.json", len(content))
+
+
+def test_urls_are_given_by_debug_id_and_by_name(opened: Open) -> None:
+    view = opened()
+    assert view.get_file_url_by_debug_id(ID_A, MAP) == "~/app.js.map"
+    assert view.get_file_url_by_debug_id(ID_B, MAP) is None
+    assert view.get_file_url_by_file_path("files/b.js") == "~/Other.js"
+    assert view.get_file_url_by_file_path("files/no-url") is None
+    assert view.get_file_url_by_file_path("absent") is None
+
+
+def test_headers_are_normalised_by_the_class_itself() -> None:
+    assert ArtifactBundleArchive.normalize_headers({"A": "1", "b": 2, "a": "3"}) == {"a": "3", "b": 2}
+
+
+def test_what_the_index_knows_decodes_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        f"files/{number}": {"url": f"~/{number}", "type": "source", "headers": {"debug-id": f"{number:032x}"}}
+        for number in range(1, 9)
+    }
+    convert(build_bundle(dict.fromkeys(files, b"1"), {"files": files}), tmp_path / "a.srcpack")
+    view = ArtifactBundleArchive(tmp_path / "a.srcpack")
+    monkeypatch.setattr(srcpack.Pack, "bundle_manifest", None)
+    assert view.get_file_by_url("~/7")[0].read() == b"1"
+    debug_id = "00000000-0000-0000-0000-000000000003"
+    assert view.get_file_url_by_debug_id(debug_id, SourceFileType.SOURCE) == "~/3"
+    assert view.get_file_info("files/2") is not None
+    assert view.extract_bundle_id() is None
+    with pytest.raises(TypeError, match="NoneType"):
+        view.get_all_urls()
+
+
+def test_an_archive_of_a_release_finds_by_url_and_is_extracted(tmp_path: Path) -> None:
+    files = {"files/a.js": {"url": "~/a.js", "headers": {"X": "1"}}, "files/b/c.js": {"url": "~/c.js"}}
+    data = build_bundle({"files/a.js": b"A", "files/b/c.js": b"C"}, {"files": files, "release": "1"})
+    convert(data, tmp_path / "a.srcpack")
+    for given in (data, tmp_path / "a.srcpack"):
+        with ReleaseArchive(given) as archive:
+            assert (archive.artifact_count, archive.manifest["release"]) == (2, "1")
+            assert read(archive.get_file_by_url("~/a.js")) == (b"A", {"X": "1"})
+            with pytest.raises(KeyError):
+                archive.get_file_by_url("~/absent.js")
+            assert (archive.info("files/a.js").file_size, archive.read("files/a.js")) == (1, b"A")
+            with archive.extract() as folder:
+                assert (Path(folder) / "files" / "b" / "c.js").read_bytes() == b"C"
+                assert json.loads((Path(folder) / "manifest.json").read_bytes())["files"] == files
+
+
+def test_an_archive_is_not_extracted_out_of_its_folder() -> None:
+    data = build_bundle({"../out": b"1"}, {"files": {"../out": {"url": "u"}}})
+    with ReleaseArchive(data) as archive, pytest.raises(FormatError, match="leads out of the folder"):
+        archive.extract()
 
 
 # ---- opening and closing
