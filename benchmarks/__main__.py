@@ -21,6 +21,7 @@ from . import (
     read,
     readme,
     replay,
+    resolve,
     size,
 )
 from .harness import RESULTS, Result, check_result, progress, render, render_all, save
@@ -34,6 +35,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "read": read.run,
     "contention": contention.run,
     "replay": replay.run,
+    "resolve": resolve.run,
     "lines": lines.run,
     "size": size.run,
     "presets": presets.run,
