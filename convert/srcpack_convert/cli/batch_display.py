@@ -123,6 +123,12 @@ class Display(logging.Handler):
             first = report.damaged[0]
             text = f"{members_text(len(report.damaged))} cannot be read, {first.member!r}: {first.reason}"
             self._line(f"warning: {short(report.source)}: {text}")
+        elif isinstance(report, ConversionReport) and report.without_lookup:
+            without = report.without_lookup
+            files = counted(len(without), "file has no lookup table", "files have no lookup table")
+            self._line(
+                f"warning: {short(report.source)}: {files}, {without[0].member!r}: {without[0].reason}"
+            )
         elif self._what.each and not isinstance(report, PlanReport):
             line = f"{report.status}: {short(report.source)} -> {short(report.output)}"
             self._line(f"{line}, {files_text(report.files)}, {size_text(report.output_size)}")

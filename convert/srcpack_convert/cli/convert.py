@@ -84,6 +84,14 @@ def convert(
         list[str] | None,
         typer.Option(metavar="GLOB", help="Store members with such names as they are. May be repeated."),
     ] = None,
+    lookups: Annotated[
+        bool,
+        typer.Option(
+            "--lookups",
+            help="Store what each source map answers, so that positions are looked up without the map; "
+            "needs symbolic.",
+        ),
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -225,6 +233,7 @@ def convert(
       srcpack convert app.zip
       srcpack convert app.zip -o packs/app.srcpack --preset max
       srcpack convert app.zip --raw '*.map' --jobs 2 --json
+      srcpack convert app.zip --lookups
       srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
       srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
       find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
@@ -238,21 +247,25 @@ def convert(
         path_or_url(place)  # a mistake is told before anything is done
     chosen = parse_dictionary(dictionary)
     # What is wrong with an option is told before what is wrong with a file.
-    options = Options(
-        preset=preset,
-        level=level,
-        dictionary=chosen,
-        frame_size=frame_size,
-        raw=raw or (),
-        verify=verify,
-        limits=Limits(
-            max_file_size=max_file_size,
-            max_total_size=max_total_size,
-            max_manifest_size=max_manifest_size,
-            max_total_ratio=max_total_ratio,
-            max_files=max_files,
-        ),
-    )
+    try:
+        options = Options(
+            preset=preset,
+            level=level,
+            dictionary=chosen,
+            frame_size=frame_size,
+            raw=raw or (),
+            lookups=lookups,
+            verify=verify,
+            limits=Limits(
+                max_file_size=max_file_size,
+                max_total_size=max_total_size,
+                max_manifest_size=max_manifest_size,
+                max_total_ratio=max_total_ratio,
+                max_files=max_files,
+            ),
+        )
+    except ModuleNotFoundError as error:
+        raise Failure(str(error)) from error
     for_many = {
         "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
         "--base": base, "--flat": flat, "--dry-run": dry_run, "--checksum": checksum, "--state": state,

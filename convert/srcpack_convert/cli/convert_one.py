@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from srcpack.source.locations import is_url, without_secrets
 from srcpack_convert.cli.arguments import check_output
-from srcpack_convert.cli.describe import damage_text
+from srcpack_convert.cli.describe import damage_text, lookups_text
 from srcpack_convert.cli.terminal import (
     PARTLY,
     Failure,
@@ -63,11 +63,16 @@ def convert_one(
         print_line(
             shown(
                 f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}"
-                f"{damage_text(len(report.damaged))}; zip {size_text(report.source_size)}, "
+                f"{damage_text(len(report.damaged))}{lookups_text(report.lookups)}; "
+                f"zip {size_text(report.source_size)}, "
                 f"pack {size_text(report.output_size)}, ratio {report.ratio:.3f}; {report.seconds:.1f} s"
             )
         )
     warn(f"{report.source}: {each.member!r} cannot be read: {each.reason}" for each in report.damaged)
+    warn(
+        f"{report.source}: {each.member!r} has no lookup table: {each.reason}"
+        for each in report.without_lookup
+    )
     return PARTLY if report.damaged else 0
 
 

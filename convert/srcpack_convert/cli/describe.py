@@ -12,6 +12,7 @@ from srcpack.format.head_tail import (
     DICTIONARY,
     HEAD_SIZE,
     INDEX,
+    LOOKUPS,
     MANIFEST,
     parse_head,
 )
@@ -19,7 +20,13 @@ from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
 from srcpack_convert.cli.terminal import escaped, size_text
 
-_SECTIONS = {CONTENT: "content", MANIFEST: "manifest", DICTIONARY: "dictionary", INDEX: "index"}
+_SECTIONS = {
+    CONTENT: "content",
+    MANIFEST: "manifest",
+    DICTIONARY: "dictionary",
+    INDEX: "index",
+    LOOKUPS: "lookups",
+}
 
 
 def counts(pack: Pack) -> dict[str, Any]:
@@ -132,6 +139,8 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
         "sha256": None if entry.sha256 is None else entry.sha256.hex(),
         "raw": entry.raw,
         "utf8": entry.record.utf8,
+        "lookup_size": 0 if entry.record.lookup is None else entry.record.lookup.length,
+        "lookup_reason": entry.record.lookup_reason,
         "damage": entry.damage,
     }
 
@@ -162,6 +171,10 @@ def long_line(entry: Entry) -> str:
         line += f"  {place}"
     if not entry.record.listed:
         line += "  (not in the manifest)"
+    if (lookup := entry.record.lookup) is not None:
+        line += f"  (lookup table: {lookup.length:,})"
+    if (reason := entry.record.lookup_reason) is not None:
+        line += f"  (no lookup table: {reason})"
     return escaped(line + damage_mark(entry))
 
 
@@ -172,6 +185,11 @@ def _debug_id(entry: Entry) -> str | None:
 def damage_mark(entry: Entry) -> str:
     """Return what stands behind the name of a damaged entry."""
     return "" if entry.damage is None else f"  (damaged: {entry.damage})"
+
+
+def lookups_text(number: int) -> str:
+    """Return what stands behind a number of files of which some have lookup tables."""
+    return f", {number:,} with lookups" if number else ""
 
 
 def damage_text(number: int) -> str:

@@ -148,6 +148,10 @@ def _lines(found: Statistics) -> Iterator[str]:
         f"duplicates   {copies} of {contents} that another pack has too, "
         f"stored in {size_text(twice.stored_size)}"
     )
+    if found.lookups or found.without_lookup:
+        size = size_text(found.lookups_size)
+        without = f"; {found.without_lookup:,} without" if found.without_lookup else ""
+        yield f"lookups      {files_text(found.lookups)} with a table, stored in {size}{without}"
     yield ""
     yield _type_line("type", "files", "content", "stored", "ratio")
     rows = sorted(found.types.items())

@@ -335,7 +335,10 @@ class _Batch:
             return False
         if self.max_memory is None:
             return True
-        needs = (memory_of(each.size or 0, self.options.limits) for each in chain(running, [task]))
+        needs = (
+            memory_of(each.size or 0, self.options.limits, lookups=self.options.lookups)
+            for each in chain(running, [task])
+        )
         return sum(nlargest(self._slots, needs)) <= self.max_memory
 
     def _start(self, executor: Executor, task: Task) -> None:

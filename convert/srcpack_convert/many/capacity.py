@@ -16,14 +16,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def memory_of(size: int, limits: Limits = DEFAULT_LIMITS) -> int:
+def memory_of(size: int, limits: Limits = DEFAULT_LIMITS, *, lookups: bool = False) -> int:
     """Return how much memory the conversion of a bundle takes, by the bytes of its zip; an estimate.
 
     Measured in docs/batch.md. Small zips may hold very many files, which take more than their contents; in
     large ones the largest file matters, and its size is limited. One that is packed far better than source
     code is takes more.
     """
-    return 64 * _MIB + min(20 * size, 512 * _MIB + 2 * min(size, limits.max_file_size))
+    # symbolic takes some 16 bytes for each of a script and its map, in a process of its own.
+    symbolic = 64 * _MIB + min(32 * size, 1024 * _MIB) if lookups else 0
+    return 64 * _MIB + min(20 * size, 512 * _MIB + 2 * min(size, limits.max_file_size)) + symbolic
 
 
 def memory_bound() -> int:

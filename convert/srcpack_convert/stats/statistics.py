@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import Entry, FormatError, Pack, SrcpackError
-from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.format.head_tail import FRAME_HEADER, LOOKUPS, MAGIC
 from srcpack.opening import open_pack, packfile_of
 from srcpack.source.local import PreadSource
 from srcpack.source.locations import is_url, path_or_url, without_secrets
@@ -93,6 +93,9 @@ class Statistics:
         packs_with_damage: How many packs have such.
         content_count: Distinct contents, pack by pack.
         content_size: Their bytes.
+        lookups: Files with a lookup table.
+        without_lookup: Files whose source map is in their pack, which has lookup tables, and none for them.
+        lookups_size: Bytes that the tables take in the packs.
         types: Readable files by type.
         duplicates: Contents that several packs have.
     """
@@ -109,6 +112,9 @@ class Statistics:
     packs_with_damage: int = 0
     content_count: int = 0
     content_size: int = 0
+    lookups: int = 0
+    without_lookup: int = 0
+    lookups_size: int = 0
     types: dict[str, TypeTotals] = field(default_factory=dict)
     duplicates: Duplicates = field(default_factory=Duplicates)
     _largest: list[LargeFile] = field(default_factory=list)
@@ -147,10 +153,14 @@ class Statistics:
                     self.packs_with_damage += 1
             else:
                 self._count_content(entry, in_pack)
+            self.lookups += entry.record.lookup is not None
+            self.without_lookup += entry.record.lookup_reason is not None
             yield entry
         source_size = pack.bundle.source.get("size")
         self.packs += 1
         self.pack_size += packfile_of(pack).tail.file_length
+        if (section := packfile_of(pack).tail.sections.get(LOOKUPS)) is not None:
+            self.lookups_size += section.length
         if isinstance(source_size, int) and source_size > 0:
             self.with_zip += 1
             self.with_zip_size += packfile_of(pack).tail.file_length
@@ -206,6 +216,11 @@ class Statistics:
             "stored_size": total.stored_size,
             "content_count": self.content_count,
             "content_size": self.content_size,
+            "lookups": {
+                "files": self.lookups,
+                "stored_size": self.lookups_size,
+                "without": self.without_lookup,
+            },
             "types": {
                 name: {
                     "files": each.files,
