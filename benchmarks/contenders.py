@@ -707,7 +707,7 @@ class SqliteArchive(_Sqlite):
 
 
 class SqliteZstd(_Sqlite):
-    """The one more: what people reach for who find sqlar's zlib slow, with all that we have."""
+    """One more: what people who find sqlar's zlib slow reach for, with everything that we have."""
 
     name = "SQLite, zstd"
     line = "the same tables with zstd blobs and the pack's dictionary; libzstd's checksums"

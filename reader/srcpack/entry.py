@@ -79,7 +79,7 @@ class Entry:
         Only the header's can be looked up.
 
         Raises:
-            FormatError: The pack holds a text that is none.
+            FormatError: The pack holds a text that is not a debug id.
         """
         debug_id = header_debug_id(self._record.headers)
         if debug_id is not None or (text := self.record.content_debug_id) is None:

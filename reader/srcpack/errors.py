@@ -125,7 +125,7 @@ class LimitExceeded(SrcpackError):
 
 
 class MalformedSourceMap(SrcpackError):
-    """A source map is none that symbolic accepts.
+    """A source map that symbolic does not accept.
 
     Attributes:
         reason: What symbolic says of it.

@@ -53,7 +53,7 @@ def open(  # noqa: A001  read as `srcpack.open`
         OSError: The file cannot be opened, or the object cannot be read.
         ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
         RuntimeError: This process was forked from one that had read URLs.
-        TypeError: It is none of these.
+        TypeError: It is something else.
         ValueError: The URL names no object, or is of a kind that is not known; the file has no position.
         FormatError: It is neither, was cut, is damaged in head or tail, needs a newer reader, or is a zip
             that symbolic refuses, or a zip at a URL.

@@ -147,7 +147,7 @@ class Pack(Mapping[str, Entry]):
         """Return the file of that type whose `debug-id` header gives that debug id.
 
         Raises:
-            ValueError: The text is no debug id, or the type is none of the four.
+            ValueError: The text is not a debug id, or the type is not one of the four.
             FormatError: The pack is damaged here, or has no index of debug ids.
         """
         if isinstance(debug_id, str):

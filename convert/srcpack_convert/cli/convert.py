@@ -296,7 +296,7 @@ def convert(
     if fail_fast and max_failures is not None:
         raise typer.BadParameter("give --fail-fast or --max-failures, not both")
     if "-" in sources or base == "-":
-        raise typer.BadParameter("- is none of many bundles; --files-from - reads names from stdin")
+        raise typer.BadParameter("- cannot be one of many bundles; --files-from - reads names from stdin")
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
     for written in filter(None, (report, errors_to)):

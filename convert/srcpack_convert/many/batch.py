@@ -102,7 +102,7 @@ def convert_many(
 
     Raises:
         TypeError: `sources` is a single text or path.
-        ValueError: An option is out of its range; or `destination` or `state` looks like a URL, and is none
+        ValueError: An option is out of its range; or `destination` or `state` looks like a URL but is not one
             that can be written to.
         FileExistsError: `state` exists and is no state file.
         OSError: The destination cannot be made.

@@ -74,7 +74,7 @@ class Inputs:
 
     Raises:
         TypeError: A single text or path is given where many are taken.
-        ValueError: `base` looks like a URL and is none.
+        ValueError: `base` looks like a URL but is not one.
     """
 
     def __init__(

@@ -159,7 +159,7 @@ class State:
 def check_state(path: str, *, is_default: bool) -> None:
     """Refuse what must not be written to: somebody else's file, or no file at all.
 
-    At the default place even a file that is none of ours can only be one that was damaged: it is set aside.
+    At the default place a file that is not ours can only be one that was damaged: it is set aside.
 
     Raises:
         FileExistsError: It exists, and is neither empty nor a state file.

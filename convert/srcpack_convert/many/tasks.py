@@ -246,7 +246,7 @@ def run_task(task: Task) -> Outcome:
 def _make_folder(task: Task) -> None:
     """Make the folder of a pack, but not the destination: where that is not, it is another one."""
     if not os.path.isdir(task.destination):
-        reason = "the folder for packs is not there, as seen by who converts"
+        reason = "the folder for packs is not there, as seen by the process that converts"
         raise FileNotFoundError(errno.ENOENT, reason, task.destination)
     os.makedirs(os.path.dirname(task.output), exist_ok=True)
 

@@ -175,7 +175,7 @@ def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
         error = result = None
         try:
             result = fn(*args, **kwargs)
-        except Exception as raised:  # noqa: BLE001  whatever it is, it is for who waits for the call
+        except Exception as raised:  # noqa: BLE001  whatever it is, it is for whoever waits for the call
             error = raised
         answer = (error, result)
 

@@ -54,7 +54,7 @@ def convert_url(
         seconds include fetching and putting.
 
     Raises:
-        ValueError: An option or a URL is none that is taken.
+        ValueError: An option or a URL is not valid.
         OSError: Something cannot be read or written.
         FormatError: The bundle is refused; or the check of the pack failed.
         LimitExceeded: The bundle is over a limit.

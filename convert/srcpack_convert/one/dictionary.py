@@ -40,7 +40,7 @@ def given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
     """Return a dictionary that the caller gave.
 
     Raises:
-        ValueError: It is none that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
+        ValueError: It is not one that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
     """
     if not 8 <= len(data) <= MAX_DICTIONARY:
         raise ValueError(f"a dictionary has 8 to {MAX_DICTIONARY} bytes, this one has {len(data)}")

@@ -95,7 +95,7 @@ def rows_of(pack: Pack, entries: Iterable[Entry]) -> Iterator[Row]:
     """Yield the row of each of a pack's entries.
 
     Raises:
-        FormatError: A value in the pack is none that its column can have.
+        FormatError: A value in the pack does not fit its column.
     """
     attributes = pack.attributes
     object_id = ObjectInfo.of(attributes).debug_id

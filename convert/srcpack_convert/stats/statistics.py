@@ -288,7 +288,7 @@ def gather(
 
 def _counted(name: str, statistics: Statistics, fail: Failed, *, with_rows: bool) -> Iterator[Row]:
     """Count a pack, and yield its entries' rows if they are wanted."""
-    # Errors of who takes the rows, as that of a full disk, do not come through here: they are no pack's.
+    # Errors of whoever takes the rows, a full disk say, do not come through here: they are not a pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
         with open_pack(name, source="pread") as pack:

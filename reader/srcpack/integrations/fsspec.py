@@ -63,7 +63,7 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
             storage_options: Of fsspec itself.
 
         Raises:
-            ValueError: `target_protocol` is none of these, or there are options.
+            ValueError: `target_protocol` is not one of these, or there are options.
             OSError, FormatError, LimitExceeded: As `srcpack.open`.
         """
         super().__init__(**storage_options)

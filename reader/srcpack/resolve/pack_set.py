@@ -132,7 +132,7 @@ class PackSet:
 
         Args:
             abs_path: The frame's URL or path; a leading `async ` is dropped. None to go by debug id alone.
-            debug_id: The file's debug id, as the event says. A text that is none counts as None, as it
+            debug_id: The file's debug id, as the event says. A text that is not one counts as None, as it
                 does in symbolicator.
             file_type: The type that a file found by debug id must have.
 
@@ -140,7 +140,7 @@ class PackSet:
             The first that can be read and is UTF-8 by what its entry says; None if there is none.
 
         Raises:
-            ValueError: The type is none of the four.
+            ValueError: The type is not one of the four.
         """
         return next(self.resolve_all(abs_path, debug_id, file_type), None)
 

@@ -62,7 +62,7 @@ class DebugId:
 
     @classmethod
     def parse_or_none(cls, text: str) -> "DebugId | None":
-        """Read an id as `parse` does; None if the text is none, as whoever reads events takes that."""
+        """Read an id as `parse` does; None if the text is not one, as readers of events take it."""
         try:
             return cls(text)
         except ValueError:

@@ -276,7 +276,7 @@ def check_object(text: str, *, without: Collection[str]) -> None:
         without: Names that the object may not have.
 
     Raises:
-        JsonError: It is none; or it has one of those names, or one twice.
+        JsonError: It is not one; or it has one of those names, or one twice.
     """
     walker = Walker(text.encode(errors="surrogatepass"))
     seen: set[str] = set()

@@ -136,7 +136,7 @@ def _is_ipv4(parts: list[str]) -> bool:
 
 
 def _ipv4_number(text: str) -> int:
-    """Read a decimal, octal or hexadecimal number; -1 if it is none or far too large."""
+    """Read a decimal, octal or hexadecimal number; -1 if it is not one or is far too large."""
     digits, base = text, 10
     if _HEX_NUMBER(text):
         digits, base = text[2:], 16

@@ -55,7 +55,7 @@ class Location:
 
 
 def is_url(text: str) -> bool:
-    """Return whether the text is a URL of a kind that is known here; plain paths are none."""
+    """Return whether the text is a URL of a kind that is known here; plain paths are not."""
     # Most are paths, and a cache of open packs asks for each hit.
     match = _URL.match(text) if "://" in text else None
     return match is not None and match[1].lower() in _SCHEMES
@@ -99,11 +99,11 @@ def local_path(url: str) -> str | None:
 def path_or_url(place: str) -> str:
     """Return the path that a `file://` URL names; a path, or another URL, as it is.
 
-    What looks like a URL and is none that can be used is refused, so that it is never taken for a path: a
+    What looks like a URL but cannot be used is refused, so that it is never taken for a path: a
     destination `s3:///`, say, where a variable for the bucket was empty.
 
     Raises:
-        ValueError: Its scheme is none that is known here, or only one slash follows it; or it names no bucket
+        ValueError: Its scheme is not known here, or only one slash follows it; or it names no bucket
             or host, or another host's file.
     """
     if ":" not in place:
@@ -135,7 +135,7 @@ def parse_url(url: str) -> Location:
     """Take apart a URL of an object, of a folder, or of a file.
 
     Raises:
-        ValueError: It is none, or one that cannot be asked for.
+        ValueError: It is not a URL, or one that cannot be asked for.
     """
     match = _URL.match(url)
     if match is None or not is_url(url):

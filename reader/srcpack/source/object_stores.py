@@ -92,7 +92,7 @@ _ADDRESSES = (
     "AZURE_IDENTITY_ENDPOINT",
     "AZURE_MSI_ENDPOINT",
 )
-"""Variables with a server's address: of one that is none, obstore makes a panic and not an error."""
+"""Variables with an address of a server: obstore panics where it is not an address."""
 
 _OF_MANY_LINES = {"GOOGLE_SERVICE_ACCOUNT_KEY", "AZURE_FEDERATED_TOKEN"}
 

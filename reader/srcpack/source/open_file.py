@@ -49,7 +49,7 @@ class OpenFile(FileIO):
 
         Raises:
             OSError: It cannot be opened.
-            FormatError: It is none.
+            FormatError: It is not a regular file.
         """
         file = cls._of(map(os.open, (path,), (_FLAGS,)))
         # Its end says more cheaply than its status how long it is, and a pipe has none.

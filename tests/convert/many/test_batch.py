@@ -161,7 +161,7 @@ def test_a_worker_that_does_not_see_the_destination_makes_no_other_one(bundles: 
     outcome = run_task(task_for(bundles / "a.zip", out))
     assert outcome.report is not None
     assert failure_of(outcome.report).reason == (
-        f"{out}: the folder for packs is not there, as seen by who converts"
+        f"{out}: the folder for packs is not there, as seen by the process that converts"
     )
     assert outcome.is_systemic
     assert not out.exists()
