@@ -13,6 +13,7 @@ from srcpack.format.fetch import fetch_together
 from srcpack.source.local import BytesSource
 from srcpack.source.request_plan import NOWHERE
 from support.places import ROOT
+from support.range_server import RangeServer
 
 sys.path.insert(0, str(ROOT))
 
@@ -40,6 +41,46 @@ def test_exceptions_in_threads_leave_all_right_in_forks_too(tmp_path: Path, kind
     scenario = kind(tmp_path)
     exceptions.by_threads(scenario, 0.2)
     assert exceptions.forked(scenario)
+
+
+class Window(Scenario):
+    """What a thread fetches ahead from a server."""
+
+    def __init__(self, folder: Path) -> None:
+        from srcpack.source.remote import RemoteSource
+
+        self._data = bytes(range(251)) * 4000
+        (folder / "data").write_bytes(self._data)
+        with RangeServer({"/data": self._data}) as server:
+            self._source = RemoteSource(f"{server.url}/data")
+        self._source.keep(len(self._data) - 100)
+        self._source._fetch = lambda start, end: self._data[start:end]  # type: ignore[method-assign]
+
+    def prepare(self) -> None:
+        pass
+
+    def call(self) -> None:
+        read = self._source.read
+        with self._source.ahead(1000, 5000):
+            assert read(1000, 700) + read(1700, 300) == self._data[1000:2000]
+            ended = None
+            try:
+                with self._source.ahead(1500, 1000):
+                    assert read(1800, 200) + read(1400, 1000) == self._data[1800:2000] + self._data[1400:2400]
+            except exceptions.Timeout as error:
+                ended = error
+            assert read(2000, 3000) + read(1100, 5) == self._data[2000:5000] + self._data[1100:1105]
+        if ended is not None:
+            raise ended
+
+    def check(self) -> None:
+        assert self._source._here.current() is None
+        self.call()
+
+
+def test_an_exception_before_any_bytecode_leaves_no_window_behind(tmp_path: Path) -> None:
+    pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
+    assert exceptions.at_every_bytecode(Window(tmp_path), quick=True) > 100
 
 
 def test_a_timeout_of_one_read_of_many_ends_them_all() -> None:

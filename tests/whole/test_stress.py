@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from reliability.known import KnownBundle, KnownFile
 
 THREADS = 32
-READS = 80
+READS = 40
 SEED = 11
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path
 def library(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, KnownBundle]:
     """Packs of many kinds, by path; the first has most files."""
     folder = tmp_path_factory.mktemp("library")
-    bundles = sorted((KnownBundle(number, SEED) for number in range(12)), key=lambda each: -len(each.files))
+    bundles = sorted((KnownBundle(number, SEED) for number in range(6)), key=lambda each: -len(each.files))
     paths = {folder / f"{bundle.number}.srcpack": bundle for bundle in bundles}
     for path, bundle in paths.items():
         bundle.convert(path)
@@ -205,13 +205,12 @@ def the_same(pack: Pack, name: str) -> Entry:
 
 @pytest.mark.slow
 def test_packs_go_to_processes_and_entries_come_back(library: dict[Path, KnownBundle]) -> None:
-    packs = {srcpack.open(path): bundle for path, bundle in list(library.items())[:4]}
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
-        for pack, bundle in packs.items():
-            names = [file.name for file in bundle.files]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        for path, bundle in list(library.items())[:2]:
+            pack, names = srcpack.open(path), [file.name for file in bundle.files]
             entries = list(executor.map(the_same, [pack] * len(names), names, chunksize=10))
-            assert entries == [pack[name] for name in names]
             for file, entry in zip(bundle.files, entries, strict=True):
+                assert entry.pack.sha256 == pack.sha256
                 check(entry, file)
 
 
@@ -296,17 +295,15 @@ if ends == "by an exception":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["mmap", "pread"])
+@pytest.mark.parametrize(("source", "ends"), [("mmap", "at the end"), ("pread", "by an exception")])
 def test_the_interpreter_ends_quietly_under_readers(
-    library: dict[Path, KnownBundle], source: SourceKind
+    library: dict[Path, KnownBundle], source: SourceKind, ends: str
 ) -> None:
-    path = next(iter(library))
-    for ends in ("at the end", "by an exception"):
-        done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "error", "-c", ENDS, path, source, ends],
-            env=ENVIRONMENT,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", ENDS, next(iter(library)), source, ends],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
