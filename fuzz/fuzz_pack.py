@@ -23,7 +23,7 @@ from srcpack.format.frames import raw_checksum
 from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
-from support.damage import forget_dictionaries
+from support.damaged_packs import forget_dictionaries
 from support.pack_lies import lie, scribble
 
 __all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]

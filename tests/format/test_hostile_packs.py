@@ -37,8 +37,8 @@ from srcpack import (
 from srcpack.format.manifest import pack_block
 from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
-from support import damage
-from support.damage import forget_dictionaries
+from support import sample_packs
+from support.damaged_packs import forget_dictionaries
 from support.pack_lies import lie
 from support.pack_recipe import (
     ATTRIBUTES,
@@ -1273,10 +1273,10 @@ def test_whatever_lies_nothing_but_our_errors_comes_of_it(data: bytes) -> None:
 
 
 @settings(derandomize=True, max_examples=500, deadline=None, database=None)
-@given(st.sampled_from(sorted(damage.sample_packs())), st.randoms(use_true_random=False))
+@given(st.sampled_from(sorted(sample_packs.sample_packs())), st.randoms(use_true_random=False))
 def test_whatever_lies_in_any_pack_what_is_answered_is_right(name: str, random: Random) -> None:
     """Every field of every structure, up to three at once, in packs of each kind."""
-    fuzz_pack.check(lie(damage.sample_packs()[name], random))
+    fuzz_pack.check(lie(sample_packs.sample_packs()[name], random))
 
 
 @settings(derandomize=True, max_examples=400, deadline=None, database=None)
