@@ -50,6 +50,26 @@ def test_an_error_says_where_it_is(text: str, offset: int, found: str, expected:
     assert refusal(text) == (problem, offset, found, expected)
 
 
+SCALARS = [
+    "0", "-0", "12", "1.5", "-1e5", "1E+5", "1e-400", "1e999", "9" * 400, "true", "false", "null", '""',
+    r'"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"', r'"\ud800"', '"\x7f\u2028"', '"' + "\\n" * 2000 + '"',
+]  # fmt: skip
+WRONG = [
+    "01", "+1", "-", ".5", "1.", "1e", "1e+", "0x1", "1_0", "NaN", "Infinity", "True", "nul", "nulll",
+    "/**/1", "[,1]", "{1:2}", "1 2", "[1 2]", "\x0b1", f"[{'1,' * 2000}]", '"', '"\\', '"\n"', '"\0"',
+    r'"\x"', r'"\u12"', r'"\u12g4"', r'"\U0001"', '"' + "\\n" * 2000 + r'\q"',
+]  # fmt: skip
+
+
+def test_numbers_words_and_strings_are_those_of_json() -> None:
+    for value in SCALARS:
+        for text in (value, f"[{value}]", f'{{"\\udc00":{value} , "":[ {value}, {value}]}}'):
+            pass_over(text)
+    for value in WRONG:
+        for text in (value, f"[{value}]", f'{{"":{value}}}'):
+            refusal(text)
+
+
 tokens = st.sampled_from(
     [
         "[",
