@@ -322,7 +322,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=400)
 @given(st.sampled_from(SEEDS), edits)
 def test_symbolic_takes_and_refuses_the_same(seed: str, changes: list[tuple[int, int, bytes]]) -> None:
     symbolic = pytest.importorskip("symbolic")
