@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
@@ -30,7 +31,7 @@ EVENTS = CASES / "events"
 RULES = CASES / "resolve.json"
 
 Form: TypeAlias = Literal["zip", "pack", "lookups"]
-FORMS: tuple[Form, ...] = ("zip", "pack")
+FORMS: tuple[Form, ...] = ("zip", "pack", "lookups")
 
 
 @contextmanager
@@ -40,11 +41,16 @@ def opened(bundles: dict[str, Path | bytes], form: Form) -> Iterator[dict[str, P
         if form == "zip":
             yield {uri: stack.enter_context(srcpack.open(bundle)) for uri, bundle in bundles.items()}
             return
+        options: dict[str, Any] = {"dictionary": "off", "verify": False}
+        if form == "lookups":
+            if "lookups" not in signature(convert).parameters:
+                pytest.skip("no conversion with lookups yet")
+            options["lookups"] = True
         folder = Path(stack.enter_context(TemporaryDirectory()))
         packs = {}
         for number, (uri, bundle) in enumerate(bundles.items()):
             path = folder / f"{number}.srcpack"
-            convert(bundle, path, dictionary="off", verify=False)
+            convert(bundle, path, **options)
             packs[uri] = stack.enter_context(srcpack.open(path))
         yield packs
 

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srcpack.rules import context
 from srcpack.rules.context import (
     Context,
+    SourceText,
     context_of_lines,
     count_lines,
     get_context,
@@ -167,3 +169,31 @@ def test_what_is_kept_is_a_part_of_the_line_of_about_140_bytes(line: str, column
         assert 136 <= len(kept.encode()) <= 148
         assert trimmed.startswith("{snip} ") or line.startswith(kept)
         assert trimmed.endswith(" {snip}") or line.endswith(kept)
+
+
+LINES = st.lists(st.text(st.sampled_from("aé\r\N{GRINNING FACE}"), max_size=90), max_size=9)
+
+
+@given(LINES, st.lists(st.tuples(st.integers(0, 11), st.integers(0, 400), st.integers(0, 6)), max_size=12))
+def test_a_file_asked_again_and_again_gives_what_it_gives_once(
+    lines: list[str], questions: list[tuple[int, int, int]]
+) -> None:
+    source = SourceText(text := "\n".join(lines))
+    for line, column, around in questions:
+        assert source.context(line, column, around) == get_context(text, line, column, around)
+
+
+def test_a_long_line_that_is_asked_for_again_and_again_is_encoded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoded: list[str] = []
+
+    def encode(line: str) -> bytes:
+        encoded.append(line)
+        return line.encode()
+
+    monkeypatch.setattr(context, "_encoded", encode)
+    source = SourceText("é" * 10_000)
+    for column in range(100):
+        source.context(1, column)
+    assert len(encoded) < 10

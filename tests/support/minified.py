@@ -18,7 +18,7 @@ class Minified:
 
     def __init__(self, contents: Mapping[str, str | None] | Sequence[tuple[str | None, str | None]]) -> None:
         pairs = list(contents.items()) if isinstance(contents, Mapping) else list(contents)
-        self.sources = [name for name, _ in pairs]
+        self.sources: list[str | None] = [name for name, _ in pairs]
         self.contents = [content for _, content in pairs]
         self.text = ""
         self._names: list[str] = []

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
 from srcpack.errors import SrcpackError, is_from_outside
+from srcpack.pack import Pack
 from srcpack.resolve.javascript import FrameError, JavaScriptFrame, JavaScriptFrames
 from srcpack.resolve.resolved import Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import Context
+from srcpack.rules.context import Context, SourceText
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.urls import jvm_source_url
 
@@ -84,6 +85,7 @@ class FrameResolver:
         self._platform = platform
         self._wants_context = apply_source_context
         self._is_request = is_request
+        self._texts: dict[tuple[Pack, str], SourceText | None] = {}
 
     def resolve_trace(self, frames: Iterable[object]) -> list[ResolvedFrame]:
         """Resolve the frames of one stack trace, the outermost first."""
@@ -161,13 +163,16 @@ class FrameResolver:
         return _unchanged(frame, {"type": "missing_source"})
 
     def _context(self, found: Resolved, line: int) -> Context | None:
-        try:
-            return found.entry.context(line)
-        except (SrcpackError, OSError) as error:
-            if is_from_outside(error):
-                raise
-            self._search.report(found.pack, found.entry.name, error)
-            return None
+        key = found.pack, found.entry.name
+        if key not in self._texts:
+            try:
+                self._texts[key] = SourceText(self._search.text(found))
+            except (SrcpackError, OSError) as error:
+                if is_from_outside(error):
+                    raise
+                self._texts[key] = None  # not here, as it was reported
+        text = self._texts[key]
+        return None if text is None else text.context(line)
 
 
 class _InvalidFrameError(Exception):

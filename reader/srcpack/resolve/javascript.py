@@ -15,7 +15,7 @@ from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, 
 from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import get_context
+from srcpack.rules.context import SourceText
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.stack_frames import (
     fixup_turbopack_filename,
@@ -64,7 +64,7 @@ class _Map(NamedTuple):
 class _Script(NamedTuple):
     """A minified file; without a map where it refers to none and nothing else says that it has one."""
 
-    text: str
+    text: SourceText
     source_base: str
     source_map: _Map | None
 
@@ -85,7 +85,9 @@ class JavaScriptFrames:
         self._debug_ids = debug_ids
         self._wants_context = apply_source_context
         self._scripts: dict[str, _Script | FrameError] = {}
-        self._sources: dict[str, str | None] = {}
+        self._sources: dict[str, SourceText | None] = {}
+        self._contents: dict[str, SourceText] = {}
+        self._tokens: dict[Token, Token] = {}
 
     def resolve(self, raw: JavaScriptFrame, caller_token_name: str | None) -> Answer:
         """Resolve a frame.
@@ -120,6 +122,8 @@ class JavaScriptFrames:
             return Answer(None, {"type": "lookup_unavailable", "reason": str(failure)})
         if token is None:
             return Answer(None, {"type": "invalid_location", "line": line, "col": column or 0})
+        # Frames of one token share its names, however long they are.
+        token = self._tokens.setdefault(token, token)
         frame["data"].update(found.data, sourcemap=script.source_base, symbolicated=True)
         _apply_names(frame, token, script.source_base, caller_token_name)
         error = self._apply_source(frame, token, found.lookup, script) if self._wants_context else None
@@ -148,11 +152,11 @@ class JavaScriptFrames:
                 # The file is there, and symbolicator takes it for unreadable.
                 return {"type": "missing_source"}
         if isinstance(url, bytes):
-            return _Script(text, abs_path, self._embedded_map(script, text, url))
+            return _Script(SourceText(text), abs_path, self._embedded_map(script, text, url))
         source_map = None
         if url is not None or debug_id is not None:
             source_map = self._load_map(script, text, url, debug_id)
-        return _Script(text, abs_path if url is None else url, source_map)
+        return _Script(SourceText(text), abs_path if url is None else url, source_map)
 
     def _embedded_map(self, script: Resolved, text: str, content: bytes) -> _Map:
         decoded = DecodedMap(content=content, source_base=script.abs_path)
@@ -214,22 +218,26 @@ class JavaScriptFrames:
     def _apply_source(
         self, frame: JavaScriptFrame, token: Token, lookup: Lookup, script: _Script
     ) -> FrameError | None:
-        text = lookup.content(token)
-        if text is None:
-            url = join_paths(script.source_base, token.position.source)
-            text = self._source(url)
+        content = lookup.content(token)
+        if content is not None:
+            text = self._contents.get(content)
             if text is None:
-                label = script.source_base
-                return {"type": "missing_source_content", "source": url, "sourcemap": label}
-        _apply_context(frame, text)
+                text = self._contents[content] = SourceText(content)
+            _apply_context(frame, text)
+            return None
+        url = join_paths(script.source_base, token.position.source)
+        source = self._source(url)
+        if source is None:
+            return {"type": "missing_source_content", "source": url, "sourcemap": script.source_base}
+        _apply_context(frame, source)
         return None
 
-    def _source(self, url: str) -> str | None:
+    def _source(self, url: str) -> SourceText | None:
         if url not in self._sources:
             found = self._first_text(self._search.find_all(url, None, FileType.SOURCE))
             reference = None if found is None else found[0].entry.source_mapping_url
             is_readable = found is not None and (reference is None or _is_readable(reference))
-            self._sources[url] = found[1] if found is not None and is_readable else None
+            self._sources[url] = SourceText(found[1]) if found is not None and is_readable else None
         return self._sources[url]
 
 
@@ -279,10 +287,10 @@ def _apply_names(
     frame["lineno"], frame["colno"] = position.line, position.column
 
 
-def _apply_context(frame: JavaScriptFrame, text: str) -> None:
+def _apply_context(frame: JavaScriptFrame, text: SourceText) -> None:
     """Add the lines around a frame's place; none if there is no such line."""
     # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0.
-    context = get_context(text, frame["lineno"], frame.get("colno", 0))
+    context = text.context(frame["lineno"], frame.get("colno", 0))
     if context is not None:
         frame["pre_context"] = list(context.pre_context)
         frame["context_line"] = context.context_line

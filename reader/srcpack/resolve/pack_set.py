@@ -169,7 +169,7 @@ class PackSet:
             return self.find_source_map(minified.abs_path, reference, minified.debug_id)
         except ValueError as error:
             problem = FormatError(minified.pack.file, f"source map: {error}", member=minified.entry.name)
-            self.report(minified.pack, "data:", problem)
+            self._report(minified.pack, "data:", problem)
             return None
 
     def find_source_map(
@@ -247,7 +247,7 @@ class PackSet:
             return self._shared_lookups().get(script, source_map, read)
 
         def report(error: SrcpackError | OSError) -> None:
-            self.report(script.pack, script.entry.name, error)
+            self._report(script.pack, script.entry.name, error)
 
         try:
             table = script.entry.lookup_table()
@@ -347,7 +347,7 @@ class PackSet:
             return self._read(resolved.entry)
         except (SrcpackError, OSError) as error:
             if not is_from_outside(error):
-                self.report(resolved.pack, resolved.entry.name, error)
+                self._report(resolved.pack, resolved.entry.name, error)
             raise
 
     def text(self, resolved: Resolved) -> str:
@@ -360,7 +360,7 @@ class PackSet:
         try:
             return decoded(resolved, content)
         except FormatError as error:
-            self.report(resolved.pack, resolved.entry.name, error)
+            self._report(resolved.pack, resolved.entry.name, error)
             raise
 
     def origin(self, pack: Pack) -> Origin:
@@ -413,12 +413,11 @@ class PackSet:
         except (SrcpackError, OSError) as error:
             if is_from_outside(error):
                 raise
-            self.report(pack, key, error)
+            self._report(pack, key, error)
             return None
         return found
 
-    def report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
-        """Count an error as "not here", and tell `on_error` of it."""
+    def _report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
         self.errors += 1
         if self._on_error is not None:
             self._on_error(pack, key, error)

@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from srcpack.errors import SrcpackError
 from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
@@ -60,8 +59,4 @@ class FileSearch(Protocol):
 
     def origin(self, pack: Pack) -> Origin:
         """Say where a pack is from."""
-        ...
-
-    def report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
-        """Count an error that counts as "not here"."""
         ...

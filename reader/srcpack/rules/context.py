@@ -9,12 +9,22 @@ Rule source: symbolicator 87e6456 `symbolicator-service/src/source_context.rs`, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Context", "context_of_lines", "count_lines", "get_context", "split_lines", "trim_line"]
+__all__ = [
+    "Context",
+    "SourceText",
+    "context_of_lines",
+    "count_lines",
+    "get_context",
+    "split_lines",
+    "trim_line",
+]
 
 _KEPT_WHOLE = 150
 _TRIMMED_LENGTH = 140
 _BEFORE_COLUMN = 60
 _NEAR_EDGE = 5
+_BYTES_IN_CHARACTER = 4
+_FEW_USES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +138,75 @@ def trim_line(line: str, column: int) -> str:
     """
     if column < 0:
         raise ValueError(f"column {column} must not be negative")
+    if line.isascii():
+        start, end = _kept(len(line), column)
+        return _marked(line[start:end], start > 0, end < len(line))
+    return _trimmed(line, _encoded(line), column)
+
+
+class SourceText:
+    """A file whose lines are asked for again and again, and what was found out about it on the way.
+
+    A stack trace may point at one file thousands of times, and a minified file may be one line of megabytes.
+
+    Attributes:
+        text: The file.
+    """
+
+    __slots__ = ("_encoded", "_lines", "_uses", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._uses = 0
+        self._lines: list[str] = []
+        self._encoded: dict[int, bytes] = {}
+
+    def context(self, line: int, column: int = 0, lines: int = 5) -> Context | None:
+        """Take a line and its neighbours out of the file, as `get_context` does."""
+        self._uses += 1
+        if self._uses <= _FEW_USES:
+            return get_context(self.text, line, column, lines)
+        if self._uses == _FEW_USES + 1:
+            self._lines = split_lines(self.text)
+        index = max(line, 1) - 1
+        if index >= len(self._lines):
+            return None
+        return Context(
+            tuple(self._trimmed(each, column) for each in range(max(0, index - lines), index)),
+            self._trimmed(index, column),
+            tuple(
+                self._trimmed(each, column)
+                for each in range(index + 1, min(len(self._lines), index + 1 + lines))
+            ),
+        )
+
+    def _trimmed(self, index: int, column: int) -> str:
+        line = self._lines[index]
+        if line.isascii() or len(line) <= _KEPT_WHOLE // _BYTES_IN_CHARACTER:
+            return trim_line(line, column)
+        raw = self._encoded.get(index)
+        if raw is None:
+            raw = self._encoded[index] = _encoded(line)
+        return _trimmed(line, raw, column)
+
+
+def _encoded(line: str) -> bytes:
     # Text that was decoded leniently may hold lone surrogates.
-    raw = line.encode("utf-8", "surrogatepass")
-    size = len(raw)
-    if size <= _KEPT_WHOLE:
+    return line.encode("utf-8", "surrogatepass")
+
+
+def _trimmed(line: str, raw: bytes, column: int) -> str:
+    start, end = _kept(len(raw), column)
+    if end - start == len(raw):
         return line
+    start, end = _character_start(raw, start), _character_start(raw, end)
+    return _marked(raw[start:end].decode("utf-8", "surrogatepass"), start > 0, end < len(raw))
+
+
+def _kept(size: int, column: int) -> tuple[int, int]:
+    """Return where what is kept of a line begins and ends, in bytes."""
+    if size <= _KEPT_WHOLE:
+        return 0, size
     start = max(0, min(column, size) - _BEFORE_COLUMN)
     if start < _NEAR_EDGE:
         start = 0
@@ -140,11 +214,13 @@ def trim_line(line: str, column: int) -> str:
     if end > size - _NEAR_EDGE:
         end = size
         start = size - _TRIMMED_LENGTH
-    start = _character_start(raw, start)
-    end = _character_start(raw, end)
-    before = "{snip} " if start > 0 else ""
-    after = " {snip}" if end < size else ""
-    return before + raw[start:end].decode("utf-8", "surrogatepass") + after
+    return start, end
+
+
+def _marked(kept: str, cut_before: bool, cut_after: bool) -> str:
+    before = "{snip} " if cut_before else ""
+    after = " {snip}" if cut_after else ""
+    return before + kept + after
 
 
 def _character_start(raw: bytes, index: int) -> int:
