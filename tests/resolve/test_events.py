@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
@@ -26,6 +25,7 @@ from srcpack.rules.urls import join_paths
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.places import CASES
+from support.tables import build_tables_here
 
 EVENTS = CASES / "events"
 RULES = CASES / "resolve.json"
@@ -41,16 +41,11 @@ def opened(bundles: dict[str, Path | bytes], form: Form) -> Iterator[dict[str, P
         if form == "zip":
             yield {uri: stack.enter_context(srcpack.open(bundle)) for uri, bundle in bundles.items()}
             return
-        options: dict[str, Any] = {"dictionary": "off", "verify": False}
-        if form == "lookups":
-            if "lookups" not in signature(convert).parameters:
-                pytest.skip("no conversion with lookups yet")
-            options["lookups"] = True
         folder = Path(stack.enter_context(TemporaryDirectory()))
         packs = {}
         for number, (uri, bundle) in enumerate(bundles.items()):
             path = folder / f"{number}.srcpack"
-            convert(bundle, path, **options)
+            convert(bundle, path, dictionary="off", verify=False, lookups=form == "lookups")
             packs[uri] = stack.enter_context(srcpack.open(path))
         yield packs
 
@@ -182,7 +177,8 @@ def test_a_rule_gives_its_answer(case: dict[str, Any]) -> None:
 @needs_rules
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("case", _rules(lambda area: area == "frames"))
-def test_frames_have_their_answer(case: dict[str, Any], form: Form) -> None:
+def test_frames_have_their_answer(case: dict[str, Any], form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_tables_here(monkeypatch)
     event = {**case["input"], "bundles": [{"uri": "b", "resolved_with": "release"}]}
     answer = resolve_request(event, {"b": case_bundle(case["input"]["files"])}, form)
     expected = case["expect"]

@@ -25,6 +25,7 @@ from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.minified import Minified
 from support.source_maps import indexed_map, packed_map
+from support.tables import build_tables_here
 
 HOST = "https://harbour.example"
 ID_A = "6c1f0f2e-3b0e-4c9f-8e57-51f7a1d0c001"
@@ -43,10 +44,11 @@ export class Crane {
 Make = Callable[..., Pack]
 
 
-@pytest.fixture(params=["pack", "zip"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+@pytest.fixture(params=["lookups", "pack", "zip"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Make a pack, or open the zip, of files given by URL: type, content, headers."""
     numbers = count()
+    build_tables_here(monkeypatch)
 
     def make_one(
         files: Mapping[str, tuple[str, str | bytes] | tuple[str, str | bytes, Mapping[str, str]]],
@@ -60,7 +62,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         if request.param == "zip":
             return srcpack.open(bundle)
         path = tmp_path / f"{next(numbers)}.srcpack"
-        convert(bundle, path, dictionary="off", verify=False)
+        convert(bundle, path, dictionary="off", verify=False, lookups=request.param == "lookups")
         return srcpack.open(path)
 
     return make_one
@@ -617,13 +619,23 @@ def test_each_error_is_told_once_in_the_order_of_paths_and_kinds(make: Make) -> 
     assert shown[12:] == frames[12:]
 
 
+@pytest.mark.parametrize("make", ["pack", "zip"], indirect=True)
 def test_without_symbolic_the_error_says_what_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "symbolic.sourcemapcache", None)
     minified, _, call = crane()
     packs = PackSet([make(harbour(minified))], lookup_cache=LookupCache(1 << 20))
+    monkeypatch.setitem(sys.modules, "symbolic.sourcemapcache", None)
     (error,) = resolved(packs, frame(call))["errors"]
     assert (error["abs_path"], error["type"]) == (f"{HOST}/crane.js", "lookup_unavailable")
     assert "srcpack convert --lookups" in error["reason"]
+
+
+@pytest.mark.parametrize("make", ["lookups"], indirect=True)
+def test_tables_need_no_symbolic(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    minified, _, call = crane()
+    packs = PackSet([make(harbour(minified))], lookup_cache=LookupCache(1 << 20))
+    monkeypatch.setitem(sys.modules, "symbolic.sourcemapcache", None)
+    answer = resolved(packs, frame(call))
+    assert (names(answer), answer["errors"]) == (["Crane.hoist"], [])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from srcpack.format.lookups import (
     pack_texts,
 )
 from srcpack_convert.one.map_contents import MapContents, line_steps, locate_contents
-from srcpack_convert.one.symbolic_answers import NO_ANSWER, AnswerRow, Refused, SymbolicAnswers
+from srcpack_convert.one.symbolic_answers import NO_ANSWER, AnswerRow, Refused, SymbolicAnswers, empty_sources
 
 __all__ = ["MAX_TOKENS", "NoTable", "Table", "build_table"]
 
@@ -214,15 +214,20 @@ def _texts(
 
     What symbolic has for a source is looked for among the texts that were found in the map: so an indexed
     map, whose sources symbolic puts together, needs no rule here. symbolic cannot tell an empty text from
-    none; by its place in the map it is told, and that of an indexed map counts as none.
+    none; by its place in the map it is told.
     """
     found = contents.texts
     by_sha256 = {text.sha256: text for text in found if text}
+    empty_text = by_sha256.get(sha256(b"").digest()) if contents.has_sections else None
+    empty = frozenset[int]() if empty_text is None else empty_sources(source_map)
     records = []
     for source in range(len(answers.sources)):
         text = answers.text(source)
         if not text:
-            embedded = found[source] if source < len(found) and not contents.has_sections else None
+            if contents.has_sections:
+                embedded = empty_text if source in empty else None
+            else:
+                embedded = found[source] if source < len(found) else None
             records.append(
                 bytes((ABSENT,)) if embedded is None else pack_embedded_text(embedded.start, 0, [])
             )

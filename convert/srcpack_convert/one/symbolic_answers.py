@@ -14,7 +14,9 @@ from symbolic.sourcemap import SourceMapView
 from symbolic.sourcemapcache import SourceMapCache
 from symbolic.utils import rustcall
 
-__all__ = ["NO_ANSWER", "AnswerRow", "Refused", "SymbolicAnswers"]
+from srcpack.rules.thin_source_map import EMPTY_CONTENT, thin_source_map
+
+__all__ = ["NO_ANSWER", "AnswerRow", "Refused", "SymbolicAnswers", "empty_sources"]
 
 NO_ANSWER = -1
 """What stands for the number of the source where there is no answer."""
@@ -23,6 +25,19 @@ AnswerRow: TypeAlias = tuple[int, int, int, int, int, bytes, bytes]
 """Line and column in the script; number of the source, line and column there; name; function. All from 0."""
 
 _call: Any = rustcall
+
+
+def empty_sources(source_map: bytes) -> frozenset[int]:
+    """Return the numbers of the sources that an indexed map embeds, though as empty texts.
+
+    symbolic's binding gives the same for them as for those that it does not embed.
+    """
+    marked = thin_source_map(source_map).marked
+    if marked is None:
+        return frozenset()
+    view = SourceMapView.from_json_bytes(marked)
+    numbers = range(view.source_count)
+    return frozenset(each for each in numbers if view.get_source_contents(each) == EMPTY_CONTENT)
 
 
 class Refused(Exception):

@@ -1,0 +1,28 @@
+"""Lookup tables built in this process: starting one for each small bundle takes longer than all else."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from srcpack.bundle.members import SourceBundle
+from srcpack.format.lookups import DATA_URL
+from srcpack.records import EntryRecord
+from srcpack_convert.one import lookup_tables
+from srcpack_convert.one.lookups import Table, build_table
+
+__all__ = ["build_tables_here"]
+
+
+def build_tables_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `convert(lookups=True)` start no process."""
+    monkeypatch.setattr(lookup_tables._Workers, "build", _build)
+
+
+def _build(
+    _: object, bundle: SourceBundle, records: Sequence[EntryRecord], number: int, source_map: int | bytes
+) -> Table:
+    entries = {record.sha256: at for at, record in reversed([*enumerate(records)]) if record.utf8}
+    script = bundle.read(records[number].name)
+    if isinstance(source_map, bytes):
+        return build_table(script, source_map, DATA_URL, entries)
+    return build_table(script, bundle.read(records[source_map].name), source_map, entries)
