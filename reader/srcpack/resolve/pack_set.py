@@ -10,7 +10,6 @@ and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import sha256
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -21,7 +20,6 @@ from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
 from srcpack.resolve.search import Origin
-from srcpack.resolve.table_lookup import TableOrSymbolic
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.original_position import OriginalPosition
@@ -72,8 +70,7 @@ class PackSet:
             on_error: Called for each error that counts as "not here", in the thread that searches. What it
                 raises ends the search.
             content_cache: What `read` reads through.
-            lookup_cache: What keeps the lookups of source maps; one of 256 MiB, which the process shares, if
-                none is given.
+            lookup_cache: What keeps the lookups of source maps; if None, one that the process shares.
             origins: Where the packs are from, in their order; those that have none are known by their path.
 
         Raises:
@@ -85,9 +82,7 @@ class PackSet:
                 raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
         self.errors = 0
         self._on_error = on_error
-        self._read: Callable[[Entry], bytes] = methodcaller("read")
-        if content_cache is not None:
-            self._read = content_cache.read
+        self._read = methodcaller("read") if content_cache is None else content_cache.read
         self._lookups = lookup_cache
         self._origins = tuple(origins)
 
@@ -215,11 +210,7 @@ class PackSet:
     ) -> OriginalPosition | None:
         """Say where in the original sources a position of a minified file is from; errors as for `lookup`.
 
-        Args:
-            script: The minified file.
-            source_map: Its source map.
-            line: Number of the line, from 1.
-            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
+        Line and column count from 1, the column in UTF-16 units; column 0 counts as 1.
         """
         token = self.lookup(script, source_map).token(line, column)
         return None if token is None else token.position
@@ -239,42 +230,16 @@ class PackSet:
             LookupUnavailable: symbolic is not installed, or fails for a reason that is not in the map.
             SrcpackError, OSError: As `read`.
         """
+        # On demand, as resolve_frame below: only who resolves positions needs all of it.
+        from srcpack.resolve.table_lookup import find_lookup  # noqa: PLC0415
 
         def read(resolved: Resolved) -> bytes:
             return self.read(resolved) if text is None or resolved is not script else text.encode()
 
-        def build() -> Lookup:
-            return self._shared_lookups().get(script, source_map, read)
-
         def report(error: SrcpackError | OSError) -> None:
             self._report(script.pack, script.entry.name, error)
 
-        try:
-            table = script.entry.lookup_table()
-            if table is not None:
-                table = script.entry.lookup_table(self._sha256_of(source_map, script.pack))
-        except (SrcpackError, OSError) as error:
-            if is_from_outside(error):
-                raise
-            report(error)
-            table = None
-        return build() if table is None else TableOrSymbolic(table, build, report)
-
-    def _sha256_of(self, source_map: Resolved | DecodedMap, pack: Pack) -> bytes | None:
-        """Return the SHA-256 of a map. What another pack says of its contents is not believed."""
-        if isinstance(source_map, DecodedMap):
-            return sha256(source_map.content).digest()
-        if source_map.pack is pack:
-            return source_map.entry.sha256
-        return sha256(self.read(source_map)).digest()
-
-    def _shared_lookups(self) -> "LookupCache":
-        if self._lookups is None:
-            # On demand, as resolve_frame below: only who resolves positions needs all of it.
-            from srcpack.resolve.lookup_cache import SHARED_LOOKUPS  # noqa: PLC0415
-
-            self._lookups = SHARED_LOOKUPS
-        return self._lookups
+        return find_lookup(script, source_map, read, report, self._lookups)
 
     def resolve_frame(
         self, frame: Mapping[str, Any], debug_id: DebugId | str | None = None

@@ -5,14 +5,64 @@ the minified file and its map still have.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 
 from srcpack.errors import SrcpackError, is_from_outside
+from srcpack.resolve import lookup_cache
+from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.store import Lookup, Token
 
-__all__ = ["TableOrSymbolic"]
+__all__ = ["find_lookup"]
 
 
-class TableOrSymbolic(Lookup):
+def find_lookup(
+    script: Resolved,
+    source_map: Resolved | DecodedMap,
+    read: Callable[[Resolved], bytes],
+    report: Callable[[SrcpackError | OSError], None],
+    lookups: lookup_cache.LookupCache | None,
+) -> Lookup:
+    """Return the table of a minified file if it is one of this map, else what symbolic builds of the two.
+
+    Args:
+        script: The minified file.
+        source_map: Its source map.
+        read: Reads either.
+        report: Takes what is wrong with the table.
+        lookups: Keeps what symbolic builds; None for the cache that the process shares.
+
+    Raises:
+        SrcpackError, OSError: As `LookupCache.get`.
+    """
+
+    def build() -> Lookup:
+        cache = lookup_cache.SHARED_LOOKUPS if lookups is None else lookups
+        return cache.get(script, source_map, read)
+
+    try:
+        table = script.entry.lookup_table()
+        if table is not None:
+            table = script.entry.lookup_table(_sha256_of(source_map, script, read))
+    except (SrcpackError, OSError) as error:
+        if is_from_outside(error):
+            raise
+        report(error)
+        table = None
+    return build() if table is None else _TableOrSymbolic(table, build, report)
+
+
+def _sha256_of(
+    source_map: Resolved | DecodedMap, script: Resolved, read: Callable[[Resolved], bytes]
+) -> bytes | None:
+    """Return the SHA-256 of a map. What another pack says of its contents is not believed."""
+    if isinstance(source_map, DecodedMap):
+        return sha256(source_map.content).digest()
+    if source_map.pack is script.pack:
+        return source_map.entry.sha256
+    return sha256(read(source_map)).digest()
+
+
+class _TableOrSymbolic(Lookup):
     """All answers of a minified file and its source map, for one thread.
 
     Args:
