@@ -26,6 +26,10 @@ exceptions *args:
 growth *args:
     PYTHONPATH=tests {{python}} -m reliability.growth {{args}}
 
+# Thousands of batches over generated spellings of names: is each input a pack, a failure, or passed over?
+conservation *args:
+    PYTHONPATH=tests {{python}} -m reliability.conservation {{args}}
+
 # Each fuzz target for ten minutes; `just fuzz pack --minutes 1` one of them for one. Needs `pip install -e '.[fuzz]'`.
 fuzz *args:
     {{python}} fuzz/run.py {{args}}
