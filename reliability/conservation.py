@@ -1,13 +1,13 @@
-"""Does each input that a batch names become a pack, a failure, or something passed over, however it is spelled?
+"""Does each input of a batch become a pack, a failure, or something passed over, however it is spelled?
 
     python -m reliability.conservation                      # 2,000 batches; `just conservation`
     python -m reliability.conservation --batches 100 --seed 7
 
 Each batch names up to ten inputs: files and URLs that exist or do not, are bundles or are not, spelled in
-other ways (`./`, `//`, `..`, links, absolute, percent-encoded, with queries), in a list or as sources, folders
-and patterns among them; the folder for packs is spelled in other ways too, and has links in it. It is run
-twice. `support.conservation` says what must hold. The first batch for which it does not is made as small as
-possible and shown, and the exit code is 1.
+many ways (`./`, `//`, `..`, links, absolute, percent-encoded, with queries), in a list or as sources, with
+folders and patterns among them; the folder for packs is spelled in many ways too, and has links in it. It is
+run twice. `support.conservation` says what must hold. The first batch for which it does not is made as small
+as possible and shown, and the exit code is 1.
 """
 
 import argparse
@@ -35,9 +35,7 @@ def conserve(batches: int, *, first_seed: int) -> int:
     with world() as place:
 
         @seed(first_seed)
-        @settings(
-            max_examples=batches, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-        )
+        @settings(max_examples=batches, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(data=st.data())
         def each_is_conserved(data: Any) -> None:
             nonlocal tried

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -34,11 +34,12 @@ from srcpack_convert import (
 from support.batches import bundle_of
 from support.range_server import RangeServer
 
-__all__ = ["Named", "World", "check", "named", "world"]
+__all__ = ["Named", "World", "check", "chosen", "named", "world"]
 
 APPLE_DOUBLE = b"\0\5\x16\7" + bytes(30)
 FILES = [
     "a.zip",
+    "c.zip",
     "b/c.zip",
     "b/C.zip",
     "b/d e.zip",
@@ -51,7 +52,17 @@ FILES = [
 OTHERS = {"bad.zip": b"bad", "b/._c.zip": APPLE_DOUBLE, "b/notes": b"notes"}
 NOTHING = ["none.zip", "b/none/a.zip", "b"]
 LINKS = {"link": "b", "b/up": "..", "l.zip": "a.zip", "b/gone.zip": "nothing"}
-URLS = ["/get?id=1", "/get?id=2", "/get", "/b/c.zip", "/b//c.zip", "/b/%63.zip", "/none.zip?x", "/b/get?id=1"]
+URLS = [
+    ["/get?id=1", "/get?id=2", "/get"],
+    ["/b/c.zip", "/b//c.zip", "/b/%63.zip"],
+    ["/none.zip?x", "/b/get?id=1"],
+]
+LINKED_OUTPUTS: list[tuple[tuple[str, str], ...]] = [
+    (),
+    (("b/b", "."), ("in/b/b", ".")),
+    (("b", "in"), ("a.srcpack", "x.srcpack")),
+    (("in", "b"), ("c.srcpack", "b/c.srcpack")),
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,7 +107,9 @@ def world() -> Iterator[World]:
             path.write_bytes(content)
         for name, target in LINKS.items():
             os.symlink(target, os.path.join(folder, "in", name))
-        server.objects.update({url: bundle_of(url, files=1) for url in URLS if "none" not in url})
+        server.objects.update(
+            {url: bundle_of(url, files=1) for urls in URLS for url in urls if "none" not in url}
+        )
         server.objects["/b/%63.zip"] = server.objects["/b/c.zip"]
         os.chdir(folder)
         try:
@@ -124,25 +137,37 @@ def spellings(draw: st.DrawFn, path: str, folder: str) -> str:
 
 
 def named(place: World) -> st.SearchStrategy[Named]:
-    """Return a strategy for batches in a world."""
-    files = [
-        f"in/{name}"
-        for name in (*FILES, *OTHERS, *NOTHING, "link/c.zip", "l.zip", "b/gone.zip", "link/up/a.zip")
-    ]
-    paths = st.sampled_from(files).flatmap(lambda path: spellings(path, place.folder))
-    urls = st.sampled_from([place.server.url + url for url in URLS])
-    odd = st.sampled_from(["s3:///x", "ftp://host/x", "file://elsewhere/x", "-", "s3:/bucket", "\x01"])
+    """Return a strategy for batches in a world, whose inputs may be named several times."""
+    files = [*FILES, *OTHERS, *NOTHING, "link/c.zip", "l.zip", "b/gone.zip", "link/up/a.zip"]
+    inputs = [spellings(f"in/{name}", place.folder) for name in files]
+    inputs += [st.sampled_from([place.server.url + url for url in urls]) for urls in URLS]
+    inputs += [st.sampled_from(["s3:///x", "ftp://host/x", "file://elsewhere/x", "-", "s3:/bucket", "\x01"])]
+    inputs += [st.text(st.sampled_from(string.ascii_letters), max_size=3)]
     folders = st.sampled_from(["in", "in/b", "in/link", "in/*.zip", "in/**/c*"])
-    names = st.text(st.sampled_from(string.ascii_letters), max_size=3)
-    return st.builds(
-        Named,
-        listed=st.lists(st.one_of(paths, paths, urls, odd, names), max_size=7),
-        sources=st.lists(st.one_of(paths, urls, odd, folders), max_size=3),
-        base=st.sampled_from([None, None, None, "in", "./in/b/..", "in/b"]),
-        destination=st.sampled_from(["out", "./out/", f"{place.folder}/out", "in/../out", "to"]),
-        flat=st.booleans(),
-        links=st.sampled_from([(), (), (("b", "in"),), (("in", "b"), ("c.srcpack", "b/c.srcpack"))]),
+    return st.lists(st.sampled_from(inputs), min_size=1, max_size=3).flatmap(
+        lambda some: st.builds(
+            Named,
+            listed=st.lists(st.one_of(some), max_size=6),
+            sources=st.lists(st.one_of(*some, folders), max_size=3),
+            base=st.sampled_from([None, None, "in", "./in/b/..", "in/b"]),
+            destination=st.sampled_from(["out", "./out/", f"{place.folder}/out", "in/../out", "to"]),
+            flat=st.booleans(),
+            links=st.sampled_from(LINKED_OUTPUTS),
+        )
     )
+
+
+def chosen(place: World) -> list[Named]:
+    """Return batches of the kinds that once lost a bundle."""
+    plain = Named(listed=[], sources=[], base=None, destination="out", flat=False, links=())
+    spelled = ["in/a.zip", "./in//a.zip", "in/b/../a.zip", f"{place.folder}/in/a.zip", "in/link/up/a.zip"]
+    return [
+        replace(plain, listed=spelled),
+        replace(plain, listed=spelled, sources=spelled, flat=True),
+        replace(plain, listed=[place.server.url + url for url in URLS[0]]),
+        *(replace(plain, sources=["in"], links=links) for links in LINKED_OUTPUTS),
+        *(replace(plain, listed=["in/b/b/c", "in/b/c.zip"], links=links) for links in LINKED_OUTPUTS),
+    ]
 
 
 def check(place: World, batch: Named) -> None:
@@ -165,12 +190,13 @@ def check(place: World, batch: Named) -> None:
 
 def _make_destination(folder: str, root: str, batch: Named) -> None:
     out = os.path.join(root, "out")
-    os.makedirs(out)
     for name, target in batch.links:
-        os.makedirs(os.path.dirname(os.path.join(out, target)), exist_ok=True)
-        if not os.path.splitext(target)[1]:
-            os.makedirs(os.path.join(out, target), exist_ok=True)
-        os.symlink(target, os.path.join(out, name))
+        link = os.path.join(out, name)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(target, link)
+        if not target.endswith(".srcpack"):
+            os.makedirs(os.path.realpath(link), exist_ok=True)
+    os.makedirs(out, exist_ok=True)
     for name in ("out", "to"):
         link = os.path.join(folder, name)
         if os.path.lexists(link):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.conservation import World, check, named, world
+from support.conservation import World, check, chosen, named, world
 
 pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
@@ -19,6 +19,11 @@ pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'
 def place() -> Iterator[World]:
     with world() as made:
         yield made
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_what_was_lost_once_is_not(place: World, number: int) -> None:
+    check(place, chosen(place)[number])
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
