@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from srcpack.bundle.lenient_manifest import parse_leniently
 from srcpack.bundle.magic import BUNDLE_MAGIC, MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
 from srcpack.bundle.zip_directory import LOCAL, LOCAL_MAGIC, Member, read_directory
@@ -80,6 +81,7 @@ class SourceBundle:
     Args:
         source: A path, or the bytes of a bundle.
         limits: How much it may unpack to.
+        lenient: Whether to open also what symbolic refuses over metadata alone, without that metadata.
 
     Attributes:
         file: The bundle as errors name it: the path as given, or `<bytes>`.
@@ -100,9 +102,14 @@ class SourceBundle:
     members: Mapping[str, Member]
 
     def __init__(
-        self, source: str | os.PathLike[str] | bytes | ByteSource, *, limits: Limits = DEFAULT_LIMITS
+        self,
+        source: str | os.PathLike[str] | bytes | ByteSource,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        lenient: bool = False,
     ) -> None:
         self._limits = limits
+        self._parse_manifest = parse_leniently if lenient else parse_manifest
         if isinstance(source, bytes):
             self.source: ByteSource = BytesSource(source)
         else:
@@ -127,13 +134,13 @@ class SourceBundle:
         starts = {member.offset for member in by_name.values()} | {self._directory_offset, self._size}
         self._starts = sorted(starts)
         self._stops: list[int] | None = None
-        manifest = by_name.get(MANIFEST_NAME)
-        if manifest is None:
+        if MANIFEST_NAME not in by_name:
             raise self._error("the zip has no manifest.json")
+        self._manifest_member = by_name[MANIFEST_NAME]
         self._check_total(by_name.values())
         max_missing = _MISSING_FREE + self._most // _MISSING_SHARE
         max_files = min(self._limits.max_files, len(by_name) + max_missing)
-        self.manifest = parse_manifest(self._read_manifest(manifest), file=self.file, max_files=max_files)
+        self.manifest = self._parse_manifest(self.read_manifest(), file=self.file, max_files=max_files)
         listed = self.manifest.files
         missing = len(listed.keys() - by_name.keys())
         what = "the number of files that the manifest lists and the zip does not have"
@@ -187,6 +194,33 @@ class SourceBundle:
         """
         member = self._readable(name)
         return self._unpack(member, min(size, member.size))
+
+    def read_manifest(self) -> bytes:
+        """Read `manifest.json`. Its CRC is checked; its declared size is not, by symbolic neither.
+
+        Raises:
+            FormatError: It cannot be read.
+            LimitExceeded: It is too large, or has too many quotes and brackets.
+        """
+        member = self._manifest_member
+        if member.encrypted or member.method not in (_STORED, _DEFLATED):
+            raise self._error(f"{self._unreadable(member)}", member=MANIFEST_NAME)
+        in_proportion = _MANIFEST_FREE + self._most // _MANIFEST_SHARE
+        limit = min(self._limits.max_manifest_size, in_proportion)
+        try:
+            content = self._unpack(member, limit + 1)
+        except DamagedMember as error:
+            raise FormatError(self.file, error.reason, member=MANIFEST_NAME) from error
+        what = "its size" if limit < in_proportion else f"its size, in a bundle of {self._size:,} bytes,"
+        self._check(what, len(content), limit, member=MANIFEST_NAME)
+        crc = zlib.crc32(content)
+        if crc != member.crc:
+            found, expected = f"{crc:08x}", f"{member.crc:08x}"
+            raise self._error("its CRC-32 is wrong", found=found, expected=expected, member=MANIFEST_NAME)
+        what = f"the number of quotes and brackets in it, in a bundle of {self._size:,} bytes,"
+        marks = sum(map(content.count, _MARKS))
+        self._check(what, marks, _MARKS_FREE + self._most // _MARKS_SHARE, member=MANIFEST_NAME)
+        return content
 
     def _readable(self, name: str) -> Member:
         member = self.members.get(name)
@@ -301,27 +335,6 @@ class SourceBundle:
             what = "the ratio of all members' size to the bundle's"
             self._check(what, -(-total // self._size), self._limits.max_total_ratio)
         self._check("the size of members that share their bytes", shared, _SHARED_FREE + self._most)
-
-    def _read_manifest(self, member: Member) -> bytes:
-        """Read the manifest. Its CRC is checked; its declared size is not, by symbolic neither."""
-        if member.encrypted or member.method not in (_STORED, _DEFLATED):
-            raise self._error(f"{self._unreadable(member)}", member=MANIFEST_NAME)
-        in_proportion = _MANIFEST_FREE + self._most // _MANIFEST_SHARE
-        limit = min(self._limits.max_manifest_size, in_proportion)
-        try:
-            content = self._unpack(member, limit + 1)
-        except DamagedMember as error:
-            raise FormatError(self.file, error.reason, member=MANIFEST_NAME) from error
-        what = "its size" if limit < in_proportion else f"its size, in a bundle of {self._size:,} bytes,"
-        self._check(what, len(content), limit, member=MANIFEST_NAME)
-        crc = zlib.crc32(content)
-        if crc != member.crc:
-            found, expected = f"{crc:08x}", f"{member.crc:08x}"
-            raise self._error("its CRC-32 is wrong", found=found, expected=expected, member=MANIFEST_NAME)
-        what = f"the number of quotes and brackets in it, in a bundle of {self._size:,} bytes,"
-        marks = sum(map(content.count, _MARKS))
-        self._check(what, marks, _MARKS_FREE + self._most // _MARKS_SHARE, member=MANIFEST_NAME)
-        return content
 
     def _pread(self, offset: int, size: int) -> bytes:
         """Read bytes at an offset; fewer at the end of the file."""
