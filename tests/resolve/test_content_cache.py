@@ -279,8 +279,8 @@ def test_what_asks_in_the_middle_of_a_change_gets_its_answer(tmp_path: Path) -> 
     pack = pack_of(tmp_path, {name: name.encode() * 40 for name in "abcd"})
     cache = ContentCache(100)
 
-    class Asking(dict[bytes, Any]):
-        def get(self, key: bytes, default: Any = None) -> Any:
+    class Asking(dict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
             if not asked:
                 asked.append(b"")
                 asked[0] = cache.read(pack["a"])

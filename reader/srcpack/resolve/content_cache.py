@@ -1,8 +1,8 @@
 """Decoded contents, shared by all packs of a process and bounded by bytes.
 
 What a pack says about its contents is never a key here (SPEC.md, "Verification"): neither the SHA-256 in
-an entry nor that of a pack. A content is first read from the pack that it is wanted from, and hashed; only
-then may it turn out to be one that is kept already.
+an entry nor that of a pack. A content is first read from the pack that it is wanted from, and only then
+may it turn out to be one that is kept already.
 """
 
 from collections import deque
@@ -20,6 +20,12 @@ __all__ = ["ContentCache", "ContentCacheStatistics"]
 _Key: TypeAlias = tuple[ref[Pack], str]
 """A pack is known by its identity as an object, which nobody can forge. A weak reference stands for it: it
 keeps no pack open, and when the pack is gone no other is ever equal to it."""
+
+_Equal: TypeAlias = bytes | tuple[bytes]
+"""What equal contents have in common: themselves, or the SHA-256 of large ones."""
+
+_SMALL = 64 << 10
+"""Python hashes bytes faster than SHA-256 does, but holds the global lock for it."""
 
 _MOST_REFUSED = 64
 """So often a thread is found at it that changes what is kept before it is taken for gone."""
@@ -65,7 +71,7 @@ class ContentCache:
     def __init__(
         self,
         max_bytes: int,
-        keep: Callable[[Entry], bool] = lambda _entry: True,
+        keep: Callable[[Entry], bool] | None = None,
         *,
         max_entries: int = 1 << 18,
     ) -> None:
@@ -73,7 +79,8 @@ class ContentCache:
 
         Args:
             max_bytes: Most bytes of content that are kept; a larger content never is.
-            keep: Whether the content of an entry is to be kept. It is asked on each miss, before reading.
+            keep: Whether the content of an entry is to be kept. It is asked on each miss, before reading;
+                without it, all are.
             max_entries: Most files that the kept contents are known for. Each takes about 300 bytes
                 beside its content: with many small files that counts.
 
@@ -94,7 +101,7 @@ class ContentCache:
         Raises:
             DamagedMember, FormatError, LimitExceeded: As `Entry.read`.
         """
-        key = (ref(entry.pack), entry.name)
+        key = ref(entry.pack), entry._record.name  # noqa: SLF001  a property costs more than the hit
         kept = self._state.kept.get(key)
         if kept is None:
             return self._read(entry, key)
@@ -118,20 +125,19 @@ class ContentCache:
 
     def _read(self, entry: Entry, key: _Key) -> bytes:
         self._misses += 1
-        keep = self._max_entries > 0 and self._keep(entry)
+        keep = self._max_entries > 0 and (self._keep is None or self._keep(entry))
         data = entry.read()
         # Of what will not be kept no hash is wanted.
         if not keep or len(data) > self.max_bytes:
             return data
-        digest = sha256(data).digest()
-        state = self._take()
-        if state is None:
+        equal = data if len(data) <= _SMALL else (sha256(data).digest(),)
+        if (state := self._take()) is None:
             return data
         while len(state.kept) >= self._max_entries and key not in state.kept:
             self._evictions += state.evict()
-        while state.bytes + len(data) > self.max_bytes and digest not in state.contents:
+        while state.bytes + len(data) > self.max_bytes and equal not in state.contents:
             self._evictions += state.evict()
-        data = state.keep(key, digest, data)
+        data = state.keep(key, equal, data)
         state.release()
         return data
 
@@ -161,7 +167,7 @@ class _State:
     Attributes:
         kept: What is known of each entry, in the order in which they came.
         ring: The same entries, in the order in which they go.
-        contents: Each content, by its SHA-256.
+        contents: Each content, by what equal ones have in common.
         bytes: Sum of their sizes.
         turn: Who is changing it, under None.
     """
@@ -171,19 +177,19 @@ class _State:
     def __init__(self, kept: "dict[_Key, _Kept]") -> None:
         self.kept = kept
         self.ring = deque(kept)
-        self.contents: dict[bytes, _Content] = {}
+        self.contents: dict[_Equal, _Content] = {}
         self.bytes = 0
         self.turn: dict[None, _Turn] = {}
         for each in kept.values():
-            self._content(each.digest, each.data).entries += 1
+            self._content(each.equal, each.data).entries += 1
 
-    def keep(self, key: _Key, digest: bytes, data: bytes) -> bytes:
+    def keep(self, key: _Key, equal: _Equal, data: bytes) -> bytes:
         """Keep a content that was read for `key`, and return the one that is shared."""
         if (kept := self.kept.get(key)) is not None:  # another thread was faster
             return kept.data
-        content = self._content(digest, data)
+        content = self._content(equal, data)
         content.entries += 1
-        self.kept[key] = _Kept(content.data, digest)
+        self.kept[key] = _Kept(content.data, equal)
         self.ring.append(key)
         return content.data
 
@@ -198,11 +204,11 @@ class _State:
             kept.used = False
             ring.rotate(-1)
         kept = self.kept.pop(ring.popleft())
-        content = self.contents[kept.digest]
+        content = self.contents[kept.equal]
         content.entries -= 1
         if content.entries:
             return False
-        del self.contents[kept.digest]
+        del self.contents[kept.equal]
         self.bytes -= len(content.data)
         return True
 
@@ -210,11 +216,11 @@ class _State:
         """Let others change it."""
         self.turn.clear()
 
-    def _content(self, digest: bytes, data: bytes) -> "_Content":
-        content = self.contents.get(digest)
+    def _content(self, equal: _Equal, data: bytes) -> "_Content":
+        content = self.contents.get(equal)
         if content is None:
-            content = self.contents[digest] = _Content(data)
             self.bytes += len(data)
+            content = self.contents[equal] = _Content(data)
         return content
 
 
@@ -229,13 +235,13 @@ class _Content:
 
 
 class _Kept:
-    """What is known of one entry of one pack: its content, the SHA-256 of just that, whether it was used."""
+    """What is known of one entry of one pack: its content, what equal ones have in common, if it was used."""
 
-    __slots__ = ("data", "digest", "used")
+    __slots__ = ("data", "equal", "used")
 
-    def __init__(self, data: bytes, digest: bytes) -> None:
+    def __init__(self, data: bytes, equal: _Equal) -> None:
         self.data = data
-        self.digest = digest
+        self.equal = equal
         self.used = False
 
 

@@ -52,7 +52,7 @@ class MmapSource(ByteSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        self._path = os.path.abspath(path)
+        self._path = _absolute(self.name)
         self._descriptor: OpenFile | None = OpenFile.at(path)
         self.size = self._descriptor.size
         self._map: mmap.mmap | None = None
@@ -124,7 +124,7 @@ class PreadSource(ByteSource):
             self.name, self._path, self._descriptor = "<file>", None, path
         else:
             self.name = os.fspath(path)
-            self._path = os.path.abspath(path)
+            self._path = _absolute(self.name)
             self._descriptor = OpenFile.at(path)
         self.size = self._descriptor.size
 
@@ -142,3 +142,8 @@ class PreadSource(ByteSource):
     def close(self) -> None:
         self.closed = True
         self._descriptor = None
+
+
+def _absolute(path: str) -> str:
+    # Now: the process may be in another folder when it is needed.
+    return path if path.startswith("/") else os.path.abspath(path)
