@@ -25,7 +25,7 @@ from srcpack_convert.storage import PART, fetched, head, list_objects, put
 from support.bundle_builder import build_bundle
 from support.fault_proxy import Cut, Fault, FaultProxy, Lost, Request, Shortened, Stalled, Status
 from support.places import ROOT
-from support.s3_server import BUCKET, MANY, MANY_KEYS, S3Server, s3_server
+from support.s3_server import BUCKET, MANY, MANY_KEYS, S3Server
 
 When: TypeAlias = Callable[[Request], bool]
 
@@ -71,31 +71,19 @@ class Bucket(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
+def proxy(s3: S3Server) -> Iterator[FaultProxy]:
+    with FaultProxy(s3.url) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(server: S3Server) -> Iterator[FaultProxy]:
-    with FaultProxy(server.url) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: S3Server) -> Any:
-    return server.client()
 
 
 @pytest.fixture
-def bucket(server: S3Server, client: Any, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(s3: S3Server, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    for name, value in server.environment(endpoint=proxy.url).items():
+    for name, value in s3.environment(endpoint=proxy.url).items():
         monkeypatch.setenv(name, value)
-    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client = s3.empty()
     proxy.reset()
     return Bucket(f"s3://{BUCKET}", client, proxy)
 

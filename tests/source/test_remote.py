@@ -39,7 +39,7 @@ from support.fault_proxy import Cut, FaultProxy, Lost, Shortened, Stalled, Statu
 from support.places import CORPUS, FIXTURES
 from support.range_server import RangeServer
 from support.remote_requests import measure
-from support.s3_server import BUCKET, S3Server, s3_server
+from support.s3_server import BUCKET, S3Server
 
 pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
@@ -742,12 +742,6 @@ def test_the_source_reads_nothing_beyond_its_end(server: RangeServer) -> None:
 
 
 # ---- an S3-compatible server in a process of its own
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    with s3_server() as server:
-        yield server
 
 
 @pytest.mark.slow

@@ -52,6 +52,13 @@ class S3Server:
         """Return boto3's client: another implementation than the one under test."""
         return _client("s3", self.url, self.key_id, self.secret)
 
+    def empty(self) -> Any:
+        """Remove all objects from the bucket, and return a client."""
+        client = self.client()
+        for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=found["Key"])
+        return client
+
     def environment(self, *, endpoint: str | None = None) -> dict[str, str]:
         """Return the variables by which clients find the server, or a proxy before it."""
         return {

@@ -20,7 +20,7 @@ from srcpack_convert.stats.statistics import LargeFile, Statistics, TypeTotals, 
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 from support.pack_recipe import recipe
 from support.places import PACKS, ROOT
-from support.s3_server import BUCKET, s3_server
+from support.s3_server import BUCKET, S3Server
 
 DOCUMENT = ROOT / "docs" / "stats.md"
 DEBUG_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
@@ -221,32 +221,31 @@ def test_without_obstore_a_url_is_refused(
 
 @pytest.mark.slow
 def test_packs_in_a_bucket_of_motos_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("obstore", reason="URLs need obstore")
-    with s3_server() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        client = server.client()
-        for path in sorted(PACKS.glob("*.srcpack")):
-            client.put_object(Bucket=BUCKET, Key=f"packs/deep/{path.name}", Body=path.read_bytes())
-        client.put_object(Bucket=BUCKET, Key="packs/notes.txt", Body=b"no pack")
-        client.put_object(Bucket=BUCKET, Key="other/bad.srcpack", Body=b"no pack")
-        local = sum_up(PACKS)[0]
-        found, failures = sum_up(f"s3://{BUCKET}/packs")
-        assert failures == []
-        name = f"s3://{BUCKET}/packs/deep"
-        expected = local.as_json()
-        for each in expected["largest"]:
-            each["pack"] = each["pack"].replace(str(PACKS), name)
-        assert found.as_json() == expected
-        one, failures = sum_up(f"{name}/app.srcpack", f"s3://{BUCKET}/other/", f"s3://{BUCKET}/none")
-        assert (one.packs, one.failed) == (1, 2)
-        assert failures[0].startswith(f"s3://{BUCKET}/other/bad.srcpack: ")
-        assert "no pack in it" in failures[1]
-        index = tmp_path / "files.jsonl"
-        assert run(capfd, f"s3://{BUCKET}/", "--index", index)[0] == 3
-        assert json.loads(index.read_text().splitlines()[0])["pack"] == f"{name}/app.srcpack"
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    client = s3.empty()
+    for path in sorted(PACKS.glob("*.srcpack")):
+        client.put_object(Bucket=BUCKET, Key=f"packs/deep/{path.name}", Body=path.read_bytes())
+    client.put_object(Bucket=BUCKET, Key="packs/notes.txt", Body=b"no pack")
+    client.put_object(Bucket=BUCKET, Key="other/bad.srcpack", Body=b"no pack")
+    local = sum_up(PACKS)[0]
+    found, failures = sum_up(f"s3://{BUCKET}/packs")
+    assert failures == []
+    name = f"s3://{BUCKET}/packs/deep"
+    expected = local.as_json()
+    for each in expected["largest"]:
+        each["pack"] = each["pack"].replace(str(PACKS), name)
+    assert found.as_json() == expected
+    one, failures = sum_up(f"{name}/app.srcpack", f"s3://{BUCKET}/other/", f"s3://{BUCKET}/none")
+    assert (one.packs, one.failed) == (1, 2)
+    assert failures[0].startswith(f"s3://{BUCKET}/other/bad.srcpack: ")
+    assert "no pack in it" in failures[1]
+    index = tmp_path / "files.jsonl"
+    assert run(capfd, f"s3://{BUCKET}/", "--index", index)[0] == 3
+    assert json.loads(index.read_text().splitlines()[0])["pack"] == f"{name}/app.srcpack"
 
 
 # ---- the index
