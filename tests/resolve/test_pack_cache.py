@@ -202,6 +202,17 @@ def test_threads_that_want_one_pack_at_once_get_the_same(tmp_path: Path) -> None
     assert cache.statistics.open == 1
 
 
+def test_a_pack_that_goes_may_ask_for_another(tmp_path: Path) -> None:
+    paths = [pack_file(tmp_path / f"{number}.srcpack", {"f": b"%d" % number}) for number in range(4)]
+    cache, asked = PackCache(2), list[bytes]()
+    for number, path in enumerate(paths):
+        weakref.finalize(cache.get(path), lambda: asked.append(cache.get(paths[0])["f"].read()))
+        assert cache.get(path)["f"].read() == b"%d" % number
+    assert asked
+    assert set(asked) == {b"0"}
+    assert cache.statistics.open <= 2
+
+
 # ---- the limit of open files
 
 LIMITED = """
