@@ -48,6 +48,15 @@ def test_commands_in_the_readme_run(tmp_path: Path) -> None:
         assert run([sys.executable, "-m", "srcpack_convert", *arguments])
 
 
+def test_what_the_readme_shows_of_a_command_is_what_it_prints(tmp_path: Path) -> None:
+    shown = re.findall(r"```console\n([^`]*)```\n\n```text\n([^`]*)```", README)
+    assert shown
+    for commands, output in shown:
+        lines = commands.replace("/tmp/", f"{tmp_path}/").splitlines()
+        printed = [run([sys.executable, "-m", "srcpack_convert", *shlex.split(line)[2:]]) for line in lines]
+        assert printed[-1].rstrip() == output.rstrip()
+
+
 def test_files_that_the_readme_names_are_there() -> None:
     for line in re.findall(r"^\| (`[^|]*\.(?:py|/)?.*?) \|", README, re.MULTILINE):
         folder = ""
@@ -60,5 +69,5 @@ def test_files_that_the_readme_names_are_there() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    assert "$ .venv/bin/python -m pytest\n" in README
-    assert '/bin/python" -m pytest' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "$ .venv/bin/python -m pytest -n 2\n" in README
+    assert '/bin/python" -m pytest -n 2' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
