@@ -49,7 +49,8 @@ def _renew_lock() -> None:
     _starting = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class LookupCacheStatistics(NamedTuple):

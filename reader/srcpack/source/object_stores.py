@@ -260,4 +260,5 @@ def _after_fork() -> None:
     _forked = _forked or _store.cache_info().currsize > 0
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
