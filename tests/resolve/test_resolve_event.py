@@ -488,6 +488,50 @@ def _members(files: Mapping[str, Any]) -> tuple[dict[str, bytes], dict[str, Any]
     return contents, {"files": listed}
 
 
+def long_script(source: str) -> tuple[Minified, tuple[int, int], tuple[int, int]]:
+    """A script of several frames; a place in the first of them and one in the last."""
+    minified = Minified({source: "first\nlast\n"})
+    first = minified.add("a();", (1, 1))
+    minified.add("\n" + "/* ballast */\n" * 1000)
+    last = minified.add("b();", (2, 1))
+    return minified, first, last
+
+
+@pytest.mark.parametrize("lookups", [True, False])
+@pytest.mark.parametrize("wants_context", [True, False])
+def test_a_script_that_is_damaged_elsewhere_serves_until_that_is_needed(
+    lookups: bool, wants_context: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_tables_here(monkeypatch)
+    packs = {}
+    for uri, source in (("b://2", "damaged.ts"), ("b://1", "whole.ts")):
+        minified, first, last = long_script(source)
+        path = tmp_path / f"{source}.srcpack"
+        files = {
+            "~/crane.js": script(minified, f"{source}.map"),
+            f"~/{source}.map": ("source_map", minified.map()),
+        }
+        bundle = build_bundle(*_members(files))
+        convert(bundle, path, dictionary="off", frame_size=4096, verify=False, lookups=lookups)
+        packs[uri] = srcpack.open(path)
+    entry = packs["b://2"].by_url("~/crane.js")
+    assert entry is not None
+    data = bytearray((tmp_path / "damaged.ts.srcpack").read_bytes())
+    data[entry.record.frames[-1].offset + 8] ^= 1
+    packs["b://2"] = srcpack.open(bytes(data))
+    by_uri = PackSet.by_uri(packs, lookup_cache=LookupCache(1 << 20))
+    answer = resolved(by_uri, frame(first), frame(last), frame(first), apply_source_context=wants_context)
+    sources = [each.get("filename") for each in frames_of(answer)]
+    if not lookups:  # symbolic needs all of it
+        assert sources == ["whole.ts"] * 3
+    elif wants_context:
+        assert sources == ["damaged.ts", "whole.ts", "whole.ts"]
+    else:
+        assert sources == ["damaged.ts"] * 3
+    assert answer["errors"] == []
+    assert bool(by_uri.errors) is not (lookups and not wants_context)
+
+
 # ---- lines around the place
 
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, TypeGuard
 
 from srcpack.errors import SrcpackError, is_from_outside
 from srcpack.pack import Pack
+from srcpack.resolve.file_text import FileText
 from srcpack.resolve.javascript import FrameError, JavaScriptFrame, JavaScriptFrames
 from srcpack.resolve.resolved import Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import Context, SourceText
+from srcpack.rules.context import Context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.urls import jvm_source_url
 
@@ -85,7 +86,7 @@ class FrameResolver:
         self._platform = platform
         self._wants_context = apply_source_context
         self._is_request = is_request
-        self._texts: dict[tuple[Pack, str], SourceText | None] = {}
+        self._texts: dict[tuple[Pack, str], FileText | None] = {}
 
     def resolve_trace(self, frames: Iterable[object]) -> list[ResolvedFrame]:
         """Resolve the frames of one stack trace, the outermost first."""
@@ -165,14 +166,15 @@ class FrameResolver:
     def _context(self, found: Resolved, line: int) -> Context | None:
         key = found.pack, found.entry.name
         if key not in self._texts:
-            try:
-                self._texts[key] = SourceText(self._search.text(found))
-            except (SrcpackError, OSError) as error:
-                if is_from_outside(error):
-                    raise
-                self._texts[key] = None  # not here, as it was reported
+            self._texts[key] = FileText(self._search, found)
         text = self._texts[key]
-        return None if text is None else text.context(line)
+        try:
+            return None if text is None else text.context(line)
+        except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
+            self._texts[key] = None  # not here, as it was reported
+            return None
 
 
 class _InvalidFrameError(Exception):

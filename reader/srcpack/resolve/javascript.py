@@ -8,14 +8,16 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/symbolication.rs` (symbol
 `symbolicator-js/src/lookup.rs` (SourceMapLookup, CachedFile).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, is_from_outside
 from srcpack.records import FileType
+from srcpack.resolve.file_text import CONTEXT_LINES, FEW_PARTS, FileText
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import SourceText
+from srcpack.rules.context import Context, SourceText, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.stack_frames import (
     fixup_turbopack_filename,
@@ -64,9 +66,13 @@ class _Map(NamedTuple):
 class _Script(NamedTuple):
     """A minified file; without a map where it refers to none and nothing else says that it has one."""
 
-    text: SourceText
+    text: FileText
     source_base: str
     source_map: _Map | None
+
+
+class _UnreadableScriptError(Exception):
+    """A minified file that was found cannot be read where that turned out to be needed."""
 
 
 class JavaScriptFrames:
@@ -87,6 +93,7 @@ class JavaScriptFrames:
         self._scripts: dict[str, _Script | FrameError] = {}
         self._sources: dict[str, SourceText | None] = {}
         self._contents: dict[str, SourceText] = {}
+        self._parts: Counter[tuple[Lookup, int | str]] = Counter()
         self._tokens: dict[Token, Token] = {}
 
     def resolve(self, raw: JavaScriptFrame, caller_token_name: str | None) -> Answer:
@@ -97,31 +104,47 @@ class JavaScriptFrames:
                 and where its map is from, if that is malformed.
             caller_token_name: What the frame before handed on; None if nothing.
         """
-        line, column = raw["lineno"], raw.get("colno")
+        abs_path, line = raw["abs_path"], raw["lineno"]
         if line == 0:
-            return Answer(None, {"type": "invalid_location", "line": 0, "col": column})
-        script = self._script(raw["abs_path"])
+            return Answer(None, {"type": "invalid_location", "line": 0, "col": raw.get("colno")})
+        script = self._scripts.get(abs_path)
+        if script is None:
+            script = self._load_script(abs_path, (line, raw.get("colno", 0)))
+        try:
+            answer = self._resolve(raw, caller_token_name, script)
+        except _UnreadableScriptError:
+            # The part that was read was right. Now all of it has to be, of this one or of the next.
+            script = self._load_script(abs_path, None)
+            answer = self._resolve(raw, caller_token_name, script)
+        self._scripts[abs_path] = script
+        return answer
+
+    def _resolve(
+        self, raw: JavaScriptFrame, caller_token_name: str | None, script: _Script | FrameError
+    ) -> Answer:
         if not isinstance(script, _Script):
             return Answer(None, script)
+        line, column = raw["lineno"], raw.get("colno", 0)
+        context = self._context_of_script(script.text, line, column) if self._wants_context else None
+        found, token, failure = script.source_map, None, None
+        if found is not None and found.lookup is not None:
+            try:
+                token = found.lookup.token(line, column)
+            except (SrcpackError, OSError) as problem:
+                if is_from_outside(problem):
+                    raise
+                # A table was damaged, and symbolic could not answer in its place.
+                failure = {"type": "lookup_unavailable", "reason": str(problem)}
         # Before the raw frame gets the minified lines: they are no context of what it is resolved to.
         frame = _copy(raw)
-        if self._wants_context:
-            _apply_context(raw, script.text)
-        found = script.source_map
+        _apply_context(raw, context)
         if found is None:
             return Answer(_copy(raw), None, raw.get("token_name"))
         if found.lookup is None:
             raw["data"].update(found.data)
             return Answer(None, found.error)
-        try:
-            token = found.lookup.token(line, column or 0)
-        except (SrcpackError, OSError) as failure:
-            if is_from_outside(failure):
-                raise
-            # A table was damaged, and symbolic could not answer in its place.
-            return Answer(None, {"type": "lookup_unavailable", "reason": str(failure)})
         if token is None:
-            return Answer(None, {"type": "invalid_location", "line": line, "col": column or 0})
+            return Answer(None, failure or {"type": "invalid_location", "line": line, "col": column})
         # Frames of one token share its names, however long they are.
         token = self._tokens.setdefault(token, token)
         frame["data"].update(found.data, sourcemap=script.source_base, symbolicated=True)
@@ -131,18 +154,33 @@ class JavaScriptFrames:
 
     # ---- the minified file and its map
 
-    def _script(self, abs_path: str) -> _Script | FrameError:
-        script = self._scripts.get(abs_path)
-        if script is None:
-            script = self._scripts[abs_path] = self._load_script(abs_path)
-        return script
-
-    def _load_script(self, abs_path: str) -> _Script | FrameError:
+    def _load_script(self, abs_path: str, place: tuple[int, int] | None) -> _Script | FrameError:
+        """Find the minified file, the first that can be read around a place, or whole where there is none."""
         debug_id = self._debug_ids.get(abs_path)
-        found = self._first_text(self._search.find_all(abs_path, debug_id, FileType.MINIFIED_SOURCE))
-        if found is None:
-            return _missing("missing_source", abs_path)
-        script, text = found
+        for script in self._search.find_all(abs_path, debug_id, FileType.MINIFIED_SOURCE):
+            text = FileText(self._search, script)
+            try:
+                if place is None:
+                    _whole_script(text)
+                elif self._wants_context:
+                    self._context_of_script(text, *place)
+                return self._with_map(script, text, abs_path, debug_id)
+            except _UnreadableScriptError:
+                continue  # not here, as it was reported
+        return _missing("missing_source", abs_path)
+
+    def _context_of_script(self, text: FileText, line: int, column: int) -> Context | None:
+        try:
+            # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0, and so below.
+            return text.context(line, column)
+        except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
+            raise _UnreadableScriptError from error
+
+    def _with_map(
+        self, script: Resolved, text: FileText, abs_path: str, debug_id: DebugId | None
+    ) -> _Script | FrameError:
         reference = script.entry.source_mapping_url
         url = None
         if reference is not None:
@@ -152,18 +190,18 @@ class JavaScriptFrames:
                 # The file is there, and symbolicator takes it for unreadable.
                 return {"type": "missing_source"}
         if isinstance(url, bytes):
-            return _Script(SourceText(text), abs_path, self._embedded_map(script, text, url))
+            return _Script(text, abs_path, self._embedded_map(script, text, url))
         source_map = None
         if url is not None or debug_id is not None:
             source_map = self._load_map(script, text, url, debug_id)
-        return _Script(SourceText(text), abs_path if url is None else url, source_map)
+        return _Script(text, abs_path if url is None else url, source_map)
 
-    def _embedded_map(self, script: Resolved, text: str, content: bytes) -> _Map:
+    def _embedded_map(self, script: Resolved, text: FileText, content: bytes) -> _Map:
         decoded = DecodedMap(content=content, source_base=script.abs_path)
         data = {"sourcemap_origin": "embedded", "resolved_with": self._resolved_with(script)}
         return self._map(script, text, decoded, script.abs_path, data)
 
-    def _load_map(self, script: Resolved, text: str, url: str | None, debug_id: DebugId | None) -> _Map:
+    def _load_map(self, script: Resolved, text: FileText, url: str | None, debug_id: DebugId | None) -> _Map:
         label = script.abs_path if url is None else url
         for found in self._search.find_all(url, debug_id, FileType.SOURCE_MAP, label):
             key = {} if url is None else {"abs_path": url}
@@ -188,57 +226,87 @@ class JavaScriptFrames:
     def _map(
         self,
         script: Resolved,
-        text: str,
+        text: FileText,
         source_map: Resolved | DecodedMap,
         label: str | None,
         data: Mapping[str, Any],
     ) -> _Map:
         try:
-            return _Map(self._search.lookup(script, source_map, text), None, data)
+            lookup = self._search.lookup(script, source_map, lambda: _whole_script(text))
         except MalformedSourceMap:
             return _Map(None, {"type": "malformed_sourcemap", "url": label}, data)
         except LookupUnavailable as error:
             return _Map(None, {"type": "lookup_unavailable", "reason": str(error)}, {})
+        return _Map(lookup, None, data)
 
     def _resolved_with(self, found: Resolved) -> str:
         return "debug-id" if found.found_by == "debug-id" else self._search.origin(found.pack).resolved_with
-
-    def _first_text(self, candidates: Iterator[Resolved]) -> tuple[Resolved, str] | None:
-        for found in candidates:
-            try:
-                return found, self._search.text(found)
-            except (SrcpackError, OSError) as error:
-                if is_from_outside(error):
-                    raise
-                continue  # not here, as it was reported
-        return None
 
     # ---- the original source
 
     def _apply_source(
         self, frame: JavaScriptFrame, token: Token, lookup: Lookup, script: _Script
     ) -> FrameError | None:
-        content = lookup.content(token)
-        if content is not None:
-            text = self._contents.get(content)
-            if text is None:
-                text = self._contents[content] = SourceText(content)
-            _apply_context(frame, text)
-            return None
-        url = join_paths(script.source_base, token.position.source)
-        source = self._source(url)
-        if source is None:
-            return {"type": "missing_source_content", "source": url, "sourcemap": script.source_base}
-        _apply_context(frame, source)
+        line, column = token.position.line, token.position.column
+        try:
+            is_embedded, context = self._embedded_context(lookup, token, line, column)
+        except (SrcpackError, OSError) as error:
+            if is_from_outside(error):
+                raise
+            is_embedded = False  # the table is damaged, and symbolic could not answer in its place
+        if not is_embedded:
+            url = join_paths(script.source_base, token.position.source)
+            source = self._source(url)
+            if source is None:
+                return {"type": "missing_source_content", "source": url, "sourcemap": script.source_base}
+            context = source.context(line, column)
+        _apply_context(frame, context)
         return None
 
+    def _embedded_context(
+        self, lookup: Lookup, token: Token, line: int, column: int
+    ) -> tuple[bool, Context | None]:
+        """Say whether the map embeds the token's source, and return the lines around a place in it."""
+        self._parts[lookup, token.source] += 1
+        if self._parts[lookup, token.source] <= FEW_PARTS:
+            found = lookup.source_lines(token, line, CONTEXT_LINES)
+            if found is None:
+                return False, None
+            first, lines = found
+            return True, get_context(lines, line - first + 1, column)
+        content = lookup.content(token)
+        if content is None:
+            return False, None
+        text = self._contents.get(content)
+        if text is None:
+            text = self._contents[content] = SourceText(content)
+        return True, text.context(line, column)
+
     def _source(self, url: str) -> SourceText | None:
+        """Find an original source that the map does not embed."""
         if url not in self._sources:
-            found = self._first_text(self._search.find_all(url, None, FileType.SOURCE))
-            reference = None if found is None else found[0].entry.source_mapping_url
-            is_readable = found is not None and (reference is None or _is_readable(reference))
-            self._sources[url] = SourceText(found[1]) if found is not None and is_readable else None
+            self._sources[url] = None
+            for found in self._search.find_all(url, None, FileType.SOURCE):
+                try:
+                    text = self._search.text(found)
+                except (SrcpackError, OSError) as error:
+                    if is_from_outside(error):
+                        raise
+                    continue  # not here, as it was reported
+                reference = found.entry.source_mapping_url
+                if reference is None or _is_readable(reference):
+                    self._sources[url] = SourceText(text)
+                break
         return self._sources[url]
+
+
+def _whole_script(text: FileText) -> str:
+    try:
+        return text.whole().text
+    except (SrcpackError, OSError) as error:
+        if is_from_outside(error):
+            raise
+        raise _UnreadableScriptError from error
 
 
 def _copy(frame: JavaScriptFrame) -> JavaScriptFrame:
@@ -287,10 +355,8 @@ def _apply_names(
     frame["lineno"], frame["colno"] = position.line, position.column
 
 
-def _apply_context(frame: JavaScriptFrame, text: SourceText) -> None:
+def _apply_context(frame: JavaScriptFrame, context: Context | None) -> None:
     """Add the lines around a frame's place; none if there is no such line."""
-    # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0.
-    context = text.context(frame["lineno"], frame.get("colno", 0))
     if context is not None:
         frame["pre_context"] = list(context.pre_context)
         frame["context_line"] = context.context_line

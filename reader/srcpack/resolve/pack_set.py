@@ -10,6 +10,7 @@ and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -215,7 +216,9 @@ class PackSet:
         token = self.lookup(script, source_map).token(line, column)
         return None if token is None else token.position
 
-    def lookup(self, script: Resolved, source_map: Resolved | DecodedMap, text: str | None = None) -> Lookup:
+    def lookup(
+        self, script: Resolved, source_map: Resolved | DecodedMap, text: Callable[[], str] | None = None
+    ) -> Lookup:
         """Return what answers for all positions of a minified file: its table, or what symbolic builds.
 
         A table is taken if it was made of just this map, by its SHA-256. symbolic builds once for many.
@@ -223,7 +226,7 @@ class PackSet:
         Args:
             script: The minified file.
             source_map: Its source map.
-            text: The text of the minified file, where that is at hand.
+            text: Returns the text of the minified file, where it may be at hand.
 
         Raises:
             MalformedSourceMap: symbolic refuses the map.
@@ -234,11 +237,9 @@ class PackSet:
         from srcpack.resolve.table_lookup import find_lookup  # noqa: PLC0415
 
         def read(resolved: Resolved) -> bytes:
-            return self.read(resolved) if text is None or resolved is not script else text.encode()
+            return self.read(resolved) if text is None or resolved is not script else text().encode()
 
-        def report(error: SrcpackError | OSError) -> None:
-            self._report(script.pack, script.entry.name, error)
-
+        report = partial(self._report, script.pack, script.entry.name)
         return find_lookup(script, source_map, read, report, self._lookups)
 
     def resolve_frame(

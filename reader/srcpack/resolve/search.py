@@ -3,7 +3,7 @@
 `PackSet` is the search. A lookup is what symbolic builds of a file and its map, or a table that says as much.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from srcpack.pack import Pack
@@ -53,7 +53,9 @@ class FileSearch(Protocol):
         """Return the content of a file that was found."""
         ...
 
-    def lookup(self, script: Resolved, source_map: Resolved | DecodedMap, text: str | None = None) -> Lookup:
+    def lookup(
+        self, script: Resolved, source_map: Resolved | DecodedMap, text: Callable[[], str] | None = None
+    ) -> Lookup:
         """Return the lookup of a minified file, whose text may be at hand, and its map."""
         ...
 
