@@ -13,7 +13,7 @@ POSIX_ONLY = (
 )  # fmt: skip
 
 SCRIPT = """
-import mmap, os, signal, sys
+import mmap, os, pathlib, signal, sys
 for name in sys.argv[1].split(","):
     delattr(os, name)
 for name in ("SIGALRM", "SIGHUP", "SIGQUIT", "setitimer"):
@@ -35,7 +35,7 @@ with open(path, "rb") as file:
         packs.get(bundle),
         srcpack.open(path, source="pread"),
         srcpack.open(file),
-        srcpack.open(bytearray(open(path, "rb").read())),
+        srcpack.open(bytearray(pathlib.Path(path).read_bytes())),
     ):
         assert {name: entry.read() for name, entry in pack.items()} == whole
         assert [contents.read(entry) for entry in pack.entries()] == list(whole.values())
@@ -63,4 +63,4 @@ def test_packs_and_zips_are_read_without_what_is_posix() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
