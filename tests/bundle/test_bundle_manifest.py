@@ -134,98 +134,55 @@ def test_bytes_that_are_not_utf_8_are_refused_only_where_they_are_kept() -> None
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ("", "the manifest is not JSON at offset 0: found the end, expected an object"),
-        ("null", "the manifest has the wrong type at offset 0: found null, expected an object"),
-        ("[{}]", "the manifest has the wrong type at offset 0: found a list, expected an object"),
-        ('"files"', "the manifest has the wrong type at offset 0: found a string, expected an object"),
-        (b"\xef\xbb\xbf{}", "the manifest is not JSON at offset 0: found 0xef, expected an object"),
-        ("/* */{}", "the manifest is not JSON at offset 0: found '/', expected an object"),
-        ("\x0b{}", "the manifest is not JSON at offset 0: found '\\x0b', expected an object"),
-        ("{} x", "the manifest has more after it at offset 3: found 'x'"),
-        ("{", "the manifest is not JSON at offset 1: found the end, expected a name"),
-        ("{'a':1}", 'the manifest is not JSON at offset 1: found "\'", expected a name'),
-        ('{"a"}', "the manifest is not JSON at offset 4: found '}', expected ':'"),
-        ('{"a":"b"', "the manifest is not JSON at offset 8: found the end, expected ',' or '}'"),
-        ('{"a":"b",}', "the manifest is not JSON at offset 9: found '}', expected a name"),
-        ('{"a":"\x01"}', "the attribute 'a' is not a JSON string at offset 5"),
-        ('{"a":"\\x"}', "the attribute 'a' is not a JSON string at offset 5"),
-        (
-            '{"a":"\\ud800"}',
-            "the attribute 'a' has a lone surrogate at offset 5: found '\\ud800'",
-        ),
-        (
-            '{"version":2}',
-            "the attribute 'version' has the wrong type at offset 11: found a number, expected a string",
-        ),
-        ('{"x":NaN}', "the attribute 'x' is not JSON at offset 5: found 'N', expected a string"),
-        ('{"files":null}', "files has the wrong type at offset 9: found null, expected an object"),
-        ('{"files":[]}', "files has the wrong type at offset 9: found a list, expected an object"),
-        ('{"files":{},"files":{}}', "files is given twice at offset 20"),
-        (
-            '{"source_links":null}',
-            "source_links has the wrong type at offset 16: found null, expected an object",
-        ),
-        ('{"source_links":{},"source_links":{}}', "source_links is given twice at offset 34"),
-        (
-            '{"source_links":{"a":1}}',
-            "source_links['a'] has the wrong type at offset 21: found a number, expected a string",
-        ),
-        (
-            '{"files":{"a":null}}',
-            "files['a'] has the wrong type at offset 14: found null, expected an object or list",
-        ),
-        (
-            '{"files":{"a":{"type":"Source"}}}',
-            (
-                "files['a'].type is unknown at offset 22: found 'Source', "
-                "expected source, minified_source, source_map, indexed_ram_bundle"
-            ),
-        ),
-        (
-            '{"files":{"a":{"type":1}}}',
-            "files['a'].type has the wrong type at offset 22: found a number, expected a string",
-        ),
-        (
-            '{"files":{"a":{"type":{"source":null,"source":null}}}}',
-            "files['a'].type has more than one member at offset 37",
-        ),
-        (
-            '{"files":{"a":{"url":null}}}',
-            "files['a'].url has the wrong type at offset 21: found null, expected a string",
-        ),
-        (
-            '{"files":{"a":{"path":true}}}',
-            "files['a'].path has the wrong type at offset 22: found true, expected a string",
-        ),
-        ('{"files":{"a":{"url":"1","url":"2"}}}', "files['a'].url is given twice at offset 31"),
-        (
-            '{"files":{"a":{"headers":{"x":{}}}}}',
-            "files['a'].headers['x'] has the wrong type at offset 30: found an object, expected a string",
-        ),
-        (
-            '{"files":{"a":{"x":01}}}',
-            "files['a'] is not JSON at offset 20: found a number, expected ',' or '}'",
-        ),
-        ('{"files":{"a":{"x":[1,]}}}', "files['a'].x is not JSON at offset 22: found ']', expected a value"),
-        (
-            '{"files":{"a":{"x":{"y":1,}}}}',
-            "files['a'].x is not JSON at offset 26: found '}', expected a name and ':'",
-        ),
-        (
-            '{"files":{"a":{"x":[1}}}}',
-            "files['a'].x is not JSON at offset 21: found '}', expected ',' or ']'",
-        ),
-        (
-            '{"files":{"a":{"x":"\\ud80"}}}',
-            "files['a'].x is not JSON at offset 19: found a string, expected a value",
-        ),
-    ],
-)
-def test_what_symbolic_refuses_is_refused(data: str | bytes, message: str) -> None:
+REFUSED = r"""
+null  the manifest has the wrong type at offset 0: found null, expected an object
+[{}]  the manifest has the wrong type at offset 0: found a list, expected an object
+"files"  the manifest has the wrong type at offset 0: found a string, expected an object
+/* */{}  the manifest is not JSON at offset 0: found '/', expected an object
+{} x  the manifest has more after it at offset 3: found 'x'
+{"a"}  the manifest is not JSON at offset 4: found '}', expected ':'
+{"a":"b",}  the manifest is not JSON at offset 9: found '}', expected a name
+{"a":"\x"}  the attribute 'a' is not a JSON string at offset 5
+{"a":"\ud800"}  the attribute 'a' has a lone surrogate at offset 5: found '\ud800'
+{"x":2}  the attribute 'x' has the wrong type at offset 5: found a number, expected a string
+{"x":NaN}  the attribute 'x' is not JSON at offset 5: found 'N', expected a string
+{"files":null}  files has the wrong type at offset 9: found null, expected an object
+{"files":[]}  files has the wrong type at offset 9: found a list, expected an object
+{"files":{},"files":{}}  files is given twice at offset 20
+{"source_links":null}  source_links has the wrong type at offset 16: found null, expected an object
+{"source_links":{},"source_links":{}}  source_links is given twice at offset 34
+{"source_links":{"a":1}}  source_links['a'] has the wrong type at offset 21: found a number, expected a string
+{"files":{"a":null}}  files['a'] has the wrong type at offset 14: found null, expected an object or list
+{"files":{"a":{"type":1}}}  files['a'].type has the wrong type at offset 22: found a number, expected a string
+{"files":{"a":{"type":{}}}}  files['a'].type is an empty object at offset 24
+{"files":{"a":{"type":{"source":null,"source":null}}}}  files['a'].type has more than one member at offset 37
+{"files":{"a":{"url":null}}}  files['a'].url has the wrong type at offset 21: found null, expected a string
+{"files":{"a":{"path":true}}}  files['a'].path has the wrong type at offset 22: found true, expected a string
+{"files":{"a":{"url":"1","url":"2"}}}  files['a'].url is given twice at offset 31
+{"files":{"a":{"x":01}}}  files['a'] is not JSON at offset 20: found a number, expected ',' or '}'
+{"files":{"a":{"x":[1,]}}}  files['a'].x is not JSON at offset 22: found ']', expected a value
+"""
+
+
+@pytest.mark.parametrize("line", REFUSED.strip().splitlines())
+def test_what_symbolic_refuses_is_refused(line: str) -> None:
+    data, message = line.split("  ")
     assert refusal(data) == message
+
+
+def test_other_things_that_symbolic_refuses_are_refused() -> None:
+    begin = "the manifest is not JSON at offset 0: found "
+    assert refusal("") == begin + "the end, expected an object"
+    assert refusal(b"\xef\xbb\xbf{}") == begin + "0xef, expected an object"
+    assert refusal("\x0b{}") == begin + "'\\x0b', expected an object"
+    assert refusal('{"a":"\x01"}') == "the attribute 'a' is not a JSON string at offset 5"
+    types = "source, minified_source, source_map, indexed_ram_bundle"
+    assert refusal('{"files":{"a":{"type":"Source"}}}') == (
+        f"files['a'].type is unknown at offset 22: found 'Source', expected {types}"
+    )
+    assert refusal('{"files":{"a":{"headers":{"x":{}}}}}') == (
+        "files['a'].headers['x'] has the wrong type at offset 30: found an object, expected a string"
+    )
 
 
 def test_a_long_name_is_not_shown_whole() -> None:
