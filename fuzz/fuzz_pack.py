@@ -20,6 +20,7 @@ import zstandard
 import srcpack
 from srcpack import DamagedMember, Entry, NotFound, Pack, SrcpackError
 from srcpack.format.frames import raw_checksum
+from srcpack.format.lookup_section import TableLookup
 from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
@@ -34,6 +35,8 @@ MAX_LENGTH = 64 << 10
 _MAX_READ = 4 << 20
 _MOST_ENTRIES = 200
 _MOST_LINES = 12
+_MOST_ROWS = 2000
+_MOST_PLACES = 20
 _DEBUG_ID = "00000001-2222-4333-8444-555566667777"
 
 _T = TypeVar("_T")
@@ -146,6 +149,7 @@ def _ask_an_entry(entry: Entry) -> None:
     _check_types(record.headers or {})
     assert type(record.name) is str
     assert all(value is None or type(value) is str for value in (record.path, record.url, record.extra))
+    _ask_a_table(entry)
     content = _ask(entry.read)
     text = _ask(entry.text)
     view = _ask(lambda: bytes(entry.view()))
@@ -168,6 +172,21 @@ def _ask_an_entry(entry: Entry) -> None:
         for line, context in contexts:
             expected = get_context(text, max(line, 1), 0, 2)
             assert context == expected or (context is None and not _newlines_are_right(entry, content))
+
+
+def _ask_a_table(entry: Entry) -> None:
+    """Ask a table, if there is one, for places of its rows and others: what is found has its types."""
+    lookup = _ask(entry.lookup_table)
+    if not isinstance(lookup, TableLookup):
+        return
+    rows = _ask(lambda: list(islice(lookup.table.rows(), _MOST_ROWS))) or []
+    places = [(row.line + 1, row.column + 1) for row in rows[:: max(1, len(rows) // _MOST_PLACES)]]
+    for place in [*places, (1, 1), (1, 2**31), (0, 0), (2**31, 5)]:
+        position = _ask(lambda place=place: entry.original(*place))  # type: ignore[misc]
+        if position is not None:
+            _check_types({position.source: position.name, "": position.function})
+            assert min(position.line, position.column) >= 1
+            _ask(position.context)
 
 
 def _check_types(texts: Mapping[str, str]) -> None:
@@ -199,6 +218,24 @@ def _look_up(pack: Pack, entry: Entry) -> None:
         assert is_right, what
 
 
+def _check_table(entry: Entry) -> None:
+    """Check that a table which `verify` finds right answers at each of its rows with that row."""
+    lookup = entry.lookup_table()
+    if not isinstance(lookup, TableLookup):
+        return
+    table = lookup.table
+    strings = ["", *table.strings()]
+    for row in list(islice(table.rows(), _MOST_ROWS))[::7]:
+        position = table.original(row.line + 1, row.column + 1)
+        if row.source == 0:
+            assert position is None
+        else:
+            assert position is not None
+            assert (position.line, position.column) == (row.source_line + 1, row.source_column + 1)
+            found = (position.source, position.name, position.function)
+            assert found == (strings[row.source], strings[row.name], strings[row.function])
+
+
 def _check_whole(pack: Pack, entries: list[Entry]) -> None:
     """Check what SPEC.md says of a pack that `verify` finds nothing wrong with."""
     names = [entry.name for entry in entries]
@@ -216,6 +253,7 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
             winners[kind_and_key] = entry.name
         if entry.damage is not None:
             continue
+        _check_table(entry)
         if entry.size > _MAX_READ:
             continue
         content = entry.read()

@@ -103,7 +103,8 @@ def identity_of(items: list[bytes], attributes: Mapping[str, Any] = ATTRIBUTES) 
     for item in items:
         try:
             entry = msgpack.unpackb(item)
-            stored = {key: value for key, value in entry.items() if key not in ("frames", "raw")}
+            left_out = ("frames", "raw", "lookup", "lookup_reason")
+            stored = {key: value for key, value in entry.items() if key not in left_out}
             digest.update(msgpack.packb(stored))
         except (ValueError, AttributeError):
             return bytes(32)
@@ -126,7 +127,8 @@ class Recipe:
         dictionary_frame: The frame in place of it.
         manifest: The manifest section, in place of the frame that is right.
         places: Elements of the block table by number, in place of the right ones.
-        extra: A section with the id 5.
+        lookups: What lies in the section of lookup tables.
+        extra: A section with the id 6.
         tail: Fields of the tail by name, in place of the right ones.
         head: The head.
         seed: The seed.
@@ -144,6 +146,7 @@ class Recipe:
     dictionary_frame: bytes | None = None
     manifest: bytes | None = None
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    lookups: bytes | None = None
     extra: bytes | None = None
     tail: dict[str, Any] = field(default_factory=dict)
     head: bytes = HEAD
@@ -186,9 +189,10 @@ class Recipe:
         index = pack_index(self.seed, places[1:], buckets)
         sections.append((4, 0, len(body), len(index)))
         body += index
-        if self.extra is not None:
-            sections.append((5, 0, len(body), 8 + len(self.extra)))
-            body += skippable(self.extra)
+        for number, section in ((5, self.lookups), (6, self.extra)):
+            if section is not None:
+                sections.append((number, 0, len(body), 8 + len(section)))
+                body += skippable(section)
         sizes = [entry.get("size", 0) for entry in self.entries if isinstance(entry, dict)]
         contents = {str(entry.get("frames")): entry for entry in self.entries if isinstance(entry, dict)}
         distinct = [entry["size"] for entry in contents.values() if entry.get("size") and entry.get("frames")]
@@ -280,7 +284,8 @@ def take_apart(data: bytes) -> Recipe | None:
         seed=tail["seed"],
         bucket_count=tail["bucket_count"],
         tail={name: value for name, value in tail.items() if name not in _DERIVED},
-        extra=sections[5][8:] if 5 in sections else None,
+        lookups=sections[5][8:] if 5 in sections else None,
+        extra=sections[6][8:] if 6 in sections else None,
     )
     if isinstance(made.attributes, dict):
         made.attributes["identity"] = b""
