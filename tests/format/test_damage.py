@@ -17,6 +17,7 @@ import srcpack
 from srcpack import FormatError, Pack, SrcpackError
 from srcpack.format.frames import read_dictionary
 from srcpack.format.head_tail import DICTIONARY, TAIL_SIZE
+from srcpack.format.lookup_section import TableLookup
 from srcpack.format.packfile import SourceKind
 from srcpack.opening import packfile_of
 from srcpack.source.local import BytesSource
@@ -60,7 +61,7 @@ STRIDE = 37
 FEW = 4
 """Questions asked of each damaged pack; which ones changes from one to the next."""
 
-each_pack = pytest.mark.parametrize("name", ["dictionary", "plain", "raw", "frames"])
+each_pack = pytest.mark.parametrize("name", ["dictionary", "plain", "raw", "frames", "lookups"])
 
 
 # ---- what is damaged
@@ -73,6 +74,10 @@ def test_the_packs_are_of_every_kind_and_have_entries_of_every_kind() -> None:
     assert packfile_of(packs["plain"]).tail.block_count == 2
     assert {len(entry.record.frames) for entry in packs["raw"].entries() if entry.raw} == {1, 2}
     assert max(len(entry.record.frames) for entry in packs["frames"].entries()) == 3
+    tables = [table for entry in packs["lookups"].entries() if (table := entry.lookup_table())]
+    heads = [table.table.head for table in tables if isinstance(table, TableLookup)]
+    assert [head.inside is not None for head in heads] == [True, False]
+    assert len(heads[1].row_places) == len(heads[1].first_strings) == 2
     for pack in packs.values():
         entries = list(pack.entries())
         assert [entry.name for entry in entries if entry.damage] == ["files/lost.js"]
@@ -295,13 +300,13 @@ def test_the_tables_have_a_line_for_each_kind_and_tell_what_is_wrong(
     lines = out.splitlines()
     assert lines[0].startswith("| packs of 3,0")
     assert lines[0].endswith(" bytes | cases | refused | harmless | WRONG | silent miss |")
-    assert lines[2] == "| each bit flipped | 4,000 | 4,000 | 0 | 0 | 0 |"
+    assert lines[2] == "| each bit flipped | 5,000 | 5,000 | 0 | 0 | 0 |"
     assert lines[9] == "| bits of a large one flipped, sampled | 1,000 | 1,000 | 0 | 0 | 0 |"
-    assert lines[10] == "| all | 29,000 | 29,000 | 0 | 0 | 0 |"
+    assert lines[10] == "| all | 36,000 | 36,000 | 0 | 0 | 0 |"
     assert lines[12].startswith("| their zips of ")
-    assert lines[-3] == "| all | 29 | 0 | 0 | 0 | 29 |"
-    assert lines[-1] == "The answers that were wrong or missing, by question: `find` 29."
-    assert err == "raw: cut: find x: None\n" * 29
+    assert lines[-3] == "| all | 36 | 0 | 0 | 0 | 36 |"
+    assert lines[-1] == "The answers that were wrong or missing, by question: `find` 36."
+    assert err == "raw: cut: find x: None\n" * 36
     monkeypatch.setattr(damage_tables, "tally", lambda *_, **__: missed)
     assert damage_tables.main(["packs", "--quick"]) == 1
 

@@ -12,15 +12,18 @@ changed, and `tests/format/test_damage.py` has an exhaustive test that never tel
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from srcpack import DamagedMember, DebugId, Entry, FileType, NotFound, Pack, SourceLink, SrcpackError
 from srcpack.format.frames import DICTIONARIES
-from srcpack.format.head_tail import FRAME_HEADER, HEAD_SIZE, MANIFEST, TAIL_SIZE
+from srcpack.format.head_tail import FRAME_HEADER, HEAD_SIZE, LOOKUPS, MANIFEST, TAIL_SIZE
 from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import hash_key
+from srcpack.format.lookup_rows import Row
+from srcpack.format.lookup_section import TableLookup
 from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
@@ -88,6 +91,8 @@ def questions_of(pack: Pack) -> dict[str, Ask]:
         if entry.sha256 not in contents:
             asked |= _about_content(entry.name, entry.size, entry.lines)
         contents.add(entry.sha256)
+        if isinstance(lookup := entry.lookup_table(), TableLookup):
+            asked |= _about_originals(entry.name, list(lookup.table.rows()))
     keys = {key for entry in entries for key in keys_of(entry.record)}
     links = ("C:/src/b.c", "/linked/one.c", "/LINKED/two.c", "\\linked\\three.c")
     for kind, key in [*sorted(keys), *_absent_keys(pack), *((Kind.PATH, path) for path in links)]:
@@ -141,6 +146,24 @@ def _about_range(name: str, start: int, length: int) -> dict[str, Ask]:
 
 def _about_line(name: str, line: int) -> dict[str, Ask]:
     return {f"context {name!r} {line}": lambda pack: pack[name].context(line, lines=2, column=3)}
+
+
+def _about_originals(name: str, rows: Sequence[Row]) -> dict[str, Ask]:
+    """Ask for every few rows, so that all blocks of a table are asked for, and for no row."""
+
+    def table(pack: Pack) -> object:
+        found = pack[name].lookup_table()
+        return found.table.head if isinstance(found, TableLookup) else None
+
+    def original(pack: Pack, place: tuple[int, int]) -> object:
+        found = pack[name].original(*place)
+        return found and (found, found.context(2))
+
+    places = [(row.line + 1, row.column + 1) for row in rows[:: max(1, len(rows) // 60)]]
+    asked: dict[str, Ask] = {f"lookup_table {name!r}": table}
+    for place in [*places, (1, 1 << 20), (99, 1)]:
+        asked[f"original {name!r} {place}"] = partial(original, place=place)
+    return asked
 
 
 def _about_key(kind: Kind, key: str) -> dict[str, Ask]:
@@ -356,6 +379,8 @@ def pieces_of(data: bytes) -> Pieces:
         buckets.append(range(index.slots + first * SLOT.size, index.slots + end * SLOT.size))
     blocks = [(tail.sections[MANIFEST].offset + FRAME_HEADER.size, tail.attributes_length)]
     blocks += [packfile_of(pack).directory.block_place(number) for number in range(tail.block_count)]
+    lookups = [entry.record.lookup for entry in pack.entries() if entry.record.lookup is not None]
+    start = tail.sections[LOOKUPS].offset + FRAME_HEADER.size if lookups else 0
     frames = {frame[:2] for entry in pack.entries() for frame in entry.record.frames}
     return {
         "section": [range(section.offset, section.end) for section in tail.sections.values()],
@@ -365,7 +390,19 @@ def pieces_of(data: bytes) -> Pieces:
         "fan-out": _run(index.fan_out, 8, tail.bucket_count + 1),
         "slots of a bucket": buckets,
         "slot": _run(index.slots, 8, tail.slot_count),
+        "lookup table": [range(start + each.offset, start + each.offset + each.length) for each in lookups],
+        "lookup block": list(_lookup_blocks(pack, start)),
     }
+
+
+def _lookup_blocks(pack: Pack, start: int) -> Iterator[range]:
+    """Yield where the frames of blocks of tables lie."""
+    for entry in pack.entries():
+        lookup, place = entry.lookup_table(), entry.record.lookup
+        if isinstance(lookup, TableLookup) and place is not None and lookup.table.head.inside is None:
+            at = start + place.offset + place.head
+            for one, other in pairwise((0, *lookup.table.head.ends)):
+                yield range(at + one, at + other)
 
 
 def _run(start: int, size: int, count: int) -> list[range]:

@@ -15,6 +15,7 @@ from srcpack.format.packfile import PackFile
 from srcpack.source.local import BytesSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.source_maps import packed_map, source_map, tables_built_here
 
 __all__ = [
     "DEBUG_IDS",
@@ -36,6 +37,8 @@ SMALL = 4096
 DEBUG_IDS = [f"{number:08x}-2222-4333-8444-5555{number:08x}" for number in range(1, 60)]
 _TEXTS = [f"let v{digit} = {digit * 6};\n" * 5 for digit in "123456"]
 """Of equal length; their frames have equal lengths too."""
+
+_SOURCE_IN_ENTRY = "const here = 2;\n" * 70
 
 
 def open_bytes(data: bytes) -> Pack:
@@ -92,13 +95,30 @@ def _bundle(fillers: int, large: Mapping[str, bytes], release: str) -> bytes:
 
 def bundle_of(pack: str, *, release: str | None = None) -> bytes:
     """Return the bundle that a sample pack is made from, or that of another release."""
-    fillers, large = {"dictionary": 8, "plain": 60}.get(pack, 4), {}
+    fillers, large = {"dictionary": 8, "plain": 60, "lookups": 1}.get(pack, 4), {}
     if pack == "raw":
         large = {"raw/parts.bin": _noise(SMALL + 100), "raw/one.bin": _noise(90)}
     elif pack == "frames":
         line = b"%d: the same words on each line\n"
         large = {"frames/long.txt": b"".join(line % number for number in range(300))}
+    elif pack == "lookups":
+        large = {
+            "m/m.js": b"x()\n//# sourceMappingURL=m.js.map\n",
+            "m/m.js.map": _map_of_blocks(),
+            "m/in.ts": _SOURCE_IN_ENTRY.encode(),
+        }
     return _bundle(fillers, large, _noise(24).hex() if release is None else release)
+
+
+def _map_of_blocks() -> bytes:
+    """Return a map whose table has blocks of its own: two of rows and of strings."""
+    names = [f"{'name' * 8}{number}" for number in range(64)]
+    segments = [
+        (number // 100, 9 * (number % 100), number % 2, number // 9, 2, number // 9 % 64)
+        for number in range(600)
+    ]
+    texts = ["const embedded = 1;\n" * 70, _SOURCE_IN_ENTRY]
+    return packed_map(source_map(segments, ["m.ts", "in.ts"], names, sourcesContent=texts))
 
 
 def other_bundle(pack: str) -> bytes:
@@ -117,9 +137,10 @@ def sample_packs() -> Mapping[str, bytes]:
     """Return a small pack of each kind.
 
     `dictionary` has one; `plain` has none, but two blocks of entries; `raw` has raw contents of one and
-    of two parts; `frames` has a file of several frames.
+    of two parts; `frames` has a file of several frames; `lookups` has a lookup table in its head, and one of
+    several blocks.
     """
-    return {pack: _sample(pack) for pack in ("dictionary", "plain", "raw", "frames")}
+    return {pack: _sample(pack) for pack in ("dictionary", "plain", "raw", "frames", "lookups")}
 
 
 @cache
@@ -142,6 +163,8 @@ def _sample(pack: str, *, level: int = 12, release: str | None = None) -> bytes:
         options["dictionary"] = _dictionary()
     elif pack == "raw":
         options["raw"] = ["raw/*", "files/src/*", "files/latin*"]
+    elif pack == "lookups":
+        options["lookups"] = True
     return _converted(bundle_of(pack, release=release), **options)
 
 
@@ -197,7 +220,7 @@ def _noise(size: int) -> bytes:
 
 
 def _converted(bundle: bytes, **options: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tables_built_here():
         path = Path(folder, "sample.srcpack")
         convert(bundle, path, **options)
         return path.read_bytes()
