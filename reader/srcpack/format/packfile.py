@@ -161,12 +161,13 @@ class PackFile(Store):
 
     def find(self, kind: Kind, key: str) -> EntryRecord | None:
         """Return the entry that has the key, out of those found lately or by the index."""
-        if not isinstance(key, str):
-            raise TypeError(f"a key is a str, not {type(key).__name__}")
         kept_by = key if kind is NAME else (kind, key)
         shelf = self._kept
-        if (kept := shelf.values.get(kept_by)) is not None:
+        # A pair of a kind and a key is no name, though something may be kept by it.
+        if (kept := shelf.values.get(kept_by)) is not None and type(key) is str:
             return kept
+        if not isinstance(key, str):
+            raise TypeError(f"a key is a str, not {type(key).__name__}")
         if (found := self.directory.find(kind, key)) is None:
             return None
         record, size = found
