@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -33,17 +33,15 @@ from srcpack.opening import local_copy, open_pack, packfile_of
 from srcpack.source import remote, request_plan
 from srcpack.source.object_stores import Patience, locate
 from srcpack.source.remote import RemoteSource
-from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from support.fault_proxy import Cut, FaultProxy, Lost, Shortened, Stalled, Status
-from support.places import CORPUS, FIXTURES
+from support.places import FIXTURES
 from support.range_server import RangeServer
 from support.remote_requests import measure
 from support.s3_server import BUCKET, S3Server
 
 pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
 
-JS_MANY = CORPUS / "real" / "js-many.zip"
 MANY = (FIXTURES / "packs" / "many.srcpack").read_bytes()
 LINES = (FIXTURES / "packs" / "lines.srcpack").read_bytes()
 BEHIND_MANIFEST = 9428
@@ -284,13 +282,9 @@ def test_read_many_raises_the_first_error(server: RangeServer) -> None:
         pack.read_many([next(iter(pack)), "absent", "absent too"])
 
 
-@pytest.fixture(scope="session")
-def js_many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    if not JS_MANY.is_file():
-        pytest.skip("no corpus beside the checkout")
-    path = tmp_path_factory.mktemp("js-many") / "js-many.srcpack"
-    convert(JS_MANY, path, verify=False)
-    return path.read_bytes()
+@pytest.fixture
+def js_many(converted: Callable[[str], tuple[Path, object]]) -> bytes:
+    return converted("real/js-many.zip")[0].read_bytes()
 
 
 @pytest.mark.slow
