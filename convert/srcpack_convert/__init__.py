@@ -13,8 +13,7 @@ from srcpack_convert.many.cluster import Cluster, ClusterError
 from srcpack_convert.many.inputs import Inputs
 from srcpack_convert.many.progress import BatchProgress
 from srcpack_convert.many.reports import BatchReport, BatchStopped, FailureReport, PlanReport, SkipReport
-from srcpack_convert.one.convert import convert
-from srcpack_convert.one.convert_url import convert_url
+from srcpack_convert.one.convert import convert, convert_url
 from srcpack_convert.one.options import DictionaryChoice, Options
 from srcpack_convert.one.report import ConversionReport, DamageReport
 

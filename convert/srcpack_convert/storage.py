@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FETCH",
+    "PART",
     "UPLOAD_PATIENCE",
     "StoredObject",
     "check_destination",

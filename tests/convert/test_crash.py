@@ -500,9 +500,9 @@ def test_an_input_that_is_no_file_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "a.zip")
-    assert cli.run(["convert", "a.zip", "-o", "a.srcpack"]) == 1
+    assert cli.run(["convert", "a.zip", "-o", "out"]) == 1
     assert capsys.readouterr() == ("", f"error: {message}\n")
-    assert not list(tmp_path.glob("a.srcpack/**/*.srcpack"))
+    assert not list(tmp_path.glob("out/**/*.srcpack"))
     assert asides(tmp_path) == []
 
 

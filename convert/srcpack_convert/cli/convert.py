@@ -43,7 +43,8 @@ def convert(
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="SourceBundles, by path or URL; folders, searched with all below; patterns in quotes.",
+            help="SourceBundles, by path or URL, - is stdin; folders, searched with all below; "
+            "patterns in quotes.",
         ),
     ] = None,
     *,
@@ -53,7 +54,7 @@ def convert(
             "--output",
             "-o",
             metavar="PACK|FOLDER",
-            help="The pack; without it, beside the zip. For many, a folder.",
+            help="The pack; without it, beside the zip; - is stdout. For many, a folder.",
         ),
     ] = None,
     preset: Annotated[
@@ -234,6 +235,7 @@ def convert(
       srcpack convert app.zip -o packs/app.srcpack --preset max
       srcpack convert app.zip --raw '*.map' --jobs 2 --json
       srcpack convert app.zip --lookups
+      curl https://host/app.zip | srcpack convert - -o app.srcpack
       srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
       srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
       find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
@@ -241,8 +243,6 @@ def convert(
     sources = sources or []
     if not sources and files_from is None:
         raise typer.BadParameter("give at least one INPUT, or --files-from")
-    if output == "-":
-        raise typer.BadParameter("-o -: a pack is not written to stdout")
     for place in filter(None, (*sources, output, base)):
         path_or_url(place)  # a mistake is told before anything is done
     chosen = parse_dictionary(dictionary)
@@ -295,8 +295,10 @@ def convert(
         raise typer.BadParameter("give --quiet or --verbose, not both")
     if fail_fast and max_failures is not None:
         raise typer.BadParameter("give --fail-fast or --max-failures, not both")
-    if "-" in sources or base == "-":
-        raise typer.BadParameter("- cannot be one of many bundles; --files-from - reads names from stdin")
+    if "-" in sources or base == "-" or output == "-":
+        raise typer.BadParameter(
+            "- is for one bundle: --files-from - reads names from stdin, and ./- is a file of that name"
+        )
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
     for written in filter(None, (report, errors_to)):
@@ -339,7 +341,11 @@ def convert(
 
 def _are_many(sources: Sequence[str], output: str | None, files_from: str | None) -> bool:
     """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
-    if files_from is not None or len(sources) != 1 or os.path.isdir(path_or_url(sources[0])):
+    if files_from is not None or len(sources) != 1:
+        return True
+    if sources[0] == "-" or output == "-":
+        return False
+    if os.path.isdir(path_or_url(sources[0])):
         return True
     if (
         is_folder_url(sources[0])

@@ -1,33 +1,40 @@
 """The conversion of one bundle as the command line runs it."""
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from srcpack.source.locations import is_url, without_secrets
+from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
 from srcpack_convert.cli.arguments import check_output
 from srcpack_convert.cli.describe import damage_text, lookups_text
 from srcpack_convert.cli.terminal import (
     PARTLY,
     Failure,
     about,
+    bytes_from_stdin,
+    bytes_to_stdout,
     files_text,
     print_json,
     print_line,
+    say,
     shown,
     size_text,
     warn,
 )
 from srcpack_convert.many.outputs import pack_name
+from srcpack_convert.many.reports import SkipReport
+from srcpack_convert.many.tasks import Task, facts_at
 from srcpack_convert.one.convert import convert_bundle
-from srcpack_convert.one.convert_url import convert_url
 from srcpack_convert.one.options import Options
-from srcpack_convert.storage import check_destination, head, is_web
+from srcpack_convert.storage import check_destination, head
 
 __all__ = ["convert_one"]
 
@@ -43,24 +50,32 @@ def convert_one(
     options: Options,
     jobs: int,
 ) -> int:
-    """Convert a bundle and return the exit code."""
+    """Convert a bundle and return the exit code; `-` is standard input or output."""
     if output is None:
-        if is_web(source):
+        if is_web(source) or source == "-":
             raise typer.BadParameter(f"{without_secrets(source)}: give --output, nothing is put beside it")
         output = pack_name(without_secrets(source))
-    if is_url(output):
-        check_destination(output)
-        if not force and head(output) is not None:
+    if output == "-":
+        if as_json:
+            raise typer.BadParameter("--json: stdout gets the pack")
+    elif _exists(output) and not force:
+        skipped = None if source == "-" else _up_to_date(source, output, options)
+        if skipped is None:
             raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
-    else:
-        check_output(Path(output), force=force)
-    run = convert_url if is_url(source) or is_url(output) else convert_bundle
+        if as_json:
+            print_json({"status": skipped.status, **skipped.as_json()})
+        elif not is_quiet:
+            print_line(shown(f"{skipped.output}: up to date"))
+        return 0
+    src = bytes_from_stdin("a bundle") if source == "-" else source
+    dst = bytes_to_stdout("a pack") if output == "-" else output
     with about(output), _progress(is_shown=is_watched) as progress:
-        report = run(source, output, options, jobs=jobs, progress=progress)
+        report = convert_bundle(src, dst, options, jobs=jobs, progress=progress)
     if as_json:
-        print_json(report.as_json())
+        print_json({"status": report.status, **report.as_json()})
     elif not is_quiet:
-        print_line(
+        tell = say if output == "-" else print_line
+        tell(
             shown(
                 f"{report.output}: {files_text(report.files)} of {size_text(report.total_size)}"
                 f"{damage_text(len(report.damaged))}{lookups_text(report.lookups)}; "
@@ -74,6 +89,32 @@ def convert_one(
         for each in report.without_lookup
     )
     return PARTLY if report.damaged else 0
+
+
+def _exists(output: str) -> bool:
+    """Return whether something is at an output; refuse one that no pack can be written to."""
+    if is_url(output):
+        check_destination(output)
+        return head(output) is not None
+    path = Path(path_or_url(output))
+    check_output(path, force=True)
+    return path.exists()
+
+
+def _up_to_date(source: str, output: str, options: Options) -> SkipReport | None:
+    """Return the report of a pack that is what the conversion would give; None if it is something else."""
+    started = time.perf_counter()
+    folder, name = os.path.split(path_or_url(output))
+    task = Task(
+        source=path_or_url(source), destination=folder, name=name, size=None, stamp="", options=options
+    )
+    try:
+        facts = facts_at(task.output)
+    except FileExistsError:
+        return None
+    if facts is None or not task.fits(facts) or not task.is_of(facts):
+        return None
+    return replace(task.skipped(facts, started), output=without_secrets(output))
 
 
 @contextmanager

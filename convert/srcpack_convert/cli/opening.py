@@ -2,28 +2,32 @@
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink, opening
 from srcpack.opening import local_copy
 from srcpack.source.locations import path_or_url
+from srcpack_convert.cli.terminal import bytes_from_stdin
 
 __all__ = ["look_up", "open_one", "open_pack", "open_whole"]
 
 
 def open_one(path: str) -> Pack:
     """Open a pack for a command, or a SourceBundle zip behind the same interface."""
-    _refuse_folder(path)
     # By `pread`: a map would end the process if someone cut the file.
-    return srcpack.open(path, source="pread")
+    with _place(path) as place:
+        return srcpack.open(place, source="pread")
 
 
 def open_pack(path: str) -> Pack:
     """Open a pack for a command that tells of what only packs have."""
-    _refuse_folder(path)
-    return opening.open_pack(path, source="pread")
+    with _place(path) as place:
+        return opening.open_pack(place, source="pread")
 
 
 def look_up(
@@ -40,9 +44,25 @@ def look_up(
     return (hit for hit in found if hit is not None)
 
 
-def _refuse_folder(path: str) -> None:
-    if os.path.isdir(path_or_url(path)):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder; name the packs in it", path)
+@contextmanager
+def _place(path: str) -> Iterator[str | BinaryIO]:
+    """Yield what is to be opened; of `-` what comes on stdin, all of it, as a pack is read in any order."""
+    if path != "-":
+        if os.path.isdir(path_or_url(path)):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; name the packs in it", path)
+        yield path
+        return
+    stdin = bytes_from_stdin("a pack")
+    if stdin.seekable():
+        yield stdin
+        return
+    with (
+        tempfile.NamedTemporaryFile(prefix="srcpack-") as named,
+        open(named.name, "r+b", buffering=0) as spool,
+    ):
+        shutil.copyfileobj(stdin, spool)
+        spool.name = stdin.name
+        yield spool
 
 
 @contextmanager

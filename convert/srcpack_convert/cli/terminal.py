@@ -121,6 +121,15 @@ def bytes_to_stdout(what: str | None = None) -> BinaryIO:
     return cast("BinaryIO", _Stdout())
 
 
+def bytes_from_stdin(what: str) -> BinaryIO:
+    """Return stdin for bytes; a terminal has none of `what`."""
+    if sys.stdin is None:
+        raise Failure("<stdin>: it is closed")
+    if sys.stdin.isatty():
+        raise Failure(f"{what} is not read from a terminal; give a file, or a pipe")
+    return sys.stdin.buffer
+
+
 @contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows on the terminal what is being done; where nobody watches it does nothing.

@@ -23,7 +23,6 @@ from srcpack_convert.many.inputs import begins_as_input
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied
 from srcpack_convert.one.convert import convert_bundle
-from srcpack_convert.one.convert_url import convert_url
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport, DamageReport
 from srcpack_convert.storage import fetched, head, no_bundle
@@ -232,10 +231,7 @@ def run_task(task: Task) -> Outcome:
                 return Outcome(task.skipped(facts, started), task.size, task.stamp)
         if not is_url(task.destination):
             _make_folder(task)
-        if is_url(task.source) or is_url(task.output):
-            report = convert_url(task.source, task.output, task.options, jobs=task.jobs)
-        else:
-            report = convert_bundle(task.source, task.output, task.options, jobs=task.jobs)
+        report = convert_bundle(task.source, task.output, task.options, jobs=task.jobs)
         return Outcome(report, task.size, task.stamp)
     except ModuleNotFoundError:
         raise  # so it would be with every input

@@ -6,7 +6,6 @@ finished, the zip is read once more to see that it is still the same, and the pa
 Each stage takes values and gives values, one member after the other, so the largest of them bound the memory.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,31 +20,40 @@ from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
 from srcpack.errors import FormatError
 from srcpack.format.head_tail import Tail
 from srcpack.records import EntryRecord, FrameRecord
-from srcpack.source.byte_source import ByteSource
-from srcpack_convert.atomic_write import written_aside
+from srcpack.source.hashing import sha256_of
+from srcpack.source.object_stores import Patience
 from srcpack_convert.one.compress import CompressedMember, Compression, compressed
 from srcpack_convert.one.dictionary import choose_dictionary, given_dictionary
 from srcpack_convert.one.lookup_tables import symbolic_version, write_tables
 from srcpack_convert.one.options import DictionaryChoice, Options
+from srcpack_convert.one.places import (
+    Destination,
+    Source,
+    Transfer,
+    check_places,
+    destination_name,
+    pack_to,
+    source_of,
+)
 from srcpack_convert.one.presets import DEFAULT_PRESET
 from srcpack_convert.one.read import distinct, read_members
 from srcpack_convert.one.read_back import read_back
 from srcpack_convert.one.report import ConversionReport, DamageReport, WithoutLookup
 from srcpack_convert.one.writer import PackWriter
+from srcpack_convert.storage import MAX_FETCH
 
-__all__ = ["Progress", "convert", "convert_bundle"]
+__all__ = ["Progress", "convert", "convert_bundle", "convert_url"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes of content done and in all."""
 
-_CHUNK = 1 << 20
 _SPOOLED = 16 << 20
 """Bytes of lookup tables that are held in memory; more go to a temporary file."""
 
 
 def convert(
-    src: str | os.PathLike[str] | bytes,
-    dst: str | os.PathLike[str],
+    src: Source,
+    dst: Destination,
     *,
     preset: str = DEFAULT_PRESET,
     level: int | None = None,
@@ -61,11 +69,13 @@ def convert(
     """Convert a SourceBundle zip into a pack.
 
     The pack is written beside its place, checked and renamed: whatever happens, `dst` is either what it
-    was or a whole pack. Same bundle, options and libzstd: same bytes, whatever `jobs` is.
+    was or a whole pack. At a URL, and in a file object, it goes there when it is complete and checked. Same
+    bundle, options and libzstd: same bytes, whatever `jobs` is.
 
     Args:
-        src: The zip, by path or as bytes.
-        dst: The pack to write; a file there is replaced.
+        src: The zip: its path, URL or bytes, or a binary file, of which all is read.
+        dst: The pack to write, by path or URL, where what is there is replaced; or a binary file that is open
+            for writing, which stays open.
         preset: `fast`, `balanced`, `max` or `raw`.
         level: Level of zstd in place of the preset's.
         dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
@@ -80,10 +90,14 @@ def convert(
         limits: Sizes over which the bundle or a member is refused.
         progress: Told the bytes of content done and in all.
 
+    Returns:
+        The report; URLs in it have no user names and no queries, which may be secrets, and its seconds
+        include fetching and putting.
+
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of its range, or a URL cannot be used.
         ModuleNotFoundError: Lookups need symbolic, which is not installed, or too old.
-        OSError: A file cannot be read or written.
+        OSError: A file or object cannot be read or written.
         FormatError: The bundle is refused, as symbolic refuses it; it changed while it was read; or the
             check of the pack failed.
         LimitExceeded: The bundle is over a limit.
@@ -101,43 +115,78 @@ def convert(
     return convert_bundle(src, dst, options, jobs=jobs, progress=progress)
 
 
+def convert_url(
+    source: str,
+    destination: str,
+    options: Options | None = None,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    max_size: int = MAX_FETCH,
+    patience: Patience | None = None,
+) -> ConversionReport:
+    """Convert a SourceBundle zip into a pack, each at a path or a URL, with a say in how they are moved.
+
+    Args:
+        source: The zip.
+        destination: The pack; what is there is replaced.
+        options: How it is converted.
+        jobs: Threads that compress.
+        progress: Told the bytes of content done and in all.
+        spool: Folder for the zip and the pack while they are here, the system's for temporary files if None.
+        max_size: Bytes of the zip over which it is refused.
+        patience: How long the stores are waited for; the modules' own constants if None.
+
+    Raises:
+        As `convert`; LimitExceeded also where the zip is larger than `max_size`.
+    """
+    transfer = Transfer(spool=spool, max_size=max_size, patience=patience)
+    return convert_bundle(
+        source, destination, options or Options(), jobs=jobs, progress=progress, transfer=transfer
+    )
+
+
 def convert_bundle(
-    src: str | os.PathLike[str] | bytes,
-    dst: str | os.PathLike[str],
+    src: Source,
+    dst: Destination,
     options: Options,
     *,
     jobs: int = 1,
     progress: Progress | None = None,
+    transfer: Transfer = Transfer(),  # noqa: B008  it does not change
 ) -> ConversionReport:
     """Convert a SourceBundle zip into a pack; as `convert`, with the options in one object."""
     started = time.perf_counter()
     if jobs < 1:
         raise ValueError(f"jobs is at least 1, not {jobs}")
-    if not isinstance(src, bytes) and os.path.exists(dst) and os.path.samefile(src, dst):
-        raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
-    file = os.fspath(dst)
-    with SourceBundle(src, limits=options.limits) as bundle:
-        source_sha256, source_size = _digest(bundle.source), bundle.source.size
-        with written_aside(dst) as (out, aside):
-            records, tail = _write(
-                out,
-                bundle,
-                options,
-                file=file,
-                source={"sha256": source_sha256, "size": source_size},
-                jobs=jobs,
-                progress=progress,
-            )
-            if not isinstance(src, bytes):
-                _check_unchanged(bundle, source_sha256)
-            if options.verify:
-                out.flush()
-                read_back(aside, tail, records, file=file)
+    check_places(src, dst)
+    file = destination_name(dst)
+    with (
+        source_of(src, transfer) as (source, may_change),
+        SourceBundle(source, limits=options.limits) as bundle,
+        pack_to(dst, transfer) as (out, aside),
+    ):
+        source_sha256 = sha256_of(source)
+        records, tail = _write(
+            out,
+            bundle,
+            options,
+            file=file,
+            source={"sha256": source_sha256, "size": source.size},
+            jobs=jobs,
+            progress=progress,
+        )
+        if may_change:
+            _check_unchanged(bundle, source_sha256)
+        if options.verify:
+            out.flush()
+            read_back(aside, tail, records, file=file)
     settings = options.settings
     return ConversionReport(
         source=bundle.file,
         output=file,
-        source_size=source_size,
+        source_size=source.size,
         output_size=tail.file_length,
         source_sha256=source_sha256,
         sha256=tail.sha256,
@@ -240,14 +289,6 @@ def _placed(members: Iterator[CompressedMember], writer: PackWriter) -> Iterator
         yield record._replace(frames=frames, raw=raw)
 
 
-def _digest(source: ByteSource) -> bytes:
-    """Return the SHA-256 of the zip as it is open here, whatever has its name by now."""
-    digest = hashlib.sha256()
-    for at in range(0, source.size, _CHUNK):
-        digest.update(source.read(at, min(_CHUNK, source.size - at)))
-    return digest.digest()
-
-
 def _check_unchanged(bundle: SourceBundle, digest: bytes) -> None:
     """Read the zip once more: its bytes must be those of the beginning.
 
@@ -257,7 +298,7 @@ def _check_unchanged(bundle: SourceBundle, digest: bytes) -> None:
     Raises:
         FormatError: They are others. (A change that is undone before is not noticed.)
     """
-    found = _digest(bundle.source)
+    found = sha256_of(bundle.source)
     if found != digest:
         raise FormatError(
             bundle.file,

@@ -12,7 +12,7 @@ __all__ = ["FileObjectSource", "source_of_file_object"]
 
 
 def source_of_file_object(file: BinaryIO) -> ByteSource:
-    """Return a source of all bytes of a seekable binary file, wherever its position is.
+    """Return a source of all bytes of a seekable binary file, wherever its position is; it has its name.
 
     A file as Python's `open` gives it is read by `pread`, through a descriptor of its own: its position stays
     where it is, and it may be closed. The bytes of a `BytesIO` are taken as they are now. All else is a
@@ -23,6 +23,13 @@ def source_of_file_object(file: BinaryIO) -> ByteSource:
         ValueError: It is closed, or has no position to seek.
         OSError: It cannot be read.
     """
+    source = _source_of(file)
+    if isinstance(name := getattr(file, "name", None), str):
+        source.name = name
+    return source
+
+
+def _source_of(file: BinaryIO) -> ByteSource:
     if not isinstance(file.read(0), bytes):
         raise TypeError("a file object must be open for bytes, not for text")
     if type(file) is BytesIO:

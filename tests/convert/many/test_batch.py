@@ -179,7 +179,7 @@ def test_an_error_with_a_secret_in_it_is_told_without(bundles: Path, monkeypatch
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot read {url}")
 
-    monkeypatch.setattr(tasks_module, "convert_url", fail)
+    monkeypatch.setattr(tasks_module, "convert_bundle", fail)
     report = run_task(task_for(url, bundles)).report
     assert report is not None
     assert failure_of(report).reason == "RuntimeError: cannot read https://host/x.zip"

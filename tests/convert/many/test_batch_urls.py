@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import pytest
 
 import srcpack
-from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, convert_url, storage
+from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, storage
 from srcpack_convert.cli import convert_one as converting
 from srcpack_convert.cli import main as cli
 from srcpack_convert.many import tasks as tasks_module
 from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.one.convert import convert_bundle
 from support.bundle_builder import build_bundle
 from support.range_server import RangeServer
 from support.s3_server import BUCKET, S3Server
@@ -66,7 +67,7 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return record
 
-    monkeypatch.setattr(tasks_module, "convert_url", recorded(convert_url))
+    monkeypatch.setattr(tasks_module, "convert_bundle", recorded(convert_bundle))
     monkeypatch.setattr(tasks_module, "fetched", recorded(storage.fetched))
     return urls
 
