@@ -486,7 +486,10 @@ INPUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a terminal": (lambda path: path.symlink_to("/dev/ptmx"), "a.zip: not a regular file"),
     "a loop of links": (make_link_loop, "a.zip: Too many levels of symbolic links"),
     "an empty folder": (Path.mkdir, "no SourceBundle was found"),
-    "a folder that leads to itself": (make_folder_loop, "no SourceBundle was found; other files: 1"),
+    "a folder that leads to itself": (
+        make_folder_loop,
+        "no SourceBundle was found; 1 other file passed over",
+    ),
 }
 
 

@@ -45,7 +45,7 @@ def parse_dictionary(text: str) -> DictionaryChoice:
         return "off"
     if _BYTES(text):
         return parse_bytes(text)
-    with open(text, "rb") as file:
+    with open(parse_file(text), "rb") as file:
         # One byte more than there may be is enough to be told so.
         return file.read(MAX_DICTIONARY + 1)
 

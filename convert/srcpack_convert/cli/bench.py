@@ -21,7 +21,7 @@ from srcpack_convert.bench.plot import (
     plot,
     require_matplotlib,
 )
-from srcpack_convert.cli.arguments import ForceOption, JsonLinesOption, check_output, parse_output
+from srcpack_convert.cli.arguments import ForceOption, JsonLinesOption, check_output, parse_file, parse_output
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -43,7 +43,7 @@ _WIDTH = 80
 
 
 def bench(
-    bundles: Annotated[list[str], typer.Argument(metavar="ZIP...", help="SourceBundles.")],
+    bundles: Annotated[list[str], typer.Argument(metavar="ZIP...", parser=parse_file, help="SourceBundles.")],
     *,
     preset: Annotated[
         str,

@@ -3,7 +3,7 @@
 from srcpack import SrcpackError
 from srcpack.resolve.check import check as find_out
 from srcpack_convert.cli.arguments import JsonLinesOption, PacksOrZipsArgument
-from srcpack_convert.cli.opening import open_one
+from srcpack_convert.cli.opening import name_of, open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -29,14 +29,15 @@ def check(packs: PacksOrZipsArgument, *, as_json: JsonLinesOption = False) -> in
     """
     found = failures = 0
     for each in packs:
+        name = name_of(each)
         try:
-            with about(each), open_one(each) as pack:
+            with about(name), open_one(each) as pack:
                 for finding in find_out(pack):
                     found += 1
                     if as_json:
-                        print_json({"pack": each, **finding._asdict()})
+                        print_json({"pack": name, **finding._asdict()})
                     else:
-                        print_line(shown(f"{each}: {finding.kind}: {finding.member!r}: {finding.says}"))
+                        print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
         except SrcpackError as error:
             complain(str(error))
             failures += 1

@@ -343,7 +343,7 @@ def _are_many(sources: Sequence[str], output: str | None, files_from: str | None
     """Return whether this is a batch: what is to be found, or more than one, or a folder to put it into."""
     if files_from is not None or len(sources) != 1:
         return True
-    if sources[0] == "-" or output == "-":
+    if sources[0] == "-":
         return False
     if os.path.isdir(path_or_url(sources[0])):
         return True
@@ -353,4 +353,4 @@ def _are_many(sources: Sequence[str], output: str | None, files_from: str | None
         else (is_pattern(sources[0]) and not os.path.lexists(sources[0]))
     ):
         return True
-    return output is not None and (output.endswith("/") or os.path.isdir(path_or_url(output)))
+    return output not in (None, "-") and (output.endswith("/") or os.path.isdir(path_or_url(output)))

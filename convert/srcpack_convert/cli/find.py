@@ -15,7 +15,7 @@ from srcpack_convert.cli.arguments import (
     check_type,
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
-from srcpack_convert.cli.opening import look_up, open_one
+from srcpack_convert.cli.opening import look_up, name_of, open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -54,10 +54,11 @@ def find(
         DebugId.parse(debug_id)
     hits = failures = 0
     for each in packs:
+        name = name_of(each)
         try:
-            with about(each), open_one(each) as pack:
+            with about(name), open_one(each) as pack:
                 found = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
-                lines = [_hit_line(each, hit, as_json=as_json) for hit in found]
+                lines = [_hit_line(name, hit, as_json=as_json) for hit in found]
         except SrcpackError as error:
             complain(str(error))
             failures += 1

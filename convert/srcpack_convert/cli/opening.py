@@ -11,10 +11,10 @@ from typing import BinaryIO
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink, opening
 from srcpack.opening import local_copy
-from srcpack.source.locations import path_or_url
+from srcpack.source.locations import path_or_url, without_secrets
 from srcpack_convert.cli.terminal import bytes_from_stdin
 
-__all__ = ["look_up", "open_one", "open_pack", "open_whole"]
+__all__ = ["look_up", "name_of", "open_one", "open_pack", "open_whole"]
 
 
 def open_one(path: str) -> Pack:
@@ -28,6 +28,11 @@ def open_pack(path: str) -> Pack:
     """Open a pack for a command that tells of what only packs have."""
     with _place(path) as place:
         return opening.open_pack(place, source="pread")
+
+
+def name_of(path: str) -> str:
+    """Return what a pack is called in what is printed: its path, or its URL without secrets."""
+    return "<stdin>" if path == "-" else without_secrets(path)
 
 
 def look_up(

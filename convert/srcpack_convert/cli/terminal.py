@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, cast
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+from srcpack.source.locations import without_secrets
+
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
 
 _MOST_LINES = 20
@@ -174,7 +176,7 @@ def writing(name: str) -> Iterator[None]:
 def described(error: OSError) -> str:
     """Return an error of the operating system as people read it."""
     reason = error.strerror or str(error) or type(error).__name__
-    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+    return reason if error.filename is None else f"{without_secrets(os.fsdecode(error.filename))}: {reason}"
 
 
 @contextmanager
@@ -184,7 +186,7 @@ def about(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = os.fspath(path)
+            error.filename = without_secrets(os.fspath(path))
         raise
 
 

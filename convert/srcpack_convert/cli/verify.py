@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,9 +19,10 @@ from srcpack_convert.cli.arguments import (
     MaxTotalRatio,
     MaxTotalSize,
     PacksArgument,
+    parse_file,
 )
 from srcpack_convert.cli.describe import counts
-from srcpack_convert.cli.opening import open_whole
+from srcpack_convert.cli.opening import name_of, open_whole
 from srcpack_convert.cli.terminal import (
     FAILED,
     about,
@@ -41,7 +41,10 @@ def verify(
     packs: PacksArgument,
     *,
     against: Annotated[
-        Path | None, typer.Option(metavar="ZIP", help="The SourceBundle that the one pack was made from.")
+        str | None,
+        typer.Option(
+            metavar="ZIP", parser=parse_file, help="The SourceBundle that the one pack was made from."
+        ),
     ] = None,
     max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
     max_total_size: MaxTotalSize = DEFAULT_LIMITS.max_total_size,
@@ -72,10 +75,11 @@ def verify(
     with ExitStack() as stack:
         bundle = None if against is None else stack.enter_context(SourceBundle(against, limits=limits))
         for each in packs:
+            name = name_of(each)
             problems: list[str] = []
             facts: dict[str, Any] = {}
             try:
-                with about(each), open_whole(each) as pack:
+                with about(name), open_whole(each) as pack:
                     facts = counts(pack)
                     problems += map(str, srcpack.verify(pack))
                     if bundle is not None and not problems:
@@ -87,7 +91,7 @@ def verify(
                 problems.append(described(error))
             if problems:
                 code = FAILED
-            _print_verdict(each, facts, problems, against=against, as_json=as_json)
+            _print_verdict(name, facts, problems, against=against, as_json=as_json)
     return code
 
 
@@ -103,12 +107,12 @@ def _digests(pack: Pack, bundle: SourceBundle) -> dict[str, str | None]:
 
 
 def _print_verdict(
-    pack: str, facts: Mapping[str, Any], problems: Sequence[str], *, against: Path | None, as_json: bool
+    pack: str, facts: Mapping[str, Any], problems: Sequence[str], *, against: str | None, as_json: bool
 ) -> None:
     if as_json:
         verdict = {"pack": pack, "ok": not problems, **facts, "problems": list(problems)}
         if against is not None:
-            verdict["against"] = str(against)
+            verdict["against"] = against
         print_json(verdict)
         return
     found, recorded = facts.get("against_sha256"), facts.get("source_sha256")

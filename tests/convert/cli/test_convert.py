@@ -13,8 +13,23 @@ import pytest
 
 import srcpack
 from srcpack.opening import packfile_of
+from srcpack_convert.cli import main as cli
 from support.bundle_builder import build_bundle
 from support.commands import FILES, Run, damaged_bundle
+
+
+class Piped(io.BytesIO):
+    """What comes out of a pipe."""
+
+    name = "<stdin>"
+
+    def seekable(self) -> bool:
+        return False
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_convert_writes_beside_the_zip_and_says_what_it_did(run: Run, bundle: Path) -> None:
@@ -64,14 +79,67 @@ def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) ->
     )
 
 
-def test_convert_refuses_an_output_that_exists_before_the_work(run: Run, pack: Path) -> None:
-    before = pack.read_bytes()
-    result = run("convert", "no-such.zip", "-o", pack)
-    assert result == (1, "", f"error: {pack}: it exists; --force replaces it\n")
+def test_convert_refuses_an_output_that_is_something_else(run: Run, pack: Path) -> None:
+    before, exists = pack.read_bytes(), (1, "", f"error: {pack}: it exists; --force replaces it\n")
+    assert run("convert", pack.with_suffix(".zip"), "--preset", "fast") == exists
+    other = pack.with_name("other.zip")
+    other.write_bytes(build_bundle({"a": b"a"}, {}))
+    assert run("convert", other, "-o", pack) == exists
+    assert run("convert", other, "-o", other).err == f"error: {other}: it exists; --force replaces it\n"
     assert pack.read_bytes() == before
-    assert run("convert", pack.with_suffix(".zip"), "--force").code == 0
+    assert run("convert", other, "-o", pack, "--force").code == 0
     assert run("convert", "x.zip", "-o", os.devnull, "--force").err.endswith("not a regular file\n")
     assert run("convert", "x.zip", "-o", pack.parent / "no" / "x").err.endswith("no'\n")
+
+
+def test_convert_says_that_a_pack_is_up_to_date(run: Run, bundle: Path) -> None:
+    pack = bundle.with_suffix(".srcpack")
+    made = json.loads(run("convert", bundle, "--json").out)
+    status = pack.stat()
+    assert run("convert", bundle) == (0, f"{pack}: up to date\n", "")
+    assert run("convert", bundle, "--quiet") == (0, "", "")
+    found = json.loads(run("convert", bundle, "--json").out)
+    assert (made["status"], found["status"]) == ("converted", "skipped")
+    assert {**found, "seconds": 0} == {key: made[key] for key in found} | {"status": "skipped", "seconds": 0}
+    assert pack.stat() == status
+    assert run("convert", bundle.with_name("gone.zip"), "-o", pack) == (
+        1, "", f"error: {bundle.with_name('gone.zip')}: No such file or directory\n",
+    )  # fmt: skip
+
+
+def test_convert_reads_stdin_and_writes_stdout(
+    pack: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    output = bundle.with_name("out.srcpack")
+    with open(bundle, "rb") as seekable:
+        for stdin in (seekable, Piped(bundle.read_bytes())):
+            output.unlink(missing_ok=True)
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+            assert cli.run(["convert", "-", "-o", str(output)]) == 0
+            assert output.read_bytes() == pack.read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bundle.read_bytes())))
+    capfdbinary.readouterr()
+    assert cli.run(["convert", "-", "-o", "-"]) == 0
+    sys.stdout.flush()
+    out, err = capfdbinary.readouterr()
+    assert out == pack.read_bytes()
+    assert err.startswith(b"<stdout>: 6 files of 80 B; zip ")
+    assert not Path("-").exists()
+
+
+def test_convert_says_what_is_wrong_with_stdin(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stdin, message in (
+        (io.TextIOWrapper(Piped(b"")), "<stdin>: not a SourceBundle at offset 0: found an empty file"),
+        (io.TextIOWrapper(Terminal()), "a bundle is not read from a terminal; give a file, or a pipe"),
+        (None, "<stdin>: it is closed"),
+    ):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        result = run("convert", "-", "-o", tmp_path / "a.srcpack")
+        assert (result.code, result.out) == (1, "")
+        assert result.err.startswith(f"error: {message}")
+    assert os.listdir(tmp_path) == []
 
 
 def test_convert_warns_of_damaged_members_and_exits_with_3(run: Run, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_these_make_it_a_batch(run: Run, bundles: Path, out: Path) -> None:
         (["a.zip", "-v"], 2, "--verbose: for many bundles"),
         (["-", "a.zip", "-o", "x"], 2, "--files-from - reads names from stdin"),
         (["{folder}", "-o", "x", "--base", "-"], 2, "--files-from - reads names from stdin"),
-        (["{folder}", "-o", "-"], 2, "-o -"),
+        (["{folder}", "-o", "-"], 2, "- is for one bundle"),
         (["{folder}/empty", "-o", "{folder}/x/"], 1, "no SourceBundle was found; 1 other file passed over"),
     ],
 )

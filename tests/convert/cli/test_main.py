@@ -114,8 +114,14 @@ def test_version() -> None:
         (["convert", "z", "--dictionary", "2M"], "a dictionary has 1 to"),
         (["convert", "z", "-o", __file__, "--preset", "mx"], "preset is one of"),
         (["convert", "z", "y", "-o", __file__, "--level", "99"], "level is 1 to 22, not 99"),
-        (["convert", "z", "-o", "-"], "-o -: a pack is not written to stdout"),
-        (["convert", "z", "y", "-o", "-"], "-o -: a pack is not written to stdout"),
+        (["convert", "z", "-o", "-", "--json"], "--json: stdout gets the pack"),
+        (["convert", "z", "y", "-o", "-"], "- is for one bundle"),
+        (["convert", "-", "y", "-o", "x/"], "- is for one bundle"),
+        (["convert", "-"], "-: give --output, nothing is put beside it"),
+        (
+            ["extract", "p", "-o", "-"],
+            "- is stdout, which this is not written to",
+        ),
         (["convert", "http://u:p@host/z?s"], "http://host/z: give --output, nothing is put beside it"),
     ],
 )

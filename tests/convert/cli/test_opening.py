@@ -1,6 +1,9 @@
 """What commands open: packs, zips in their place, and no folders."""
 
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,20 @@ def test_commands_that_only_read_files_take_zips(run: Run, bundle: Path, pack: P
     assert run("extract", bundle, "-o", tmp_path / "out").code == 0
     for name, content in FILES.items():
         assert (tmp_path / "out" / name).read_bytes() == content
+
+
+def test_a_pack_is_read_from_stdin_whether_or_not_it_can_be_sought(
+    run: Run, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, follower = os.pipe()
+    os.write(follower, pack.read_bytes())
+    os.close(follower)
+    with open(pack, "rb") as seekable, open(leader, "rb") as piped:
+        for stdin in (piped, seekable):
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+            assert run("cat", "-", "loose").out == "not listed"
+        assert run("verify", "-") == (0, "<stdin>: ok, 6 files of 80 B\n", "")
+        assert run("cat", "-", "none").err.endswith(": no entry 'none'\n")
 
 
 def test_damage_in_a_zip_is_found_when_it_is_read(run: Run, tmp_path: Path) -> None:
