@@ -22,6 +22,7 @@ from srcpack.bundle.members import Limits, SourceBundle
 from srcpack.errors import FormatError, LimitExceeded, NotFound
 from srcpack.opening import open_pack, packfile_of
 from srcpack.records import BundleManifest
+from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.report import DamageReport, report_as_json
 
@@ -88,19 +89,23 @@ def export(
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: `dst` is the pack itself.
+        ValueError: `dst` is the pack itself, or a URL.
         TypeError: The pack is a SourceBundle zip that was opened as one.
         FormatError: The pack is damaged, or holds what no SourceBundle can.
         LimitExceeded: A member's name is longer than a zip allows.
     """
     started = time.perf_counter()
+    if isinstance(dst, str | os.PathLike):
+        dst = path_or_url(os.fspath(dst))
+        if is_url(dst):
+            raise ValueError(f"{without_secrets(dst)}: a zip is written to a path, or into a file object")
     with _opened(pack) as opened:
         file, manifest = opened.file, opened.bundle_manifest()
         content = _manifest_content(opened, manifest)
-        if isinstance(dst, str | os.PathLike):
+        if isinstance(dst, str):
             if os.path.exists(file) and os.path.exists(dst) and os.path.samefile(file, dst):
-                raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
-            output = os.fspath(dst)
+                raise ValueError(f"{dst}: source and destination are one file")
+            output = dst
             with written_aside(dst) as (out, aside):
                 written = _write_zip(out, opened, content, stored=stored)
                 out.flush()

@@ -13,7 +13,7 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from srcpack.source.locations import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, is_web, parse_url, path_or_url, without_secrets
 from srcpack_convert.many.capacity import cores, memory_bound, memory_of
 from srcpack_convert.many.cluster import Cluster
 from srcpack_convert.many.inputs import Input, Inputs, absolute, working_folder
@@ -34,7 +34,6 @@ from srcpack_convert.many.tasks import (
 )
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
 from srcpack_convert.one.options import Options
-from srcpack_convert.storage import is_web
 
 __all__ = ["convert_many"]
 
@@ -118,6 +117,7 @@ def convert_many(
     if is_web(destination):
         raise ValueError(f"{without_secrets(destination)}: http:// and https:// URLs are for reading only")
     if is_url(destination):
+        parse_url(destination)
         destination = destination.rstrip("/")
     state_path = default_state(destination)
     if state is not None:

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 import srcpack
+from srcpack.source.locations import without_secrets
 from srcpack_convert.many.workers import WorkerDied
 
 __all__ = ["Cluster", "ClusterError"]
@@ -48,7 +49,7 @@ class Cluster(Executor):
                 "a cluster needs dask.distributed, which is not installed: pip install 'srcpack[dask]'",
                 name="distributed",
             ) from None
-        self._address = address
+        self._address = without_secrets(address)  # as messages name it
         self._lock = threading.Lock()
         self._calls: dict[str, tuple[Future[Any], Any]] = {}
         self._slots = 1
@@ -58,7 +59,8 @@ class Cluster(Executor):
             connect: Any = Client
             self._client = connect(address, timeout=timeout, set_as_default=False, name="srcpack")
         except (OSError, ValueError) as error:
-            raise ClusterError(f"{address}: the scheduler does not answer: {_first_line(error)}") from error
+            reason = _first_line(error).replace(address, self._address)
+            raise ClusterError(f"{self._address}: the scheduler does not answer: {reason}") from error
         try:
             self._check_workers(timeout)
         except BaseException:

@@ -74,7 +74,7 @@ def without_secrets(url: str) -> str:
         authority = host
     if scheme.lower() in BUCKETS:
         rest = _without_signature(rest)
-    elif scheme.lower() != "file":
+    elif scheme.lower() != "file" or authority not in {"", "localhost"}:
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
     return f"{scheme}://{authority}{rest}"
 

@@ -42,6 +42,7 @@ def errors_of(url: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) and error.errno is not None:
             raise  # of a local file, not obstore's
         code, reason = _explained(error)
+        error.args = (reason,)  # it stays the context of ours, which some pickle with it, as Dask does
         raise OSError(code, reason, without_secrets(url)) from None
     except BaseException as error:
         # A panic of obstore is no Exception, and nobody expects one.
