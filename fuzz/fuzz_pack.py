@@ -240,12 +240,13 @@ def _check_whole(pack: Pack, entries: list[Entry]) -> None:
     """Check what SPEC.md says of a pack that `verify` finds nothing wrong with."""
     names = [entry.name for entry in entries]
     assert names == sorted(set(names))
-    for number in range(packfile_of(pack).tail.block_count):
+    tail = packfile_of(pack).tail
+    for number in range(tail.block_count):
         block = zstandard.ZstdDecompressor().decompress(
             pack.store.source.read(*packfile_of(pack).directory.block_place(number))
         )
-        first = 64 * number
-        prefix = struct.pack("<8sII", packfile_of(pack).tail.seed, first, min(64, len(pack) - first))
+        first = tail.block_entries * number
+        prefix = struct.pack("<8sII", tail.seed, first, min(tail.block_entries, len(pack) - first))
         assert block.startswith(prefix)
     winners: dict[tuple[Kind, str], str] = {}
     for entry in entries:

@@ -81,10 +81,12 @@ class Entry:
         Raises:
             FormatError: The pack holds a text that is not a debug id.
         """
-        debug_id = header_debug_id(self._record.headers)
-        if debug_id is not None or (text := self.record.content_debug_id) is None:
-            return debug_id
         try:
+            if (text := self._record.debug_id) is not None:
+                return DebugId(text)
+            debug_id = header_debug_id(self._record.headers)
+            if debug_id is not None or (text := self.record.content_debug_id) is None:
+                return debug_id
             return DebugId.from_breakpad(text)
         except ValueError as error:
             raise FormatError(self.pack.file, "debug id", member=self.name, found=repr(text)) from error

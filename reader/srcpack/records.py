@@ -6,7 +6,7 @@ Field by field as in SPEC.md, "Manifest", and as in a SourceBundle's `manifest.j
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 __all__ = [
     "NOT_IN_ZIP",
@@ -17,7 +17,30 @@ __all__ = [
     "FileType",
     "FrameRecord",
     "LookupRecord",
+    "ReadOnlyDict",
 ]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ReadOnlyDict(dict[K, V]):
+    """A dict that nobody changes once it is made.
+
+    Packs keep what they read and give it to all who ask. Unlike a `MappingProxyType` it can be pickled, and
+    json and msgpack take it.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("what a pack says cannot be changed; dict() makes a copy that can")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type["ReadOnlyDict[K, V]"], tuple[dict[K, V]]]:
+        return type(self), (dict(self),)
 
 
 NOT_IN_ZIP = "the manifest lists it, the zip does not have it"
@@ -82,6 +105,7 @@ class EntryRecord(NamedTuple):
     path: str | None = None
     url: str | None = None
     headers: Mapping[str, str] | None = None
+    debug_id: str | None = None
     extra: str | None = None
     position: int | None = None
     listed: bool = True

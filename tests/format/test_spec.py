@@ -5,7 +5,7 @@ import re
 import pytest
 import zstandard
 
-from srcpack.format import frames, lookup_numbers, lookup_rows, lookups, manifest
+from srcpack.format import frames, items, lookup_numbers, lookup_rows, lookups, manifest
 from srcpack.format import head_tail as layout
 from srcpack.format.head_tail import Section, Tail
 from srcpack.format.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
@@ -16,9 +16,10 @@ from support.places import ROOT
 
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
 
-TYPES = {
+TYPES: dict[str, type | bool] = {
     "text": str,
     "integer": int,
+    "true": True,
     "boolean": bool,
     "array": list,
     "binary, 32 bytes": bytes,
@@ -64,16 +65,16 @@ def a_tail() -> Tail:
     """Return a tail in which every number is another one."""
     return Tail(
         file_length=700,
-        frame_size=16,
-        block_entries=64,
+        frame_size=13,
+        block_entries=5,
         entry_count=17,
-        key_kinds=18,
+        key_kinds=14,
         bucket_count=19,
         slot_count=20,
         total_size=21,
         content_size=22,
         content_count=23,
-        damaged_count=24,
+        damaged_count=16,
         attributes_length=25,
         dictionary_id=26,
         dictionary_size=27,
@@ -145,7 +146,7 @@ def test_sections_have_the_ids_and_the_layout_that_the_text_says() -> None:
     [("Entry", manifest._ENTRY_TYPES), ("Attributes", manifest._ATTRIBUTE_TYPES)],
 )
 def test_msgpack_tables_have_the_keys_and_types_that_the_code_checks(
-    title: str, types: dict[str, type]
+    title: str, types: dict[str, type | bool]
 ) -> None:
     found = {key.strip("`"): TYPES[type_] for key, type_, *_ in rows(title)}
     assert found == types
@@ -167,7 +168,7 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
     ("text", "value"),
     [
         ("| frame_size | 2^30 |", layout.MAX_FRAME_SIZE == 1 << 30),
-        ("unpacked and packed | 64 MiB |", layout.MAX_BLOCK == 64 << 20),
+        ("unpacked and packed | 64 MiB;", layout.MAX_BLOCK == 64 << 20),
         ("| dictionary, unpacked | 1 MiB |", layout.MAX_DICTIONARY == 1 << 20),
         ("| bucket | 32 slots |", MAX_BUCKET == 32),
         ("| head of a lookup table, unpacked | 16 MiB |", lookups.MAX_LOOKUP_HEAD == 16 << 20),
@@ -184,6 +185,10 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
         ("after 64 tries", SEED_ATTEMPTS == 64),
         ("u32 `0x184D2A5B`", layout.SKIPPABLE_MAGIC == 0x184D2A5B),
         ("`0xFFFFFFFF` in the attributes block", manifest.ATTRIBUTES_BLOCK == 0xFFFFFFFF),
+        ("unpacked also less than 2^15 for each byte packed", frames.MOST_SHRUNK == 15),
+        ("64 MiB, and 2^8 for each byte of the manifest section |", layout.MOST_MANIFEST_SHRUNK == 8),
+        ("| entries of a block | 1 to 1024 |", layout.MAX_BLOCK_ENTRIES == 1024),
+        ("| values of an entry, of the attributes | 2^16, and one", items.MOST_VALUES == 1 << 16),
         ("part + part/128 (rounded down) + 128", frames.frame_bound(1000) == 1000 + 7 + 128),
     ],
 )

@@ -432,7 +432,7 @@ class TestRefuses:
             {"file_length": 1},
             {"frame_size": 0},
             {"frame_size": (1 << 30) + 1},
-            {"block_entries": 63},
+            {"block_entries": 1025},
             {"entry_count": 100},
             {"bucket_count": 0},
             {"bucket_count": 9},

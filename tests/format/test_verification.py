@@ -32,7 +32,8 @@ from srcpack.format.head_tail import (
 from srcpack.format.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
 from srcpack.format.manifest import (
     ATTRIBUTES_BLOCK,
-    identity_of,
+    attributes_in_identity,
+    entry_in_identity,
     pack_attributes,
     pack_block,
     pack_entry,
@@ -106,7 +107,10 @@ class Parts:
 
     def build(self) -> bytes:
         seed, items = self.tail.seed, [pack_entry(record) for record in self.records]
-        identity = identity_of(self.attributes, items) if self.identity is None else self.identity
+        identity = self.identity
+        if identity is None:
+            parts = [attributes_in_identity(self.attributes), *map(entry_in_identity, self.records)]
+            identity = hashlib.sha256(b"".join(parts)).digest()
         attributes = pack_attributes(self.attributes._replace(identity=identity))
         compress = zstandard.ZstdCompressor(write_checksum=True).compress
         first_block = compress(pack_block(seed, ATTRIBUTES_BLOCK, [attributes]))
@@ -247,7 +251,7 @@ def test_the_content_identity_is_worked_out_again(whole: bytes) -> None:
 
 
 def test_positions_are_those_of_the_listed_entries_from_0(whole: bytes) -> None:
-    for changes in ({"position": 5}, {"position": 1}, {"position": None}, {"listed": False}):
+    for changes in ({"position": 5}, {"position": 1}, {"position": None}):
         parts = Parts.of(whole)
         parts.change("b.js", **changes)
         (problem,) = problems(parts.build())
@@ -257,7 +261,10 @@ def test_positions_are_those_of_the_listed_entries_from_0(whole: bytes) -> None:
 def test_a_debug_id_of_the_content_is_one(whole: bytes) -> None:
     parts = Parts.of(whole)
     parts.change("b.js", content_debug_id="none")
-    assert problems(parts.build()) == ["<bytes>: 'b.js': debug id: found 'none'"]
+    expected = "Breakpad's form, no header beside it"
+    assert problems(parts.build()) == [
+        f"<bytes>: 'b.js': entry: content_debug_id: found 'none', expected {expected}"
+    ]
 
 
 def test_entries_come_in_the_order_of_their_names_and_each_once(whole: bytes) -> None:
@@ -384,7 +391,7 @@ def test_each_content_that_is_wrong_is_told_and_the_rest_is_checked(whole: bytes
     parts = Parts.of(whole)
     assert next(record for record in parts.records if record.name == "raw").raw
     parts.change("a.js", sha256=bytes(32))
-    parts.change("raw", sha256=bytes(32))
+    parts.change("raw", sha256=bytes(31) + b"\1")
     assert [problem.partition(": found ")[0] for problem in problems(parts.build())] == [
         "<bytes>: 'a.js': SHA-256, lines, UTF-8",
         "<bytes>: 'raw': SHA-256, lines, UTF-8",

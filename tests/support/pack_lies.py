@@ -385,7 +385,7 @@ def other_entries(made: Recipe, random: Random) -> None:
             ]
         case _:
             extra = [
-                {"name": f"z{number:03}", "reason": "more"} for number in range(random.choice((61, 130)))
+                {"name": f"z{number:03}", "reason": "more"} for number in range(random.choice((29, 130)))
             ]
             made.entries += extra
 
@@ -435,20 +435,22 @@ def another_sha256(made: Recipe, random: Random) -> None:
 
 
 def _block(made: Recipe, number: int) -> bytes:
-    entries = made.entries[64 * number : 64 * (number + 1)]
+    first = made.block_entries * number
+    entries = made.entries[first : first + made.block_entries]
     items = [entry if isinstance(entry, bytes) else _packed(entry) for entry in entries]
-    return pack_block(made.seed, 64 * number, items)
+    return pack_block(made.seed, first, items)
 
 
 def _any_block(made: Recipe, random: Random) -> int:
-    return random.randrange(-(-len(made.entries) // 64) or 1)
+    return random.randrange(-(-len(made.entries) // made.block_entries) or 1)
 
 
 @_lie
 def a_prefix(made: Recipe, random: Random) -> None:
     """A block's seed, first number or count."""
     number = _any_block(made, random)
-    prefix = [made.seed, 64 * number, min(64, len(made.entries) - 64 * number)]
+    first = made.block_entries * number
+    prefix = [made.seed, first, min(made.block_entries, len(made.entries) - first)]
     at = random.randrange(3)
     prefix[at] = random.randbytes(8) if at == 0 else _number(random, 64) % 2**32
     made.blocks[number] = compress(struct.pack("<8sII", *prefix) + _block(made, number)[16:])

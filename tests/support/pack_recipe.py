@@ -26,6 +26,7 @@ SEED = b"the seed"
 FRAME_SIZE = 64
 HEAD = struct.pack("<II8sHHI", 0x184D2A5B, 16, b"\x89SRC\r\n\x1a\n", 1, 0, 0)
 TAIL_SIZE = 320
+_LATER_SECTION = 6
 TAIL = {
     "frame_magic": (0, "<I"),
     "frame_length": (4, "<I"),
@@ -61,6 +62,7 @@ ATTRIBUTES = {
     "source": {"sha256": bytes(32), "size": 1},
     "created_by": {"tool": "t", "libzstd": "z", "options": {}},
 }
+_OF_ATTRIBUTES = ("attributes", "source_links", "has_files", "identity", "source", "created_by")
 U32, U64 = 2**32 - 1, 2**64 - 1
 GOOD = b"let good = 1;\n" * 4
 BAD = b"let bad = 2;\n" * 4
@@ -97,16 +99,21 @@ def checksum_of(data: bytes) -> bytes:
     return xxhash.xxh64_digest(data)[:3:-1]
 
 
+_IN_IDENTITY = (
+    *("name", "type", "path", "url", "headers", "extra", "position", "unlisted", "size", "lines", "sha256"),
+    *("binary", "reference", "content_debug_id", "reason"),
+)
+
+
 def identity_of(items: list[bytes], attributes: Mapping[str, Any] = ATTRIBUTES) -> bytes:
     """Return the content identity of a pack with these entries; zeros where one of them is no map."""
-    digest = hashlib.sha256(msgpack.packb({**attributes, "identity": b"", "source": {}, "created_by": {}}))
+    empty = {**attributes, "identity": b"", "source": {}, "created_by": {}}
+    digest = hashlib.sha256(msgpack.packb({key: empty[key] for key in _OF_ATTRIBUTES if key in empty}))
     for item in items:
         try:
             entry = msgpack.unpackb(item)
-            left_out = ("frames", "raw", "lookup", "lookup_reason")
-            stored = {key: value for key, value in entry.items() if key not in left_out}
-            digest.update(msgpack.packb(stored))
-        except (ValueError, AttributeError):
+            digest.update(msgpack.packb({key: entry[key] for key in _IN_IDENTITY if key in entry}))
+        except (ValueError, TypeError):
             return bytes(32)
     return digest.digest()
 
@@ -128,7 +135,8 @@ class Recipe:
         manifest: The manifest section, in place of the frame that is right.
         places: Elements of the block table by number, in place of the right ones.
         lookups: What lies in the section of lookup tables.
-        extra: A section with the id 6.
+        extra: A section that this version does not know.
+        block_entries: Entries in a block.
         tail: Fields of the tail by name, in place of the right ones.
         head: The head.
         seed: The seed.
@@ -152,6 +160,7 @@ class Recipe:
     head: bytes = HEAD
     seed: bytes = SEED
     bucket_count: int = 3
+    block_entries: int = 64
 
     def build(self) -> bytes:
         """Return the pack."""
@@ -166,8 +175,8 @@ class Recipe:
             if self.attributes_frame is not None
             else compress(pack_block(self.seed, ATTRIBUTES_BLOCK, [attributes]))
         ]
-        for number, first in enumerate(range(0, len(items), 64)):
-            block = pack_block(self.seed, first, items[first : first + 64])
+        for number, first in enumerate(range(0, len(items), self.block_entries)):
+            block = pack_block(self.seed, first, items[first : first + self.block_entries])
             if self.block_prefix is not None:
                 block = struct.pack("<8sII", *self.block_prefix) + block[16:]
             blocks.append(self.blocks.get(number, compress(block)))
@@ -189,7 +198,7 @@ class Recipe:
         index = pack_index(self.seed, places[1:], buckets)
         sections.append((4, 0, len(body), len(index)))
         body += index
-        for number, section in ((5, self.lookups), (6, self.extra)):
+        for number, section in ((5, self.lookups), (_LATER_SECTION, self.extra)):
             if section is not None:
                 sections.append((number, 0, len(body), 8 + len(section)))
                 body += skippable(section)
@@ -202,7 +211,7 @@ class Recipe:
             "major": 1,
             "file_length": len(body) + TAIL_SIZE,
             "frame_size": FRAME_SIZE,
-            "block_entries": 64,
+            "block_entries": self.block_entries,
             "entry_count": len(items),
             "key_kinds": 15,
             "bucket_count": self.bucket_count,
@@ -238,7 +247,7 @@ def _keys_of(entry: Mapping[str, Any]) -> list[tuple[Kind, str]]:
     fields = {key: entry[key] for key in ("name", "type", "path", "url", "headers") if key in entry}
     try:
         packed = msgpack.packb({**fields, "reason": ""})
-        record = parse_entry(packed, frame_size=1, content=Section(0, 0), file="", offset=0)
+        record = parse_entry(packed, frame_size=1, content=Section(0, 0), most=100, file="", offset=0)
         return list(keys_of(record))
     except (FormatError, ValueError, TypeError, OverflowError):
         return []
@@ -246,6 +255,7 @@ def _keys_of(entry: Mapping[str, Any]) -> list[tuple[Kind, str]]:
 
 _DERIVED = {
     *("frame_magic", "frame_length", "file_length", "entry_count", "bucket_count", "slot_count", "seed"),
+    "block_entries",
     *("total_size", "content_size", "content_count", "attributes_length", "sections", "sha256"),
     *("dictionary_id", "dictionary_size", "dictionary_sha256"),
 }
@@ -283,9 +293,10 @@ def take_apart(data: bytes) -> Recipe | None:
         head=data[: len(HEAD)],
         seed=tail["seed"],
         bucket_count=tail["bucket_count"],
+        block_entries=tail["block_entries"],
         tail={name: value for name, value in tail.items() if name not in _DERIVED},
         lookups=sections[5][8:] if 5 in sections else None,
-        extra=sections[6][8:] if 6 in sections else None,
+        extra=sections[_LATER_SECTION][8:] if _LATER_SECTION in sections else None,
     )
     if isinstance(made.attributes, dict):
         made.attributes["identity"] = b""
@@ -323,7 +334,9 @@ def parts_of_index(data: bytes) -> IndexParts | None:
     if 4 not in rows:
         return None
     _, _, at, length = rows[4]
-    blocks = -(-tail["entry_count"] // 64)
+    if not tail["block_entries"]:
+        return None
+    blocks = -(-tail["entry_count"] // tail["block_entries"])
     fan_out = at + 8 + 12 * blocks
     slots = fan_out + 8 * (tail["bucket_count"] + 1)
     end = slots + 8 * tail["slot_count"]
@@ -354,7 +367,7 @@ def _items_of(frame: bytes) -> list[bytes] | None:
     if block is None or len(block) < 16:
         return None
     (count,) = struct.unpack_from("<I", block, 12)
-    if count > 64 or len(block) < 16 + 4 * (count + 1):
+    if count > 1024 or len(block) < 16 + 4 * (count + 1):
         return None
     ends = struct.unpack_from(f"<{count + 1}I", block, 16)
     items = block[16 + 4 * (count + 1) :]

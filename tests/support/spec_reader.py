@@ -1,6 +1,7 @@
 """A second reader of packs, written from SPEC.md alone: small, slow, and strict."""
 
 import itertools
+import json
 import re
 import struct
 import zlib
@@ -18,7 +19,8 @@ SKIPPABLE, ZSTD = 0x184D2A5B, 0xFD2FB528
 MAGIC = bytes.fromhex("89 53 52 43 0D 0A 1A 0A")
 NAME, PATH, URL, DEBUG_ID = range(4)
 TYPE_NAMES = ("", "source", "minified_source", "source_map", "indexed_ram_bundle")
-BLOCK_ENTRIES, BLOCK_LIMIT, DICTIONARY_LIMIT, BUCKET_LIMIT = 64, 1 << 26, 1 << 20, 32
+BLOCK_LIMIT, DICTIONARY_LIMIT, BUCKET_LIMIT, ENTRIES_LIMIT = 1 << 26, 1 << 20, 32, 1024
+INTEGER_END, VALUES = 1 << 63, 1 << 16
 NO_ENTRY = 0xFFFFFFFF
 HEAD = struct.Struct("<II8sHHI")
 TAIL = struct.Struct("<IIHHIQIIIIIIQQIIIIII8s32s32s144sQ8s")
@@ -82,8 +84,8 @@ def need(truth: object, why: str) -> None:
 
 
 def is_int(value: object) -> bool:
-    """SPEC.md section 1: integers are unsigned, and a boolean is none."""
-    return type(value) is int and value >= 0
+    """SPEC.md section 1: integers are unsigned and under 2^63, and a boolean is none."""
+    return type(value) is int and 0 <= value < INTEGER_END
 
 
 def is_text(value: object) -> bool:
@@ -94,6 +96,10 @@ def is_bool(value: object) -> bool:
     return type(value) is bool
 
 
+def is_true(value: object) -> bool:
+    return value is True
+
+
 def is_hash(value: object) -> bool:
     return type(value) is bytes and len(value) == 32
 
@@ -102,18 +108,29 @@ def is_text_map(value: object) -> bool:
     return type(value) is dict and all(map(is_text, value.values()))
 
 
-def is_map_with(**types: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: type(value) is dict and all(is_type(value.get(k)) for k, is_type in types.items())
+def is_flat(value: object) -> bool:
+    """SPEC.md section 5, "Attributes": a scalar, or an array of these."""
+    scalars = (type(None), bool, int, float, str, bytes)
+    return type(value) in scalars or (type(value) is list and all(type(each) in scalars for each in value))
+
+
+def is_map(others: Callable[[object], bool], **types: Callable[[object], bool]) -> Callable[[object], bool]:
+    """SPEC.md section 5, "Attributes": a map that has these keys, and others of one kind."""
+    return lambda value: (
+        type(value) is dict
+        and types.keys() <= value.keys()
+        and all(types.get(key, others)(each) for key, each in value.items())
+    )
 
 
 Table = dict[str, Callable[[object], bool]]
 ENTRY: Table = {"name": is_text}
 CONTENT: Table = {"size": is_int, "lines": is_int, "sha256": is_hash, "frames": lambda v: type(v) is list}
 OPTIONAL: Table = {
-    **dict.fromkeys(("path", "url", "extra", "reference", "content_debug_id", "reason"), is_text),
+    **dict.fromkeys(("path", "url", "debug_id", "extra", "reference", "content_debug_id", "reason"), is_text),
     "lookup": lambda v: type(v) is list,
     "lookup_reason": is_text,
-    **dict.fromkeys(("unlisted", "raw", "binary"), is_bool),
+    **dict.fromkeys(("unlisted", "raw", "binary"), is_true),
     **dict.fromkeys(("type", "position"), is_int),
     **dict.fromkeys(("headers", "source_links"), is_text_map),
 }
@@ -121,35 +138,77 @@ ATTRIBUTES: Table = {
     "attributes": is_text_map,
     "has_files": is_bool,
     "identity": is_hash,
-    "source": is_map_with(sha256=is_hash, size=is_int),
-    "created_by": is_map_with(tool=is_text, libzstd=is_text, options=is_map_with()),
+    "source": is_map(is_flat, sha256=is_hash, size=is_int),
+    "created_by": is_map(is_text, tool=is_text, libzstd=is_text, options=is_map(is_flat)),
 }
+OF_MANIFEST = ("type", "path", "url", "headers", "debug_id", "extra", "position")
+OF_CONTENT = ("size", "lines", "sha256", "frames", "raw", "binary", "reference", "content_debug_id")
+ENTRY_IDENTITY = (
+    *("name", "type", "path", "url", "headers", "extra", "position", "unlisted", "size", "lines", "sha256"),
+    *("binary", "reference", "content_debug_id", "reason"),
+)
+ATTRIBUTES_IDENTITY = ("attributes", "source_links", "has_files", "identity", "source", "created_by")
 
 
 def check_map(value: Entry, required: Table) -> None:
-    """SPEC.md sections 5 and 13: required keys, types, and keys that may not be read over."""
+    """SPEC.md section 5: required keys, and types."""
     for key, is_type in {**OPTIONAL, **required}.items():
         need(
             is_type(value[key]) if key in value else key not in required, f"{key}: missing or of another type"
         )
-    need(not any("A" <= key[:1] <= "Z" for key in value), "a key that must be known is not")
 
 
-def unpack_map(data: bytes) -> Entry:
-    """SPEC.md section 1: one msgpack map, all maps with text keys, each at most once."""
+class Item:
+    """SPEC.md sections 1, 5 and 13: one msgpack map, unpacked as far as this version knows its keys."""
 
-    def pairs(items: list[tuple[object, object]]) -> dict[object, object]:
-        need(all(is_text(key) for key, _ in items), "a key is no text")
-        need(len(dict(items)) == len(items), "a key comes twice")
-        return dict(items)
+    def __init__(self, data: bytes, known: set[str], most: int) -> None:
+        self.data, self.known, self.left = data, known, most
+        self.unpacker = msgpack.Unpacker(max_buffer_size=len(data) + 1)
+        self.unpacker.feed(data)
 
-    try:
-        value = msgpack.unpackb(data, object_pairs_hook=pairs, raw=False)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Refused(f"msgpack: {error}") from error
-    if not isinstance(value, dict):
-        refuse("an item is no map")
-    return value
+    def unpack(self) -> Entry:
+        """The map, without the keys that are read over."""
+        try:
+            value = self._map(self._outer_value)
+        except (ValueError, msgpack.exceptions.UnpackException) as error:
+            raise Refused(f"msgpack: {error}") from error
+        need(self.unpacker.tell() == len(self.data), "bytes behind the map")
+        return {key: each for key, each in value.items() if key in self.known}
+
+    def _next(self, fixed: range, *others: int) -> bool:
+        """Whether the next value begins with one of these bytes."""
+        at = self.unpacker.tell()
+        need(at < len(self.data), "an item that is cut")
+        return self.data[at] in fixed or self.data[at] in others
+
+    def _counted(self, count: int) -> range:
+        self.left -= count
+        need(self.left >= 0, "too many values")
+        return range(count)
+
+    def _map(self, value_of: Callable[[str], object]) -> Entry:
+        need(self._next(range(0x80, 0x90), 0xDE, 0xDF), "no map")
+        result: Entry = {}
+        for _ in self._counted(self.unpacker.read_map_header()):
+            need(self._next(range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB), "a key is no text")
+            key = self.unpacker.unpack()
+            need(key not in result, "a key comes twice")
+            result[key] = value_of(key)
+        return result
+
+    def _outer_value(self, key: str) -> object:
+        if key in self.known:
+            return self._value(key)
+        need(not "A" <= key[:1] <= "Z", "a key that must be known is not")
+        self.unpacker.skip()
+        return None
+
+    def _value(self, _: str = "") -> object:
+        if self._next(range(0x80, 0x90), 0xDE, 0xDF):
+            return self._map(self._value)
+        if self._next(range(0x90, 0xA0), 0xDC, 0xDD):
+            return [self._value() for _ in self._counted(self.unpacker.read_array_header())]
+        return self.unpacker.unpack()
 
 
 def unzstd(data: bytes, limit: int, dictionary: zstandard.ZstdCompressionDict | None = None) -> bytes:
@@ -158,6 +217,7 @@ def unzstd(data: bytes, limit: int, dictionary: zstandard.ZstdCompressionDict | 
     try:
         frame = zstandard.get_frame_parameters(data)
         need(frame.content_size <= limit, "no content size, or too great a one")
+        need(frame.content_size < len(data) << 15, "a content size that the frame has no room for")
         need(frame.has_checksum, "a frame without a checksum")
         need(frame.dict_id == (dictionary.dict_id() if dictionary else 0), "a frame of another dictionary")
         decoder = zstandard.ZstdDecompressor(dict_data=dictionary)
@@ -167,20 +227,37 @@ def unzstd(data: bytes, limit: int, dictionary: zstandard.ZstdCompressionDict | 
 
 
 def debug_id_text(text: str) -> str | None:
-    """SPEC.md section 7: the text of a debug id; which forms are valid is symbolic's parser, measured."""
-    h, appendix = "[0-9a-f]", r"(\+?[0-9a-f]{1,7}|[0-9a-f]{8})"
-    tail = rf"(?:{appendix}|(\+[0-9a-f]{{7}}|[0-9a-f]{{8}}).+)"
+    """SPEC.md section 7: the text of a debug id, if it is a valid one."""
+    h = "[0-9a-fA-F]"
     for form in (
-        rf"({h}{{8}}-{h}{{4}}-{h}{{4}}-{h}{{4}}-{h}{{12}})(?:-{tail})?",
-        rf"({h}{{32}}){tail}?",
-        rf"(\+{h}{{7}}|{h}{{8}})-?{appendix}",
+        rf"({h}{{8}}(?:-{h}{{4}}){{3}}-{h}{{12}})(?:-(.+))?",
+        rf"({h}{{32}})(.+)?",
+        rf"(\+{h}{{7}}|{h}{{8}})-?(.{{1,8}})",
     ):
-        if text.isascii() and (found := re.fullmatch(form, text, re.IGNORECASE | re.DOTALL)):
-            first, *ages = found.groups()
-            age = int(next(filter(None, ages), "0"), 16)
-            start = f"{int(first, 16):08X}" if len(first) == 8 else str(UUID(first))
-            return f"{start}-{age:x}" if age else start
+        if text.isascii() and (found := re.fullmatch(form, text, re.DOTALL)):
+            stem, appendix = found[1], (found[2] or "0")[:8]
+            if re.fullmatch(rf"\+?{h}+", appendix):
+                start = f"{int(stem, 16):08X}" if len(stem) == 8 else str(UUID(stem))
+                return f"{start}-{int(appendix, 16):x}" if int(appendix, 16) else start
     return None
+
+
+def is_breakpad(text: str) -> bool:
+    """SPEC.md section 5: whether a text is a debug id in Breakpad's form."""
+    return re.fullmatch("([0-9A-F]{32}|[0-9A-F]{8})(0|[1-9a-f][0-9a-f]{0,7})", text) is not None
+
+
+def header(entry: Entry, name: str) -> str | None:
+    """SPEC.md section 7: a header, by its name in ASCII lower case; of equal ones the greatest counts."""
+    headers: dict[str, str] = entry.get("headers", {})
+    written = [each for each in headers if each.encode().lower() == name.encode()]
+    return headers[max(written)] if written else None
+
+
+def headers_debug_id(entry: Entry) -> str | None:
+    """SPEC.md section 7: the text of the debug id that the headers give."""
+    value = header(entry, "debug-id")
+    return None if value is None else debug_id_text(value)
 
 
 def key_of(entry: Entry, kind: int) -> str | None:
@@ -191,11 +268,36 @@ def key_of(entry: Entry, kind: int) -> str | None:
         return entry.get("path", "").replace("\\", "/") or None
     if kind == URL:
         return entry.get("url") or None
-    headers = entry.get("headers", {})
-    written = max((name for name in headers if name.encode().lower() == b"debug-id"), default=None)
-    text = debug_id_text(headers[written]) if written is not None else None
+    text = entry.get("debug_id", headers_debug_id(entry))
     number = entry.get("type", 0)
-    return f"{text} {TYPE_NAMES[number]}" if text and 0 < number < len(TYPE_NAMES) else None
+    return f"{text} {TYPE_NAMES[number]}" if text and number else None
+
+
+def is_utf8(data: bytes) -> bool:
+    """SPEC.md section 1, text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def json_object(text: str) -> list[tuple[str, object]]:
+    """The pairs of a JSON object; RFC 8259 has no NaN and no infinity, and every text is Unicode."""
+
+    def no_number(name: str) -> NoReturn:
+        refuse(f"JSON: {name}")
+
+    def pairs(found: list[tuple[str, object]]) -> object:
+        outermost[:] = found
+        return None
+
+    outermost: list[tuple[str, object]] = []
+    try:
+        json.loads(text, parse_constant=no_number, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"JSON: {error}") from error
+    return outermost
 
 
 class SpecReader:
@@ -215,15 +317,18 @@ class SpecReader:
         need(tail.major == 1 and tail.flags == 0, "unknown version or flags")
         need(tail.file_length == len(data), "file length")
         need(
-            1 <= tail.frame_size <= 1 << 30 and tail.block_entries == BLOCK_ENTRIES,
+            1 <= tail.frame_size <= 1 << 30 and 1 <= tail.block_entries <= ENTRIES_LIMIT,
             "frame_size, block_entries",
         )
         need(tail.bucket_count >= 1 and tail.reserved == 0, "bucket_count, reserved")
+        need(tail.damaged_count <= tail.entry_count, "damaged_count")
+        need(tail.minor > 0 or tail.key_kinds < 1 << 4, "key_kinds")
+        self.block_count = -(-tail.entry_count // tail.block_entries)
         need(tail.attributes_length <= BLOCK_LIMIT and tail.dictionary_size <= DICTIONARY_LIMIT, "limits")
         self.sections = self._read_sections()
         self._dictionary: zstandard.ZstdCompressionDict | None = None
         self._blocks = self.sections[4][0] + 8
-        self._fan_out = self._blocks + 12 * -(-tail.entry_count // BLOCK_ENTRIES)
+        self._fan_out = self._blocks + 12 * self.block_count
         self._slots = self._fan_out + 8 * (tail.bucket_count + 1)
 
     def _read_sections(self) -> dict[int, tuple[int, int]]:
@@ -238,6 +343,7 @@ class SpecReader:
             sections[number] = (offset, at)
             need(at <= len(self.data) - TAIL.size, "section table: length")
             need(number == 1 or length >= 8, "a section without a frame header")
+            need(tail.minor > 0 or number <= 5, "a section of a later version")
             need(number not in (2, 4) or length - 8 <= 0xFFFFFFFF, "a section of 4 GiB")
         need(at == len(self.data) - TAIL.size, "sections do not end at the tail")
         need({1, 2, 4} <= set(sections), "a section is missing")
@@ -248,7 +354,7 @@ class SpecReader:
             3 in sections,
         }
         need(len(facts) == 1, "dictionary: in the tail, or in the section table, but not in both")
-        length = 8 + 12 * -(-tail.entry_count // 64) + 8 * (tail.bucket_count + 1) + 8 * tail.slot_count
+        length = 8 + 12 * self.block_count + 8 * (tail.bucket_count + 1) + 8 * tail.slot_count
         need(sections[4][1] - sections[4][0] == length, "index: length")
         need(sections[2][1] - sections[2][0] >= 8 + tail.attributes_length, "manifest: length")
         return sections
@@ -273,8 +379,9 @@ class SpecReader:
     def _entry_block(self, number: int) -> list[bytes]:
         """SPEC.md sections 8 and 10: the block table, and a block of entries."""
         offset, length = struct.unpack_from("<QI", self.data, self._blocks + 12 * number)
-        first = BLOCK_ENTRIES * number
-        return self._block(offset, length, first, min(BLOCK_ENTRIES, self.tail.entry_count - first))
+        first = self.tail.block_entries * number
+        count = min(self.tail.block_entries, self.tail.entry_count - first)
+        return self._block(offset, length, first, count)
 
     def _attributes_item(self) -> bytes:
         """SPEC.md section 5: the first block of the manifest."""
@@ -282,15 +389,24 @@ class SpecReader:
 
     def attributes(self) -> Entry:
         """SPEC.md section 5, "Attributes"."""
-        attributes = unpack_map(self._attributes_item())
+        attributes = self._unpack(self._attributes_item(), {*ATTRIBUTES, "source_links"})
         check_map(attributes, ATTRIBUTES)
         return attributes
 
+    def _unpack(self, item: bytes, known: set[str]) -> Entry:
+        """SPEC.md section 5: a map with as many values as it may have."""
+        start, end = self.sections[2]
+        return Item(item, known, VALUES + end - start).unpack()
+
     def _entry(self, item: bytes) -> Entry:
         """SPEC.md section 5, "Entry"."""
-        entry = unpack_map(item)
+        entry = self._unpack(item, {*ENTRY, *CONTENT, *OPTIONAL} - {"source_links"})
         check_map(entry, ENTRY if "reason" in entry else ENTRY | CONTENT)
-        if "reason" not in entry:
+        need(entry.get("type", 0) < len(TYPE_NAMES), "type")
+        if "reason" in entry:
+            need(not any(key in entry for key in OF_CONTENT), "a reason beside a content")
+        else:
+            need(entry["size"] or "raw" not in entry, "raw, and empty")
             self._parts(entry)
         return entry
 
@@ -306,8 +422,10 @@ class SpecReader:
             part = Part(offset, length, checksum, before, min(step, size - i // 4 * step))
             need(is_int(offset) and is_int(length) and is_int(before), "frames: types")
             need(type(checksum) is bytes and len(checksum) == 4, "frames: checksum")
-            need(at <= offset and offset + length <= end, "frames: place")
-            need(not raw or (length == part.size and (i == 0 or offset == at)), "frames: raw parts")
+            need(offset == at if i else offset >= at, "frames: parts do not adjoin")
+            need(offset + length <= end, "frames: place")
+            need(part.size >> 15 < length <= part.size + part.size // 128 + 128, "frames: length")
+            need(not raw or length == part.size, "frames: raw parts")
             need(newlines <= before <= (lines if i else 0), "frames: newlines_before")
             at, newlines = offset + length, before
             parts.append(part)
@@ -330,7 +448,6 @@ class SpecReader:
 
     def _read_part(self, part: Part, *, raw: bool) -> bytes:
         """SPEC.md section 4, "A reader that decodes a part"."""
-        need(part.length <= part.size + part.size // 128 + 128, "part: length")
         data = self.data[part.offset : part.offset + part.length]
         if raw:
             need(
@@ -354,30 +471,29 @@ class SpecReader:
         return b"".join(content for _, content in self._contents(entry))
 
     def lines(self, entry: Entry, n: int) -> bytes:
-        """SPEC.md section 4: line n, from 1, with its newline; only the parts that hold it are decoded."""
+        """SPEC.md section 4: line n, from 1, with its line feed; only the parts that hold it are decoded."""
         need("reason" not in entry, f"damaged: {entry.get('reason')}")
         if not 1 <= n <= entry["lines"]:
             raise IndexError(n)
         raw, parts = entry.get("raw", False), self._parts(entry)
-        first = max((i for i, part in enumerate(parts) if part.newlines_before < n - 1), default=0)
-        line, at = b"", 0
-        for part in parts[first:]:
-            content = self._read_part(part, raw=raw)
-            if part is parts[first]:
-                for _ in range(n - 1 - part.newlines_before):
-                    at = content.find(b"\n", at) + 1
-                    need(at, "a newline is not where it was counted")
-            end = content.find(b"\n", at) + 1
-            line += content[at : end or None]
-            if end:
-                break
-            at = 0
-        need(line, "a line is not where it was counted")
-        return line
+        before = [part.newlines_before for part in parts]
+        first = max((i for i, count in enumerate(before) if count < n - 1), default=0)
+        last = max((i for i, count in enumerate(before) if count < n), default=0)
+        content = b"".join(self._read_part(part, raw=raw) for part in parts[first : last + 1])
+        at = 0
+        for _ in range(n - 1 - before[first]):
+            at = content.find(b"\n", at) + 1
+            need(at, "a line feed is not where it was counted")
+        line, line_feed, rest = content[at:].partition(b"\n")
+        if n == entry["lines"]:
+            need(line + line_feed and not rest, "another number of lines than was counted")
+        else:
+            need(line_feed, "a line feed is not where it was counted")
+        return line + line_feed
 
     def entries(self) -> Iterator[Entry]:
         """SPEC.md section 5: all entries, in order."""
-        for number in range(-(-self.tail.entry_count // BLOCK_ENTRIES)):
+        for number in range(self.block_count):
             yield from map(self._entry, self._entry_block(number))
 
     def names(self) -> list[str]:
@@ -410,7 +526,7 @@ class SpecReader:
         for slot_fingerprint, number in self._bucket(bucket):
             if slot_fingerprint == fingerprint:
                 need(number < self.tail.entry_count, "a slot of no entry")
-                block, item = divmod(number, BLOCK_ENTRIES)
+                block, item = divmod(number, self.tail.block_entries)
                 entry = self._entry(self._entry_block(block)[item])
                 if key_of(entry, kind) == key:
                     return entry
@@ -419,21 +535,25 @@ class SpecReader:
     def verify(self) -> None:
         """SPEC.md section 11."""
         need(sha256(self.data[: -TAIL.size]).digest() == self.tail.sha256, "SHA-256")
-        for number in set(self.sections) & {2, 3, 4, 5}:
+        for number in set(self.sections) - {1}:
             start, end = self.sections[number]
             need((self._u32(start), self._u32(start + 4)) == (SKIPPABLE, end - start - 8), "section header")
         self._load_dictionary()
-        at = self.sections[2][0] + 8 + self.tail.attributes_length
-        for block in range(self._blocks, self._fan_out, 12):
-            offset, length = struct.unpack_from("<QI", self.data, block)
+        at, end = self.sections[2][0] + 8, self.sections[2][1]
+        blocks = [(at, self.tail.attributes_length)]
+        blocks += struct.iter_unpack("<QI", self.data[self._blocks : self._fan_out])
+        unpacked = 0
+        for offset, length in blocks:
             need(offset == at, "blocks do not fill the manifest")
+            unpacked += zstandard.frame_content_size(self.data[offset : offset + length])
             at = offset + length
-        need(at == self.sections[2][1], "blocks do not fill the manifest")
+        need(at == end, "blocks do not fill the manifest")
+        need(unpacked <= BLOCK_LIMIT + (end - self.sections[2][0] << 8), "blocks unpack to too much")
         entries = list(self.entries())
         need(all(a["name"] < b["name"] for a, b in itertools.pairwise(entries)), "order of entries")
-        listed = [entry for entry in entries if not entry.get("unlisted")]
-        positions = [entry["position"] for entry in listed if "position" in entry]
-        need(not positions or sorted(positions) == list(range(len(listed))), "positions")
+        for entry in entries:
+            self._verify_entry(entry)
+        self._verify_positions([entry for entry in entries if "unlisted" not in entry])
         self._verify_identity(entries)
         self._verify_index(entries)
         self._verify_contents([entry for entry in entries if "reason" not in entry])
@@ -441,18 +561,37 @@ class SpecReader:
 
         verify_tables(self)
 
+    def _verify_entry(self, entry: Entry) -> None:
+        """SPEC.md section 5: what the table says besides."""
+        if "unlisted" in entry:
+            need(not any(key in entry for key in OF_MANIFEST), "unlisted, and in the manifest")
+        if "extra" in entry:
+            need(entry["extra"][:1] == "{" and entry["extra"][-1:] == "}", "extra: no object alone")
+            names = [name for name, _ in json_object(entry["extra"])]
+            need(len(names) == len({*names, "type", "path", "url", "headers"}) - 4, "extra: names")
+        given = headers_debug_id(entry)
+        need("debug_id" not in entry or entry["debug_id"] == given, "debug_id is not the headers'")
+        if "reference" in entry:
+            need(header(entry, "sourcemap") is None and header(entry, "x-sourcemap") is None, "reference")
+        if "content_debug_id" in entry:
+            need(given is None and is_breakpad(entry["content_debug_id"]), "content_debug_id")
+        if "reason" not in entry and not entry["size"]:
+            need(entry["sha256"] == sha256().digest() and "binary" not in entry, "an empty content")
+
+    def _verify_positions(self, listed: list[Entry]) -> None:
+        """SPEC.md section 5, `position`, and `has_files` of the attributes."""
+        need(not listed or self.attributes()["has_files"], "has_files")
+        positions = [entry["position"] for entry in listed if "position" in entry]
+        if positions:
+            need(sorted(positions) == list(range(len(listed))) != positions, "positions")
+
     def _verify_identity(self, entries: list[Entry]) -> None:
         """SPEC.md section 5, content identity."""
         attributes = self.attributes()
-        empty: Entry = {"identity": b"", "source": {}, "created_by": {}}
-        digest = sha256(
-            msgpack.packb(
-                {k: empty.get(k, v) for k, v in attributes.items() if k in ATTRIBUTES or k == "source_links"}
-            )
-        )
+        counted = {**attributes, "identity": b"", "source": {}, "created_by": {}}
+        digest = sha256(msgpack.packb({k: counted[k] for k in ATTRIBUTES_IDENTITY if k in counted}))
         for entry in entries:
-            left_out = ("frames", "raw", "lookup", "lookup_reason")
-            digest.update(msgpack.packb({k: v for k, v in entry.items() if k not in left_out}))
+            digest.update(msgpack.packb({k: entry[k] for k in ENTRY_IDENTITY if k in entry}))
         need(digest.digest() == attributes["identity"], "identity")
 
     def _verify_index(self, entries: list[Entry]) -> None:
@@ -465,10 +604,11 @@ class SpecReader:
                 bucket, fingerprint = self._hash(kind, key)
                 buckets[bucket].append((fingerprint, n))
         for bucket, slots in enumerate(buckets):
-            need(self._bucket(bucket) == sorted(slots), "index: a bucket")
-        count = sum(map(len, buckets))
+            found = self._bucket(bucket)
+            need(found == sorted(set(found)) and {*slots} <= {*found}, "index: a bucket")
+            need(len(found) == len(slots) or self.tail.key_kinds >> 4, "index: a key that no entry has")
         end = struct.unpack_from("<II", self.data, self._slots - 8)
-        need(end == (self.tail.slot_count, 0) and count == self.tail.slot_count, "index: end")
+        need(end == (self.tail.slot_count, 0), "index: end")
         need(self._u32(self._fan_out) == 0, "index: start")
 
     def _verify_contents(self, entries: list[Entry]) -> None:
@@ -477,19 +617,22 @@ class SpecReader:
         for entry in entries:
             same = distinct.setdefault(entry["sha256"], entry)
             need(
-                all(entry.get(k) == same.get(k) for k in ("size", "lines", "frames", "raw")), "equal contents"
+                all(entry.get(k) == same.get(k) for k in ("size", "lines", "frames", "raw", "binary")),
+                "equal contents",
             )
         extents = []
         for entry in distinct.values():
-            digest, newlines, last, raw = sha256(), 0, b"", entry.get("raw", False)
+            digest, newlines, last, raw, whole = sha256(), 0, b"", entry.get("raw", False), b""
             for part, content in self._contents(entry):
                 need(part.newlines_before == newlines, "newlines_before")
                 extents.append((part.offset, part.offset + part.length))
                 newlines += content.count(b"\n")
                 digest.update(content)
+                whole += content
                 last = content[-1:]
             need(entry["lines"] == newlines + (last not in (b"", b"\n")), "lines")
             need(digest.digest() == entry["sha256"], "SHA-256 of a content")
+            need(is_utf8(whole) == ("binary" not in entry), "binary")
             if raw and entry["size"]:
                 start = entry["frames"][0] - 8
                 need((self._u32(start), self._u32(start + 4)) == (SKIPPABLE, entry["size"]), "raw: header")

@@ -9,7 +9,6 @@ import zstandard
 
 from srcpack.errors import LimitExceeded
 from srcpack.format.head_tail import (
-    BLOCK_ENTRIES,
     CONTENT,
     DICTIONARY,
     FRAME_HEADER,
@@ -19,6 +18,7 @@ from srcpack.format.head_tail import (
     MANIFEST,
     MAX_BLOCK,
     MAX_SKIPPED,
+    MOST_MANIFEST_SHRUNK,
     Section,
     Tail,
     pack_frame_header,
@@ -34,7 +34,8 @@ from srcpack.format.index import (
 )
 from srcpack.format.manifest import (
     ATTRIBUTES_BLOCK,
-    identity_of,
+    attributes_in_identity,
+    entry_in_identity,
     pack_attributes,
     pack_block,
     pack_entry,
@@ -47,8 +48,12 @@ from srcpack_convert.one.dictionary import pack_dictionary
 __all__ = ["PackWriter"]
 
 _CHUNK = 1 << 20
-_METADATA_LEVEL = 9
-"""A higher one makes packs hardly smaller, and with many files it takes long."""
+
+BLOCK_ENTRIES = 32
+"""Entries in a block: fewer are found faster and packed worse (`benchmarks/results/blocks.md`)."""
+
+_METADATA_LEVEL = 13
+"""Takes 20 us a file; a higher one makes packs hardly smaller, and takes long."""
 
 
 class PackWriter:
@@ -127,7 +132,10 @@ class PackWriter:
         content_end = self._offset
         entries = [pack_entry(record) for record in records]
         described = Attributes(attributes, source_links, has_files, b"", dict(source), dict(created_by))
-        packed_attributes = pack_attributes(described._replace(identity=identity_of(described, entries)))
+        identity = hashlib.sha256(attributes_in_identity(described))
+        for record in records:
+            identity.update(entry_in_identity(record))
+        packed_attributes = pack_attributes(described._replace(identity=identity.digest()))
         seed, buckets = self._choose_seed(records, packed_attributes, entries)
 
         compressor = zstandard.ZstdCompressor(level=_METADATA_LEVEL, write_checksum=True)
@@ -138,6 +146,10 @@ class PackWriter:
         manifest_size = sum(map(len, blocks))
         if manifest_size > MAX_SKIPPED:
             raise LimitExceeded(self._file, "size of the manifest", manifest_size, MAX_SKIPPED)
+        unpacked = sum(map(zstandard.frame_content_size, blocks))
+        most = MAX_BLOCK + (manifest_size + FRAME_HEADER.size << MOST_MANIFEST_SHRUNK)
+        if unpacked > most:
+            raise LimitExceeded(self._file, "unpacked size of the manifest", unpacked, most)
         self._write(pack_frame_header(manifest_size))
         places = []
         for block in blocks:

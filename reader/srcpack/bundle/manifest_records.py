@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from srcpack.records import Attributes, BundleManifest, EntryRecord, FileInfo
+from srcpack.records import Attributes, BundleManifest, EntryRecord, FileInfo, ReadOnlyDict
+from srcpack.rules.lookup_keys import header_debug_id
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import SourceBundle
@@ -45,13 +46,16 @@ def manifest_of(attributes: Attributes, records: Iterable[EntryRecord]) -> Bundl
 def _record(name: str, info: FileInfo | None, position: int | None) -> EntryRecord:
     if info is None:
         return EntryRecord(name, listed=False)
+    headers = None if info.headers is None else ReadOnlyDict(info.headers)
+    debug_id = header_debug_id(headers)
     return EntryRecord(
         name,
         type=info.type,
         type_is_null=info.type_is_null,
         path=info.path,
         url=info.url,
-        headers=None if info.headers is None else dict(info.headers),
+        headers=headers,
+        debug_id=None if debug_id is None else str(debug_id),
         extra=info.extra,
         position=position,
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
-from srcpack.records import Attributes, EntryRecord, FrameRecord
+from srcpack.records import Attributes, EntryRecord, FrameRecord, ReadOnlyDict
 from srcpack.rules.content_facts import facts_of, with_facts
 from srcpack.rules.lookup_keys import NAME, Kind, keys_of
 from srcpack.source.byte_source import ByteSource
@@ -66,7 +66,12 @@ class ZipStore(Store):
         self._sha256: bytes | None = None
         manifest = self.bundle.manifest
         self._attributes = Attributes(
-            manifest.attributes, manifest.source_links, manifest.has_files, b"", {}, {}
+            ReadOnlyDict(manifest.attributes),
+            None if manifest.source_links is None else ReadOnlyDict(manifest.source_links),
+            manifest.has_files,
+            b"",
+            ReadOnlyDict(),
+            ReadOnlyDict(),
         )
 
     # ---- as a whole

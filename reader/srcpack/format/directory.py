@@ -26,6 +26,7 @@ from .index import (
     parse_block_place,
     parse_fan_out,
 )
+from .items import MOST_VALUES
 from .keys import hash_key
 from .manifest import ATTRIBUTES_BLOCK, check_block, item_of, parse_attributes, parse_entry
 
@@ -47,7 +48,7 @@ class Directory:
         layout: Where the parts of the index lie.
     """
 
-    __slots__ = ("_content", "_file", "_source", "_tail", "_token", "layout")
+    __slots__ = ("_content", "_file", "_most", "_source", "_tail", "_token", "layout")
 
     def __init__(self, source: ByteSource, tail: Tail, *, file: str) -> None:
         """Work out where things lie; nothing is read.
@@ -60,6 +61,7 @@ class Directory:
         self._tail = tail
         self._file = file
         self._content = tail.sections[CONTENT]
+        self._most = MOST_VALUES + tail.sections[MANIFEST].length
         self._token = next(_tokens)
 
     def forget(self) -> None:
@@ -163,7 +165,12 @@ class Directory:
 
     def _parse(self, item: bytes, offset: int) -> EntryRecord:
         return parse_entry(
-            item, frame_size=self._tail.frame_size, content=self._content, file=self._file, offset=offset
+            item,
+            frame_size=self._tail.frame_size,
+            content=self._content,
+            most=self._most,
+            file=self._file,
+            offset=offset,
         )
 
     def read_item(self, number: int) -> tuple[bytes, int]:
@@ -185,7 +192,7 @@ class Directory:
         offset = self._tail.sections[MANIFEST].offset + FRAME_HEADER.size
         block = self.read_block(BlockPlace(offset, self._tail.attributes_length), ATTRIBUTES_BLOCK, 1)
         item = item_of(block, 0, count=1, file=self._file, offset=offset)
-        return parse_attributes(item, file=self._file, offset=offset)
+        return parse_attributes(item, most=self._most, file=self._file, offset=offset)
 
     def _block(self, number: int) -> Block:
         """Return an entry block, and keep it for a while."""

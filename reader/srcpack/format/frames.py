@@ -22,6 +22,7 @@ from .head_tail import DICTIONARY, FRAME_HEADER, MAX_DICTIONARY, Tail
 __all__ = [
     "CHECKSUM_FLAG",
     "DICTIONARIES",
+    "MOST_SHRUNK",
     "PLAIN",
     "Decompressors",
     "Dictionary",
@@ -36,6 +37,12 @@ __all__ = [
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CHECKSUM_FLAG = 0x04
 """Set in the fifth byte of a zstd frame that ends with a checksum."""
+
+MOST_SHRUNK = 15
+"""Each byte of a frame holds less than two to this power of content.
+
+zstd needs 4 bytes for each 128 KiB, and a header; so what a read takes is bounded by what is there.
+"""
 
 _SMALLEST_FRAME = 4 + 2 + 3 + 4
 
@@ -153,6 +160,10 @@ def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int)
         )
     if size > limit:
         raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
+    if size >> MOST_SHRUNK >= len(frame):
+        raise FormatError(
+            file, f"{what}: frame", offset=offset, found=f"{len(frame)} bytes", expected=f"more for {size}"
+        )
     try:
         return PLAIN.decompress(frame)
     except zstandard.ZstdError as error:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import xxhash
 
 from srcpack.errors import FormatError, LimitExceeded
+from srcpack.rules.lookup_keys import ALL_KINDS
 
 __all__ = [
-    "BLOCK_ENTRIES",
     "CONTENT",
     "DICTIONARY",
     "FRAME_HEADER",
@@ -22,9 +22,11 @@ __all__ = [
     "MAGIC",
     "MANIFEST",
     "MAX_BLOCK",
+    "MAX_BLOCK_ENTRIES",
     "MAX_DICTIONARY",
     "MAX_FRAME_SIZE",
     "MAX_SKIPPED",
+    "MOST_MANIFEST_SHRUNK",
     "SKIPPABLE_MAGIC",
     "TAIL_SIZE",
     "VERSION",
@@ -45,11 +47,17 @@ SKIPPABLE_MAGIC = 0x184D2A5B
 CONTENT, MANIFEST, DICTIONARY, INDEX, LOOKUPS = 1, 2, 3, 4, 5
 """Section ids, in file order."""
 
-BLOCK_ENTRIES = 64
-"""Entries in each block of the manifest but the last."""
+MAX_BLOCK_ENTRIES = 1024
+"""Most entries that a block of the manifest may have."""
 
 MAX_BLOCK = 64 << 20
 """Most bytes that the attributes block or an entry block may unpack to."""
+
+MOST_MANIFEST_SHRUNK = 8
+"""What two to this power is for each byte of a manifest that its blocks together may unpack to.
+
+`MAX_BLOCK` more is free. Verification takes time for all of it.
+"""
 
 MAX_DICTIONARY = 1 << 20
 """Most bytes that the dictionary may unpack to."""
@@ -220,8 +228,8 @@ def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, 
             found=(major, minor),
             expected=f"the head's {version}",
         )
-    tail = Tail._make([*fields, _parse_sections(data, file=file, start=start)])
-    _check_tail(tail, data, file=file, file_length=file_length)
+    tail = Tail._make([*fields, _parse_sections(data, minor, file=file, start=start)])
+    _check_tail(tail, data, minor, file=file, file_length=file_length)
     return tail
 
 
@@ -234,7 +242,7 @@ def _check_version(major: int, flags: int, *, file: str, offset: int) -> None:
         )
 
 
-def _parse_sections(data: bytes, *, file: str, start: int) -> dict[int, Section]:
+def _parse_sections(data: bytes, minor: int, *, file: str, start: int) -> dict[int, Section]:
     sections: dict[int, Section] = {}
     position = HEAD_SIZE
     previous = 0
@@ -252,6 +260,8 @@ def _parse_sections(data: bytes, *, file: str, start: int) -> dict[int, Section]
                 found=f"{length} bytes at {offset}",
                 expected=f"an id over {previous}, zeros, and bytes from {position} to {start} at most",
             )
+        if id_ > LOOKUPS and minor == VERSION[1]:
+            raise FormatError(file, "section of a later version", offset=start + at, found=id_)
         sections[id_] = Section(offset, length)
         previous = id_
         position += length
@@ -266,7 +276,7 @@ def _parse_sections(data: bytes, *, file: str, start: int) -> dict[int, Section]
     return sections
 
 
-def _check_tail(tail: Tail, data: bytes, *, file: str, file_length: int) -> None:
+def _check_tail(tail: Tail, data: bytes, minor: int, *, file: str, file_length: int) -> None:
     def wrong(problem: str, found: object, expected: object) -> FormatError:
         return FormatError(
             file, f"tail: {problem}", offset=file_length - TAIL_SIZE, found=found, expected=expected
@@ -276,8 +286,12 @@ def _check_tail(tail: Tail, data: bytes, *, file: str, file_length: int) -> None
         raise wrong("file length", tail.file_length, f"{file_length}, the length of the file")
     if not 1 <= tail.frame_size <= MAX_FRAME_SIZE:
         raise wrong("frame size", tail.frame_size, f"1 to {MAX_FRAME_SIZE}")
-    if tail.block_entries != BLOCK_ENTRIES:
-        raise wrong("entries in a block", tail.block_entries, BLOCK_ENTRIES)
+    if not 1 <= tail.block_entries <= MAX_BLOCK_ENTRIES:
+        raise wrong("entries in a block", tail.block_entries, f"1 to {MAX_BLOCK_ENTRIES}")
+    if tail.damaged_count > tail.entry_count:
+        raise wrong("damaged entries", tail.damaged_count, f"{tail.entry_count} at most")
+    if tail.key_kinds > ALL_KINDS and minor == VERSION[1]:
+        raise wrong("kinds of keys", f"{tail.key_kinds:#x}", f"bits of {ALL_KINDS:#x}")
     if not tail.bucket_count:
         raise wrong("buckets", 0, "at least 1")
     if any(data[_RESERVED_AT : _RESERVED_AT + 4]):

@@ -112,13 +112,18 @@ def bucket_checksum(seed: bytes, bucket: int, first: int, slots: bytes) -> int:
 
 
 def find_entries(slots: bytes, fingerprint: int) -> list[int]:
-    """Return the numbers of the entries whose slot in a bucket has the fingerprint; mostly one or none."""
+    """Return the numbers of the entries whose slot in a bucket has the fingerprint; mostly one or none.
+
+    Each number comes once: a bucket can have a slot twice only in a pack that is meant to cost much.
+    """
     wanted = fingerprint.to_bytes(4, "little")
     found = []
     at = slots.find(wanted)
     while at >= 0:
         if at % SLOT.size == 0:
-            found.append(int.from_bytes(slots[at + 4 : at + 8], "little"))
+            number = int.from_bytes(slots[at + 4 : at + 8], "little")
+            if number not in found:
+                found.append(number)
         at = slots.find(wanted, at + 1)
     return found
 

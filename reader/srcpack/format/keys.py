@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from srcpack.rules.lookup_keys import Kind
 
-__all__ = ["KeyHash", "hash_key"]
+__all__ = ["KeyHash", "digest_key", "hash_key"]
 
 _HASH = Struct("<II")
 
@@ -20,6 +20,11 @@ class KeyHash(NamedTuple):
     fingerprint: int
     spread: int
 
+    @classmethod
+    def of(cls, digest: bytes) -> "KeyHash":
+        """Return the hash of a key with that SHA-256."""
+        return cls._make(_HASH.unpack_from(digest))
+
     def bucket(self, bucket_count: int) -> int:
         """Return the number, below `bucket_count`, of the bucket that the key is in."""
         return self.spread * bucket_count >> 32
@@ -29,3 +34,8 @@ def hash_key(seed: bytes, kind: Kind, key: str) -> KeyHash:
     """Return the hash of a normalised key in a pack with that index seed."""
     digest = sha256(seed + _KIND_BYTES[kind] + key.encode(errors="surrogatepass")).digest()
     return KeyHash._make(_HASH.unpack_from(digest))
+
+
+def digest_key(seed: bytes, kind: Kind, key: str) -> bytes:
+    """Return the SHA-256 that a key's hash begins."""
+    return sha256(seed + _KIND_BYTES[kind] + key.encode(errors="surrogatepass")).digest()

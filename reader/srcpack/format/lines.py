@@ -4,7 +4,7 @@ from bisect import bisect_left
 
 from srcpack.records import EntryRecord
 
-__all__ = ["after_newlines", "parts_of_lines"]
+__all__ = ["after_newlines", "end_of_last_line", "parts_of_lines"]
 
 _FEW = 256
 
@@ -35,3 +35,15 @@ def after_newlines(data: bytes, low: int, count: int) -> int:
     for _ in range(count):
         low = data.index(b"\n", low) + 1
     return low
+
+
+def end_of_last_line(data: bytes, low: int) -> int:
+    """Return where the last line ends, which begins at `low`: the end of the data.
+
+    Raises:
+        ValueError: There is no line, or more than one.
+    """
+    end = data.find(b"\n", low) + 1 or len(data)
+    if not low < end == len(data):
+        raise ValueError("not one line")
+    return end

@@ -4,24 +4,25 @@ Pure functions between bytes and values. A block's frame is decoded by `frames.p
 parsed here, and nothing in it is believed before its type and bounds are checked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from struct import Struct
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 
 from srcpack.errors import FormatError
-from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord, LookupRecord
+from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord, LookupRecord, ReadOnlyDict
 
-from .frames import frame_bound
+from .frames import MOST_SHRUNK, frame_bound
 from .head_tail import Section
+from .items import Types, Wrong, unpack_map
 
 __all__ = [
     "ATTRIBUTES_BLOCK",
+    "attributes_in_identity",
     "check_block",
-    "identity_of",
+    "entry_in_identity",
     "item_of",
     "pack_attributes",
     "pack_block",
@@ -36,10 +37,10 @@ ATTRIBUTES_BLOCK = 0xFFFFFFFF
 _PREFIX = Struct("<8sII")
 _TWO_POSITIONS = Struct("<II")
 _POSITION_SIZE = 4
-_SMALL_ITEM = 1 << 10
-# 4 bytes of a zstd frame hold at most 128 KiB of content; so what a read takes is bounded by what is there.
-_MOST_SHRUNK = 15
+_INTEGER_END = 1 << 63
+_SHA256_SIZE = 32
 _new = tuple.__new__
+_SCALARS = (type(None), bool, int, float, str, bytes)
 _TYPE_CODES: tuple[FileType | None, ...] = (None, *FileType)
 
 
@@ -105,17 +106,20 @@ def item_of(block: bytes, item: int, *, count: int, file: str, offset: int) -> b
 
 def pack_entry(record: EntryRecord) -> bytes:
     """Return the msgpack map of an entry; fields at their default are left out."""
+    packed: bytes = msgpack.packb(_fields_of(record))
+    return packed
+
+
+def _fields_of(record: EntryRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {"name": record.name}
     if record.type is not None or record.type_is_null:
         fields["type"] = _TYPE_CODES.index(record.type)
-    for key in ("path", "url", "headers", "extra", "position"):
+    for key in ("path", "url", "headers", "debug_id", "extra", "position"):
         if (value := getattr(record, key)) is not None:
             fields[key] = value
     if not record.listed:
         fields["unlisted"] = True
-    if record.reason is not None:
-        fields["reason"] = record.reason
-    else:
+    if record.reason is None:
         fields["size"] = record.size
         fields["lines"] = record.lines
         fields["sha256"] = record.sha256
@@ -124,38 +128,38 @@ def pack_entry(record: EntryRecord) -> bytes:
         fields["raw"] = True
     if not record.utf8:
         fields["binary"] = True
-    if record.reference is not None:
-        fields["reference"] = record.reference
-    if record.content_debug_id is not None:
-        fields["content_debug_id"] = record.content_debug_id
+    for key in ("reference", "content_debug_id", "reason"):
+        if (value := getattr(record, key)) is not None:
+            fields[key] = value
     if record.lookup is not None:
         fields["lookup"] = list(record.lookup)
     if record.lookup_reason is not None:
         fields["lookup_reason"] = record.lookup_reason
-    packed: bytes = msgpack.packb(fields)
+    return fields
+
+
+def attributes_in_identity(attributes: Attributes) -> bytes:
+    """Return what the content identity is worked out of first: what the bundle says besides its files."""
+    return pack_attributes(attributes._replace(identity=b"", source={}, created_by={}))
+
+
+def entry_in_identity(record: EntryRecord) -> bytes:
+    """Return what the content identity is worked out of for an entry: what it holds, not where and how."""
+    fields = _fields_of(record)
+    packed: bytes = msgpack.packb({key: fields[key] for key in fields if key not in _NOT_IN_IDENTITY})
     return packed
 
 
-def identity_of(attributes: Attributes, entries: Iterable[bytes]) -> bytes:
-    """Return the content identity: SHA-256 over what a pack holds, not where and how it is stored."""
-    digest = sha256(pack_attributes(attributes._replace(identity=b"", source={}, created_by={})))
-    for packed in entries:
-        fields = msgpack.unpackb(packed)
-        fields.pop("frames", None)
-        fields.pop("raw", None)
-        fields.pop("lookup", None)
-        fields.pop("lookup_reason", None)
-        digest.update(msgpack.packb(fields))
-    return digest.digest()
-
-
-def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, offset: int) -> EntryRecord:
+def parse_entry(
+    data: bytes, *, frame_size: int, content: Section, most: int, file: str, offset: int
+) -> EntryRecord:
     """Return the entry that `data` holds.
 
     Args:
         data: The msgpack map.
         frame_size: The pack's, in bytes of content.
         content: The content section, in which all frames must lie.
+        most: How many values the map may have.
         file: The pack, for messages.
         offset: Of the block's frame, for messages.
 
@@ -164,24 +168,27 @@ def parse_entry(data: bytes, *, frame_size: int, content: Section, file: str, of
     """
     name: str | None = None
     try:
-        fields = _unpack_map(data, _ENTRY_TYPES, _ENTRY_REQUIRED)
+        fields = unpack_map(data, _ENTRY_TYPES, _ENTRY_REQUIRED, most)
         name = fields["name"]
         return _entry_of(fields, frame_size, content)
-    except _Wrong as wrong:
+    except Wrong as wrong:
         raise wrong.told(file, "entry", offset, name) from wrong.__cause__
 
 
 def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> EntryRecord:
     get = fields.get
     code, headers, reason, values = get("type"), get("headers"), get("reason"), get("frames", ())
+    position = get("position")
     if code is not None and not 0 <= code < len(_TYPE_CODES):
-        raise _Wrong("type", code, f"0 to {len(_TYPE_CODES) - 1}")
+        raise Wrong("type", code, f"0 to {len(_TYPE_CODES) - 1}")
+    if position is not None and not 0 <= position < _INTEGER_END:
+        raise Wrong("position", position, "0 to 2^63 - 1")
     if headers is not None:
-        _check_strings("headers", headers)
+        headers = _texts("headers", headers)
     if len(values) == 4:
         frames: tuple[FrameRecord, ...] = (_new(FrameRecord, values),)
     elif len(values) % 4:
-        raise _Wrong("frames", f"{len(values)} values", "four for each frame")
+        raise Wrong("frames", f"{len(values)} values", "four for each frame")
     else:
         frames = tuple([_new(FrameRecord, values[at : at + 4]) for at in range(0, len(values), 4)])
     # In the order of the fields: naming them would take a third of the time that a look-up spends here.
@@ -194,8 +201,9 @@ def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> Entr
             get("path"),
             get("url"),
             headers,
+            get("debug_id"),
             get("extra"),
-            get("position"),
+            position,
             not get("unlisted", False),
             get("size", 0),
             get("lines", 0),
@@ -213,21 +221,23 @@ def _entry_of(fields: dict[str, Any], frame_size: int, content: Section) -> Entr
     if reason is None:
         for key in _CONTENT_KEYS:
             if key not in fields:
-                raise _Wrong(key, "nothing", "a value, as there is no reason")
+                raise Wrong(key, "nothing", "a value, as there is no reason")
         _check_content(record, frame_size, content)
-    elif values or record.size or record.lines or record.sha256:
-        raise _Wrong("reason", repr(reason), "no content beside it")
+    elif not _OF_CONTENT.isdisjoint(fields):
+        raise Wrong("reason", repr(reason), "nothing of a content beside it")
     return record
 
 
 def _check_content(record: EntryRecord, frame_size: int, content: Section) -> None:
     size, lines, frames = record.size, record.lines, record.frames
-    if size < 0 or not 0 <= lines <= size or len(record.sha256) != 32:
-        raise _Wrong(
+    if not 0 <= lines <= size < _INTEGER_END or len(record.sha256) != _SHA256_SIZE:
+        raise Wrong(
             "size, lines, sha256", (size, lines, record.sha256.hex()), "no line without a byte, 32 bytes"
         )
     if len(frames) != -(-size // frame_size):
-        raise _Wrong("frames", len(frames), f"{-(-size // frame_size)} for {size} bytes")
+        raise Wrong("frames", len(frames), f"{-(-size // frame_size)} for {size} bytes")
+    if record.raw and not size:
+        raise Wrong("raw", True, "some content")
     position, newlines, left = content.offset, 0, size
     for frame in frames:
         offset, length, checksum, newlines_before = frame
@@ -237,23 +247,24 @@ def _check_content(record: EntryRecord, frame_size: int, content: Section) -> No
             or type(checksum) is not bytes
             or len(checksum) != 4
             or offset < position
-            or not part >> _MOST_SHRUNK < length <= frame_bound(part)
+            or (offset != position and left != size)
+            or not part >> MOST_SHRUNK < length <= frame_bound(part)
             or offset + length > content.end
             or not newlines <= newlines_before <= lines
-            or (record.raw and (length != part or (offset != position and left != size)))
+            or (record.raw and length != part)
         ):
             # What is no number is shown by its type: it may be nested too deeply for repr.
             found = [value if type(value) is int else type(value).__name__ for value in frame]
-            raise _Wrong("frames", found, f"in order, inside {content.offset} to {content.end}, lines rising")
+            raise Wrong("frames", found, f"adjoining, inside {content.offset} to {content.end}, lines rising")
         position, newlines, left = offset + length, newlines_before, left - part
     if frames and frames[0].newlines_before:
-        raise _Wrong("frames", frames[0].newlines_before, "no line feed before the first")
+        raise Wrong("frames", frames[0].newlines_before, "no line feed before the first")
 
 
 def _lookup_of(values: list[Any]) -> LookupRecord:
     """Return where a table is; that it is in its section is seen where it is read."""
     if list(map(type, values)) != [int, int, int, bytes] or min(values[:3]) < 0 or len(values[3]) != 4:
-        raise _Wrong("lookup", "other values", "offset, length, length of the head, 4 bytes")
+        raise Wrong("lookup", "other values", "offset, length, length of the head, 4 bytes")
     return LookupRecord(*values)
 
 
@@ -269,110 +280,73 @@ def pack_attributes(attributes: Attributes) -> bytes:
     return packed
 
 
-def parse_attributes(data: bytes, *, file: str, offset: int) -> Attributes:
-    """Return what the attributes block's map says.
+def parse_attributes(data: bytes, *, most: int, file: str, offset: int) -> Attributes:
+    """Return what the attributes block's map says; `most` is how many values it may have.
 
     Raises:
         FormatError: It is not as SPEC.md says.
     """
     try:
-        return _attributes_of(_unpack_map(data, _ATTRIBUTE_TYPES, _ATTRIBUTES_REQUIRED))
-    except _Wrong as wrong:
+        return _attributes_of(unpack_map(data, _ATTRIBUTE_TYPES, _ATTRIBUTES_REQUIRED, most))
+    except Wrong as wrong:
         raise wrong.told(file, "attributes", offset) from wrong.__cause__
 
 
 def _attributes_of(fields: dict[str, Any]) -> Attributes:
-    if len(fields["identity"]) != 32:
-        raise _Wrong("identity", f"{len(fields['identity'])} bytes", 32)
+    if len(fields["identity"]) != _SHA256_SIZE:
+        raise Wrong("identity", f"{len(fields['identity'])} bytes", _SHA256_SIZE)
     links = fields.get("source_links")
-    for key, value in (("attributes", fields["attributes"]), ("source_links", links or {})):
-        _check_strings(key, value)
-    source, created_by = fields["source"], fields["created_by"]
-    if type(source.get("sha256")) is not bytes or type(source.get("size")) is not int:
-        raise _Wrong("source", "other types", "sha256 (bytes) and size (int)")
-    options = created_by.get("options")
-    if type(options) is not dict or not all(map(_is_flat, (*source.values(), *options.values()))):
-        raise _Wrong("source, created_by", "nested values", "options, and values that are flat")
-    if any(type(value) is not str for key, value in created_by.items() if key != "options"):
-        raise _Wrong("created_by", "other types", "str, beside options")
+    source, created_by = fields["source"], {**fields["created_by"]}
+    digest, size = source.get("sha256"), source.get("size")
+    if type(digest) is not bytes or len(digest) != _SHA256_SIZE or type(size) is not int or size < 0:
+        raise Wrong("source", "other values", "sha256 (32 bytes) and size (int)")
+    options = created_by.pop("options", None)
+    if type(options) is not dict or not {"tool", "libzstd"} <= created_by.keys():
+        raise Wrong("created_by", sorted(created_by), "tool, libzstd and options, a map")
     return Attributes(
-        fields["attributes"],
-        links,
+        _texts("attributes", fields["attributes"]),
+        None if links is None else _texts("source_links", links),
         fields["has_files"],
         fields["identity"],
-        source,
-        created_by,
+        _flat("source", source),
+        ReadOnlyDict({**_texts("created_by", created_by), "options": _flat("options", options)}),
     )
 
 
-def _is_flat(value: object) -> bool:
-    """Return whether a value can be shown without going deep: a scalar, or a list of them."""
-    scalar = (type(None), bool, int, float, str, bytes)
-    return type(value) in scalar or (type(value) is list and all(type(each) in scalar for each in value))
+def _flat(key: str, values: Mapping[str, Any]) -> ReadOnlyDict[str, Any]:
+    """Return a map of scalars, and of arrays of them, for good."""
+    made = {name: tuple(value) if type(value) is list else value for name, value in values.items()}
+    for value in made.values():
+        for each in value if type(value) is tuple else (value,):
+            if type(each) not in _SCALARS:
+                raise Wrong(key, "nested values", "scalars, and arrays of them")
+    return ReadOnlyDict(made)
 
 
-# ---- msgpack maps
-
-
-class _Wrong(Exception):
-    """A value does not fit: its key, what was found, and what was expected."""
-
-    def told(self, file: str, what: str, offset: int, member: str | None = None) -> FormatError:
-        """Return the error that says where."""
-        key, found, expected = self.args
-        return FormatError(
-            file, f"{what}: {key}", member=member, offset=offset, found=found, expected=expected
-        )
-
-
-def _unpack_map(data: bytes, types: Mapping[str, type], required: Sequence[str]) -> dict[str, Any]:
-    """Return a msgpack map whose values have the types they must have."""
-    try:
-        if len(data) > _SMALL_ITEM:
-            # Each array takes memory by its declared length. A thousand unfinished ones inside each other
-            # would take gigabytes, so it is seen first, without taking any, that all are finished.
-            walker = msgpack.Unpacker(max_buffer_size=len(data))
-            walker.feed(data)
-            walker.skip()
-        fields = msgpack.unpackb(data)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise _Wrong("msgpack", error, None) from error
-    if type(fields) is not dict:
-        raise _Wrong("msgpack", type(fields).__name__, "a map")
-    for key, value in fields.items():
-        wanted = types.get(key)
-        if wanted is not type(value):
-            if wanted is not None:
-                raise _Wrong(key, type(value).__name__, wanted.__name__)
-            if type(key) is not str or "A" <= key[:1] <= "Z":
-                raise _Wrong(repr(key), "a key that this reader does not know", None)
-    for key in required:
-        if key not in fields:
-            raise _Wrong(key, "nothing", types[key].__name__)
-    return cast("dict[str, Any]", fields)
-
-
-def _check_strings(key: str, strings: Mapping[Any, Any]) -> None:
-    for name, text in strings.items():
+def _texts(key: str, texts: Mapping[Any, Any]) -> ReadOnlyDict[str, str]:
+    """Return a map of text to text for good: what is read is kept, and answers for others too."""
+    for name, text in texts.items():
         if type(name) is not str or type(text) is not str:
-            raise _Wrong(key, f"{type(name).__name__}: {type(text).__name__}", "str: str")
+            raise Wrong(key, f"{type(name).__name__}: {type(text).__name__}", "str: str")
+    return ReadOnlyDict(texts)
 
 
-_ENTRY_TYPES: Mapping[str, type] = {
+_ENTRY_TYPES: Types = {
     "name": str,
     "type": int,
     "path": str,
     "url": str,
     "headers": dict,
+    "debug_id": str,
     "extra": str,
     "position": int,
-    "unlisted": bool,
+    "unlisted": True,
     "size": int,
     "lines": int,
     "sha256": bytes,
     "frames": list,
-    "raw": bool,
-    "binary": bool,
+    "raw": True,
+    "binary": True,
     "reference": str,
     "content_debug_id": str,
     "reason": str,
@@ -380,10 +354,12 @@ _ENTRY_TYPES: Mapping[str, type] = {
     "lookup_reason": str,
 }
 
+_NOT_IN_IDENTITY = ("debug_id", "frames", "raw", "lookup", "lookup_reason")
 _ENTRY_REQUIRED = ("name",)
 _CONTENT_KEYS = ("size", "lines", "sha256", "frames")
+_OF_CONTENT = frozenset((*_CONTENT_KEYS, "raw", "binary", "reference", "content_debug_id"))
 
-_ATTRIBUTE_TYPES: Mapping[str, type] = {
+_ATTRIBUTE_TYPES: Types = {
     "attributes": dict,
     "source_links": dict,
     "has_files": bool,

@@ -46,7 +46,7 @@ from .head_tail import (
     parse_head,
     parse_tail,
 )
-from .lines import after_newlines, parts_of_lines
+from .lines import after_newlines, end_of_last_line, parts_of_lines
 from .lookup_section import LookupSection, TableLookup
 
 __all__ = ["PackFile", "SourceKind"]
@@ -56,10 +56,12 @@ SourceKind: TypeAlias = Literal["mmap", "pread"]
 _RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(4 << 20)
 """Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
 
-The limit is in bytes of msgpack, so that few large ones are kept; a small one counts as `_RECORD_COST`.
+The limit is in bytes, about, so that few large ones are kept; a small one counts as `_RECORD_COST`.
 """
 
 _RECORD_COST = 256
+_VALUE_COST = 128
+"""Bytes that a frame or a header takes beside those that it has in msgpack."""
 
 
 class PackFile(Store):
@@ -171,6 +173,7 @@ class PackFile(Store):
         if (found := self.directory.find(kind, key)) is None:
             return None
         record, size = found
+        size += _VALUE_COST * (len(record.frames) + len(record.headers or ()))
         _RECORDS.put(shelf, kept_by, record, max(_RECORD_COST, size))
         return record
 
@@ -227,7 +230,10 @@ class PackFile(Store):
         expected = f"{record.lines} by its entry"
         try:
             at = after_newlines(data, 0, first - 1 - record.frames[start].newlines_before)
-            to = len(data) if last == record.lines else after_newlines(data, at, last - first + 1)
+            if last == record.lines:
+                to = end_of_last_line(data, after_newlines(data, at, last - first))
+            else:
+                to = after_newlines(data, at, last - first + 1)
         except ValueError:
             raise FormatError(self.file, "lines", member=record.name, expected=expected) from None
         return first, self._decoded(record, data[at:to])

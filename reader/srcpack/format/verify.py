@@ -2,8 +2,7 @@
 
 import codecs
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, zip_longest
+from collections.abc import Iterator, Mapping, Sequence
 
 import zstandard
 
@@ -13,19 +12,20 @@ from srcpack.format.head_tail import (
     DICTIONARY,
     FRAME_HEADER,
     MANIFEST,
+    MAX_BLOCK,
+    MOST_MANIFEST_SHRUNK,
     parse_frame_header,
 )
 from srcpack.format.index import SLOT, parse_fan_out
-from srcpack.format.keys import hash_key
-from srcpack.format.manifest import identity_of
+from srcpack.format.keys import KeyHash
 from srcpack.records import EntryRecord
 from srcpack.rules.context import count_lines
-from srcpack.rules.debug_id import DebugId
-from srcpack.rules.lookup_keys import Kind, keys_of
+from srcpack.rules.lookup_keys import ALL_KINDS
 from srcpack.source.hashing import sha256_of
 
-from .frames import read_dictionary
+from .frames import content_size, read_dictionary
 from .packfile import PackFile
+from .verify_entries import Entries, check_entries
 from .verify_lookups import find_lookup_problems
 
 __all__ = ["find_problems"]
@@ -62,21 +62,19 @@ def _problems(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Iterato
         yield _alone(error)
     try:
         _check_sections(pack)
-        records = list(pack.records())
-        _check_records(pack, records)
-        if expected is not None:
-            _compare(pack, records, expected)
-        _check_index(pack, records)
-        contents = _check_content_section(pack, records)
+        winners, first_of_content = check_entries(pack, expected)
+        _check_index(pack, winners)
     except (FormatError, LimitExceeded) as error:
         yield _alone(error)
         return
-    for record in contents:
-        try:
-            _check_content(pack, record)
-        except (FormatError, LimitExceeded) as error:
-            yield _alone(error)
-    for problem in find_lookup_problems(pack, records):
+    entries = Entries(pack)
+    for number, record in enumerate(entries):
+        if number in first_of_content:
+            try:
+                _check_content(pack, record)
+            except (FormatError, LimitExceeded) as error:
+                yield _alone(error)
+    for problem in find_lookup_problems(pack, entries):
         yield _alone(problem)
 
 
@@ -109,76 +107,38 @@ def _check_sections(pack: PackFile) -> None:
         read_dictionary(pack.source, pack.tail, file=pack.file)  # not the one that another pack had
     place = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size + pack.tail.attributes_length
     _ = pack.attributes
+    unpacked = content_size(pack.source.read(place - pack.tail.attributes_length, _FRAME_HEADER_MOST))
     for number in range(pack.tail.block_count):
         offset, length = pack.directory.block_place(number)
         if offset != place:
             raise FormatError(
                 pack.file, f"place of manifest block {number}", found=offset, expected=f"{place}, no gap"
             )
+        unpacked += max(0, content_size(pack.source.read(offset, min(length, _FRAME_HEADER_MOST))))
         place += length
+    most = MAX_BLOCK + (pack.tail.sections[MANIFEST].length << MOST_MANIFEST_SHRUNK)
+    if unpacked > most:
+        raise LimitExceeded(pack.file, "unpacked size of all manifest blocks", unpacked, most)
     if place != pack.tail.sections[MANIFEST].end:
         raise FormatError(
             pack.file, "end of the manifest blocks", found=place, expected=pack.tail.sections[MANIFEST].end
         )
 
 
-def _check_records(pack: PackFile, records: Sequence[EntryRecord]) -> None:
-    identity = identity_of(
-        pack.attributes, (pack.directory.read_item(number)[0] for number in range(len(pack)))
-    )
-    if identity != pack.attributes.identity:
-        raise FormatError(
-            pack.file, "content identity", found=pack.attributes.identity.hex(), expected=identity.hex()
-        )
-    positions = sorted(record.position for record in records if record.position is not None)
-    if positions and positions != list(range(sum(record.listed for record in records))):
-        raise FormatError(pack.file, "positions", found=positions, expected="each listed entry's, from 0")
-    for before, record in pairwise(records):
-        if before.name >= record.name:
-            raise FormatError(
-                pack.file, "order of entries", member=record.name, expected=f"a name after {before.name!r}"
-            )
-    for record in records:
-        if record.content_debug_id is not None:
-            _check_debug_id(record.content_debug_id, pack.file, record.name)
-    found = (sum(record.size for record in records), sum(record.reason is not None for record in records))
-    expected = (pack.tail.total_size, pack.tail.damaged_count)
-    if found != expected:
-        raise FormatError(
-            pack.file, "total size and damaged members in the tail", found=expected, expected=found
-        )
-
-
-def _check_debug_id(text: str, file: str, member: str) -> None:
-    try:
-        DebugId.from_breakpad(text)
-    except ValueError as error:
-        raise FormatError(file, "debug id", member=member, found=repr(text)) from error
-
-
-def _compare(pack: PackFile, records: Sequence[EntryRecord], expected: Sequence[EntryRecord]) -> None:
-    for found, wanted in zip_longest(records, expected):
-        if found != wanted:
-            raise FormatError(pack.file, "entry", found=found, expected=wanted)
-
-
-def _check_index(pack: PackFile, records: Sequence[EntryRecord]) -> None:
-    """Check that the buckets hold each key's winner and nothing else."""
+def _check_index(pack: PackFile, winners: Mapping[bytes, int]) -> None:
+    """Check that the buckets hold each key's winner and, where all kinds of key are known, nothing else."""
     tail = pack.tail
-    winners: dict[tuple[Kind, str], int] = {}
-    for number, record in enumerate(records):
-        for kind, key in keys_of(record):
-            if tail.key_kinds >> kind & 1:
-                winners[kind, key] = number
     expected: list[list[tuple[int, int]]] = [[] for _ in range(tail.bucket_count)]
-    for (kind, key), number in winners.items():
-        hashed = hash_key(tail.seed, kind, key)
+    for digest, number in winners.items():
+        hashed = KeyHash.of(digest)
         expected[hashed.bucket(tail.bucket_count)].append((hashed.fingerprint, number))
+    all_known = tail.key_kinds <= ALL_KINDS
     first_slot = 0
     for number, slots in enumerate(expected):
         found = list(SLOT.iter_unpack(pack.directory.read_bucket(number)))
-        if found != sorted(slots):
-            raise FormatError(pack.file, f"slots of bucket {number}", found=found, expected=sorted(slots))
+        wanted = sorted(slots)
+        if found != wanted if all_known else found != sorted(set(found)) or not {*wanted} <= {*found}:
+            raise FormatError(pack.file, f"slots of bucket {number}", found=found, expected=wanted)
         place = pack.directory.layout.fan_out_at(number)
         first, _, first_slot_after = parse_fan_out(pack.source.read(*place))
         if first != first_slot:
@@ -193,49 +153,6 @@ def _check_index(pack: PackFile, records: Sequence[EntryRecord]) -> None:
             found=last.hex(" "),
             expected=SLOT.pack(tail.slot_count, 0).hex(" "),
         )
-
-
-def _check_content_section(pack: PackFile, records: Sequence[EntryRecord]) -> list[EntryRecord]:
-    """Check that contents tile their section, and return one entry of each distinct content."""
-    distinct: dict[int, EntryRecord] = {}
-    empty: dict[tuple[object, ...], EntryRecord] = {}
-    for record in records:
-        if not record.frames:
-            if record.reason is None:
-                empty.setdefault(_content_of(record), record)
-            continue
-        other = distinct.setdefault(record.frames[0].offset, record)
-        if _content_of(other) != _content_of(record):
-            raise FormatError(
-                pack.file, "frames shared in part", member=record.name, found=f"frames of {other.name!r}"
-            )
-    position = pack.tail.sections[CONTENT].offset
-    for offset in sorted(distinct):
-        record = distinct[offset]
-        if record.raw:
-            position += FRAME_HEADER.size
-        for frame in record.frames:
-            if frame.offset != position:
-                raise FormatError(
-                    pack.file,
-                    "frame",
-                    member=record.name,
-                    found=f"at {frame.offset}",
-                    expected=f"at {position}",
-                )
-            position += frame.length
-    found = (position, len(distinct), sum(record.size for record in distinct.values()))
-    tail = pack.tail
-    expected = (tail.sections[CONTENT].end, tail.content_count, tail.content_size)
-    if found != expected:
-        raise FormatError(
-            pack.file, "end, number and size of the contents by the tail", found=expected, expected=found
-        )
-    return [*empty.values(), *(distinct[offset] for offset in sorted(distinct))]
-
-
-def _content_of(record: EntryRecord) -> tuple[object, ...]:
-    return (record.frames, record.raw, record.size, record.lines, record.sha256, record.utf8)
 
 
 def _check_frame_header(pack: PackFile, record: EntryRecord, offset: int) -> None:

@@ -253,8 +253,7 @@ class JavaScriptFrames:
         except (SrcpackError, OSError) as error:
             if is_from_outside(error):
                 raise
-            # The table is damaged, and symbolic could not answer in its place.
-            is_embedded, context = False, None
+            is_embedded = False  # the table is damaged, and symbolic could not answer in its place
         if not is_embedded:
             url = join_paths(script.source_base, token.position.source)
             source = self._source(url)

@@ -48,7 +48,7 @@ def normalize_path(path: str) -> str:
     return path.replace("\\", "/")
 
 
-def debug_id_key(debug_id: DebugId, file_type: FileType) -> str:
+def debug_id_key(debug_id: DebugId | str, file_type: FileType) -> str:
     """Return the key of a debug id and a type: the id's canonical text, a space, the type."""
     return f"{debug_id} {file_type}"
 
@@ -58,6 +58,7 @@ def key_of(record: EntryRecord, kind: Kind) -> str | None:
 
     A member that the bundle's manifest does not list has its name alone; an empty path or URL is no
     key; a debug id is a key only where the `debug-id` header gives it and the manifest gives a type.
+    A pack has the finished id beside the header, or was made before packs had it.
     """
     if kind is NAME:
         return record.name
@@ -65,9 +66,10 @@ def key_of(record: EntryRecord, kind: Kind) -> str | None:
         return record.url or None
     if kind is PATH:
         return normalize_path(record.path) if record.path else None
-    if record.type is None or (debug_id := header_debug_id(record.headers)) is None:
+    if record.type is None:
         return None
-    return debug_id_key(debug_id, record.type)
+    debug_id = record.debug_id or (header_debug_id(record.headers) if record.headers else None)
+    return None if debug_id is None else debug_id_key(debug_id, record.type)
 
 
 def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:

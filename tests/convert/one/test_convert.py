@@ -118,7 +118,7 @@ def test_what_decided_the_bytes_is_recorded(tmp_path: Path) -> None:
             "level": 7,
             "dictionary": "auto",
             "frame_size": 1 << 16,
-            "raw": ["*.map"],
+            "raw": ("*.map",),
         },
     }
     assert (report.level, report.frame_size, report.source) == (7, 1 << 16, "<bytes>")
