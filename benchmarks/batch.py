@@ -20,7 +20,7 @@ from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, mea
 from .workloads import File, write_bundle
 from .workspace import Workspace
 
-sys.path.insert(0, str(ROOT / "fixtures"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 from support.many import make_many
 

@@ -101,7 +101,8 @@ def _folders() -> list[Any]:
 @pytest.mark.skipif(not EVENTS.is_dir(), reason=f"no {EVENTS.name} beside the repository")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("folder", _folders())
-def test_a_case_has_its_answer(folder: Path, form: Form) -> None:
+def test_a_case_has_its_answer(folder: Path, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_tables_here(monkeypatch)
     expected = json.loads((folder / "expect.json").read_text(encoding="utf-8"))
     answer = resolve_case(folder, form)
     assert answer == {key: expected[key] for key in ("stacktraces", "raw_stacktraces", "errors")}

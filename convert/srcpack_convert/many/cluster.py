@@ -166,18 +166,18 @@ def _check_scheduler(address: str, timeout: float) -> None:
     Raises:
         ClusterError: Nobody does in time, or somebody else.
     """
+    shown = without_secrets(address)
     with ThreadPoolExecutor(1) as threads:  # in this one a loop may be running
         try:
             found = threads.submit(asyncio.run, _identity(address, timeout)).result()
         except (OSError, TimeoutError, TypeError, ValueError) as error:
             reason = _first_line(error) if str(error) else f"no answer in {timeout:g} s"
-            raise ClusterError(f"{address}: the scheduler does not answer: {reason}") from error
+            reason = reason.replace(address, shown)
+            raise ClusterError(f"{shown}: the scheduler does not answer: {reason}") from error
         except Exception as error:
-            raise ClusterError(
-                f"{address}: what answers is no Dask scheduler: {_first_line(error)}"
-            ) from error
+            raise ClusterError(f"{shown}: what answers is no Dask scheduler: {_first_line(error)}") from error
     if found != "Scheduler":
-        raise ClusterError(f"{address}: what answers is a {found}, no scheduler")
+        raise ClusterError(f"{shown}: what answers is a {found}, no scheduler")
 
 
 async def _identity(address: str, timeout: float) -> Any:  # noqa: ASYNC109  of all the steps together

@@ -120,7 +120,7 @@ class ContentCache:
             taken.release()
         state = self._state
         return ContentCacheStatistics(
-            self._hits, self._misses, self._evictions, state.bytes, len(state.contents)
+            self._hits, self._misses, self._evictions, state.size, len(state.contents)
         )
 
     def _read(self, entry: Entry, key: _Key) -> bytes:
@@ -135,7 +135,7 @@ class ContentCache:
             return data
         while len(state.kept) >= self._max_entries and key not in state.kept:
             self._evictions += state.evict()
-        while state.bytes + len(data) > self.max_bytes and equal not in state.contents:
+        while state.size + len(data) > self.max_bytes and equal not in state.contents:
             self._evictions += state.evict()
         data = state.keep(key, equal, data)
         state.release()
@@ -168,17 +168,17 @@ class _State:
         kept: What is known of each entry, in the order in which they came.
         ring: The same entries, in the order in which they go.
         contents: Each content, by what equal ones have in common.
-        bytes: Sum of their sizes.
+        size: Sum of their sizes, in bytes.
         turn: Who is changing it, under None.
     """
 
-    __slots__ = ("bytes", "contents", "kept", "ring", "turn")
+    __slots__ = ("contents", "kept", "ring", "size", "turn")
 
     def __init__(self, kept: "dict[_Key, _Kept]") -> None:
         self.kept = kept
         self.ring = deque(kept)
         self.contents: dict[_Equal, _Content] = {}
-        self.bytes = 0
+        self.size = 0
         self.turn: dict[None, _Turn] = {}
         for each in kept.values():
             self._content(each.equal, each.data).entries += 1
@@ -209,7 +209,7 @@ class _State:
         if content.entries:
             return False
         del self.contents[kept.equal]
-        self.bytes -= len(content.data)
+        self.size -= len(content.data)
         return True
 
     def release(self) -> None:
@@ -219,7 +219,7 @@ class _State:
     def _content(self, equal: _Equal, data: bytes) -> "_Content":
         content = self.contents.get(equal)
         if content is None:
-            self.bytes += len(data)
+            self.size += len(data)
             content = self.contents[equal] = _Content(data)
         return content
 

@@ -253,7 +253,8 @@ class JavaScriptFrames:
         except (SrcpackError, OSError) as error:
             if is_from_outside(error):
                 raise
-            is_embedded = False  # the table is damaged, and symbolic could not answer in its place
+            # The table is damaged, and symbolic could not answer in its place.
+            is_embedded, context = False, None
         if not is_embedded:
             url = join_paths(script.source_base, token.position.source)
             source = self._source(url)

@@ -248,7 +248,7 @@ class _Window:
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self.end = end
-        self.fetched = start, b""
+        self.fetched: tuple[int, bytes] = start, b""
 
 
 class _Here(threading.local):

@@ -5,10 +5,12 @@ import os
 import pickle
 import random
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +23,7 @@ from srcpack_convert import (
     BatchProgress,
     BatchStopped,
     ConversionReport,
+    FailureReport,
     Limits,
     Options,
     convert_many,
@@ -36,7 +39,7 @@ from support.batches import batch, bundle_of, damaged_bundle, failure_of, packs,
 from support.bundle_builder import build_bundle
 from support.dying_worker import Deadly, deaths_of
 from support.many import make_many
-from support.places import BUNDLES
+from support.places import BUNDLES, CORPUS
 
 
 def test_nothing_wrong_with_one_stops_the_others(bundles: Path, out: Path) -> None:
@@ -385,7 +388,7 @@ def test_memory_does_not_grow_with_the_number_of_inputs(out: Path, monkeypatch: 
     monkeypatch.setattr(batch_module, "_LOOK_AHEAD", 100)
 
     def peak_of(number: int) -> int:
-        told: list[BatchProgress] = []
+        told: deque[BatchProgress] = deque(maxlen=1)
         names = (f"/none/{number}/app.zip" for number in range(number))
         with ThreadPoolExecutor(1) as executor:
             reports = convert_many(names, out, executor=executor, jobs=1, progress=told.append)
@@ -500,3 +503,35 @@ def test_variations_of_bundles_are_bundles_and_the_same_each_time(tmp_path: Path
     assert sum(map(len, made.values())) == size
     reports = batch([tmp_path / "in"], out)
     assert set(statuses(reports).values()) == {"converted"}
+
+
+def hostile_bundles() -> dict[str, bytes]:
+    return {
+        "cut.zip": bundle_of()[:200],
+        "empty.zip": b"",
+        "no-manifest.zip": build_bundle({"x": b""}, None),
+        "not-json.zip": build_bundle({}, "{"),
+        "bomb.zip": build_bundle({"x": bytes(9 << 20)}, {}),
+        "noise.zip": b"SYSB" + random.Random(2).randbytes(2000),
+    }
+
+
+@pytest.mark.slow
+def test_hostile_bundles_among_good_ones(tmp_path: Path, out: Path) -> None:
+    """Every good one is converted, and every bad one has a report with its reason."""
+    good = [f"{letter}{number}.zip" for number in range(4) for letter in "abcdelnz"]
+    hostile = hostile_bundles()
+    source = write(tmp_path / "in", {**{name: bundle_of(name) for name in good}, **hostile})
+    corpus = [path.name for path in (CORPUS / "hostile").glob("*.zip")]  # where it is there
+    for name in corpus:
+        shutil.copy(CORPUS / "hostile" / name, source / f"corpus-{name}")
+    reports = batch([source], out, options=Options(limits=Limits(max_total_size=8 << 20)))
+    found = statuses(reports)
+    assert {name: status for name, status in found.items() if "corpus" not in name} == {
+        **dict.fromkeys(good, "converted"),
+        **dict.fromkeys(hostile, "failed"),
+    }
+    assert {name for name in found if "corpus" in name} == {f"corpus-{name}" for name in corpus}
+    assert all(report.reason for report in reports.values() if isinstance(report, FailureReport))
+    made = sorted(pack_name(name) for name, status in found.items() if status == "converted")
+    assert list(packs(out)) == made

@@ -264,6 +264,8 @@ def test_the_command_converts_a_bucket(
     assert bucket.keys("new") == []
 
     assert run(f"{URL}/in/a.zip")[1].startswith(f"{URL}/in/a.srcpack: 1 file of ")
-    assert run(f"{URL}/in/a.zip")[::2] == (1, f"error: {URL}/in/a.srcpack: it exists; --force replaces it\n")
+    assert run(f"{URL}/in/a.zip") == (0, f"{URL}/in/a.srcpack: up to date\n", "")
+    bucket.write("in/a.srcpack", content=bundle_of("another"))
+    assert run(f"{URL}/in/a.zip")[0] == 1
     assert run(f"{URL}/in/a.zip", "--force", "-o", tmp_path / "a.srcpack")[0] == 0
     assert srcpack.open(tmp_path / "a.srcpack")["x.js"].text() == "f('in/a.zip');\n"

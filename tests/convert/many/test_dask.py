@@ -20,7 +20,6 @@ import pytest
 import srcpack
 from srcpack_convert import BatchReport, Cluster, ClusterError, Options, convert, convert_many
 from srcpack_convert.cli import main as cli
-from srcpack_convert.many.workers import WorkerDied
 from support.bundle_builder import build_bundle
 from support.dying_worker import Deadly, deaths_of
 from support.range_server import RangeServer
@@ -85,10 +84,9 @@ def processes() -> Iterator[Processes]:
 
 
 @contextmanager
-def two_workers(processes: Processes) -> Iterator[Cluster]:
-    """Without a nanny, so that one that is killed stays away."""
+def two_workers(processes: Processes, *options: str) -> Iterator[Cluster]:
     for _ in range(2):
-        processes.add_worker("--no-nanny")
+        processes.add_worker(*options)
     client = Cluster(processes.address, timeout=60)
     wait_for(lambda: len(client._client.nthreads()) == 2)
     yield client
@@ -97,14 +95,14 @@ def two_workers(processes: Processes) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(processes: Processes) -> Iterator[Cluster]:
-    """One to be damaged."""
-    with two_workers(processes) as client:
+    """One to be damaged: without nannies, so that a worker that is killed stays away."""
+    with two_workers(processes, "--no-nanny") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[tuple[Cluster, str]]:
-    """One that stays as it is, and its address."""
+    """One that stays as it is, as nannies start workers again; and its address."""
     started = Processes()
     with two_workers(started) as client:
         yield client, started.address
@@ -128,14 +126,14 @@ def by_name(reports: list[BatchReport]) -> dict[str, BatchReport]:
     return {os.path.basename(report.source): report for report in reports}
 
 
-def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
+def test_a_worker_that_is_killed_costs_nothing_and_a_scheduler_that_goes_away_is_an_error(
     cluster: Cluster, processes: Processes, tmp_path: Path
 ) -> None:
-    """Its bundles are converted by the other one, to the same bytes as here."""
-    names = [f"{number:02}.zip" for number in range(10)]
+    """What it had is converted by the other one, to the same bytes as here; and what is finished stays."""
+    names = [f"{number:02}.zip" for number in range(8)]
     source = bundles(tmp_path / "in", names)
     reports: list[BatchReport] = []
-    for report in convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max")):
+    for report in convert_many([source], tmp_path / "out", executor=cluster):
         reports.append(report)
         if len(reports) == 3:
             processes.workers[0].kill()
@@ -145,26 +143,26 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(
     )
     expected = {}
     for name in names:
-        convert(source / name, tmp_path / "alone.srcpack", preset="max")
+        convert(source / name, tmp_path / "alone.srcpack")
         expected[name.replace(".zip", ".srcpack")] = (tmp_path / "alone.srcpack").read_bytes()
     assert packs(tmp_path / "out") == expected
-    again = convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max"))
-    assert {report.status for report in again} == {"skipped"}
+
+    again = convert_many([source], tmp_path / "out", Options(preset="max"), executor=cluster)
+    assert next(again).status == "converted"
+    processes.scheduler.kill()
+    with pytest.raises(ClusterError, match=f"{processes.address}: the connection to the scheduler is lost"):
+        list(again)
+    assert packs(tmp_path / "out").keys() == expected.keys()
 
 
 def test_a_bundle_that_kills_its_workers_is_given_up_and_the_others_are_not(
-    processes: Processes, tmp_path: Path
+    lasting: tuple[Cluster, str], tmp_path: Path
 ) -> None:
-    """After three, whatever the scheduler's `allowed-failures` is; nannies start workers again."""
-    processes.add_worker()
-    processes.add_worker()
-    cluster = Cluster(processes.address, timeout=60)
+    """After three, whatever the scheduler's `allowed-failures` is."""
+    cluster, _ = lasting
     good = [f"{number:02}.zip" for number in range(8)]
     source = bundles(tmp_path / "in", [*good, "03 poison.zip"], size=1000)
-    try:
-        reports = by_name(list(convert_many([source], tmp_path / "out", executor=Deadly(cluster), jobs=2)))
-    finally:
-        cluster.shutdown(cancel_futures=True)
+    reports = by_name(list(convert_many([source], tmp_path / "out", executor=Deadly(cluster), jobs=2)))
     assert {name: report.status for name, report in reports.items()} == {
         **dict.fromkeys(good, "converted"),
         "03 poison.zip": "failed",
@@ -175,6 +173,7 @@ def test_a_bundle_that_kills_its_workers_is_given_up_and_the_others_are_not(
         .startswith("3 workers did not survive it: its worker is gone")
     )
     assert deaths_of(source / "03 poison.zip") == 3
+    wait_for(lambda: len(cluster._client.nthreads()) == 2)
 
 
 def test_the_command_converts_on_a_cluster(
@@ -206,21 +205,6 @@ def test_a_signed_url_reaches_the_workers_with_its_signature(
         assert cli.run(args) == 0
     with srcpack.open(tmp_path / "out" / "app.srcpack") as pack:
         assert pack["files/a.js"].read() == b"1"
-
-
-def test_a_scheduler_that_goes_away_is_an_error(
-    cluster: Cluster, processes: Processes, tmp_path: Path
-) -> None:
-    """What is finished stays, and the batch can be run again."""
-    source = bundles(tmp_path / "in", [f"{number:02}.zip" for number in range(24)])
-    died = cluster.submit(signal.raise_signal, signal.SIGKILL).exception()
-    assert isinstance(died, WorkerDied)
-    reports = convert_many([source], tmp_path / "out", executor=cluster, options=Options(preset="max"))
-    next(reports)
-    processes.scheduler.kill()
-    with pytest.raises(ClusterError, match=f"{processes.address}: the connection to the scheduler is lost"):
-        list(reports)
-    assert packs(tmp_path / "out")
 
 
 def test_what_a_call_raises_comes_back(lasting: tuple[Cluster, str]) -> None:
