@@ -105,7 +105,7 @@ class Options:
             "level": settings.level,
             "dictionary": dictionary,
             "frame_size": settings.frame_size,
-            "raw": list(self.raw),
+            "raw": self.raw,
             **({"lookups": True} if self.lookups else {}),
         }
 

@@ -62,7 +62,7 @@ def test_convert_takes_the_options_of_the_library(run: Run, bundle: Path) -> Non
     with srcpack.open(output) as pack:
         assert pack["loose"].raw
         assert pack["files/app.js.map"].raw
-        assert pack.bundle.created_by["options"]["raw"] == ["*.map", "loose"]
+        assert pack.bundle.created_by["options"]["raw"] == ("*.map", "loose")
 
 
 def test_convert_takes_a_dictionary_by_size_or_file(run: Run, tmp_path: Path) -> None:
