@@ -380,7 +380,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for names in combinations(PARTS, size)
         if any(given.only in name for name in names)
     ]
-    began, faults = time.perf_counter(), 0
+    began, faults, number = time.perf_counter(), 0, 32
     with without_allowances():
         for names in chosen:
             number = 32

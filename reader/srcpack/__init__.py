@@ -27,6 +27,7 @@ from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.rules.context import Context
 from srcpack.rules.debug_id import DebugId
+from srcpack.rules.original_position import OriginalPosition
 from srcpack.rules.source_links import SourceLink
 from srcpack.verification import verify
 

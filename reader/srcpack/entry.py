@@ -81,6 +81,7 @@ class Entry:
         Raises:
             FormatError: The pack holds a text that is not a debug id.
         """
+        text: str | None = None
         try:
             if (text := self._record.debug_id) is not None:
                 return DebugId(text)

@@ -37,7 +37,7 @@ class ReadOnlyDict(dict[K, V]):
         raise TypeError("what a pack says cannot be changed; dict() makes a copy that can")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[type["ReadOnlyDict[K, V]"], tuple[dict[K, V]]]:
         return type(self), (dict(self),)

@@ -265,6 +265,7 @@ def test_who_finds_another_thread_at_it_reads_and_keeps_nothing(tmp_path: Path) 
     thread = threading.Thread(target=cache._take)  # it ends, and never gives back what it took
     thread.start()
     thread.join()
+    kept = 0
     for number in range(1, 100):
         assert cache.read(pack[f"{number:03}"]) == b"%d" % number
         assert cache.read(pack["000"]) == b"0"

@@ -73,7 +73,7 @@ def take_table_apart(table: bytes, head_length: int) -> TableRecipe | None:
     try:
         head = _unpacked(table[:head_length])
         sha256, *values = _HEAD.unpack_from(head)
-        numbers = dict(zip(NAMES, values, strict=True))
+        numbers: dict[str, int] = dict(zip(NAMES, values, strict=True))
         r, s, t = (numbers[name] for name in NAMES[4:7])
         total = r + s + t
         at = _HEAD.size

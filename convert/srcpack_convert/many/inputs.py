@@ -157,6 +157,7 @@ class Inputs:
     def _file(self, source: str, relative: str) -> Iterator[Input]:
         """Yield a file that was named: it is to be converted, or to be reported."""
         problem = None
+        found: os.stat_result | None = None
         try:
             found = os.stat(source)
             if stat.S_ISDIR(found.st_mode):
@@ -168,7 +169,7 @@ class Inputs:
                 return
         except (OSError, ValueError) as error:
             problem = _reason(error)
-        if problem is None:
+        if problem is None and found is not None:
             yield self._input(source, relative, found)
         else:
             yield Input(source=source, relative=relative, problem=problem)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +49,7 @@ class ArchiveMembers:
         if isinstance(bundle, Pack):
             self.pack = bundle
         else:
-            if hasattr(bundle, "read") and hasattr(bundle, "close"):
+            if not isinstance(bundle, str | bytes | bytearray | memoryview | os.PathLike):
                 self._close.append(bundle.close)
             self.pack = opening.open(bundle)
             self._close.append(self.pack.close)
