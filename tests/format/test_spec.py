@@ -188,7 +188,10 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
         ("unpacked also less than 2^15 for each byte packed", frames.MOST_SHRUNK == 15),
         ("64 MiB, and 2^8 for each byte of the manifest section |", layout.MOST_MANIFEST_SHRUNK == 8),
         ("| entries of a block | 1 to 1024 |", layout.MAX_BLOCK_ENTRIES == 1024),
-        ("| values of an entry, of the attributes | 2^16, and one", items.MOST_VALUES == 1 << 16),
+        (
+            "| values of an entry, of the attributes | 2^16, and eight",
+            (items.MOST_VALUES, items.MOST_VALUES_A_BYTE) == (1 << 16, 8),
+        ),
         ("part + part/128 (rounded down) + 128", frames.frame_bound(1000) == 1000 + 7 + 128),
     ],
 )

@@ -396,7 +396,7 @@ class SpecReader:
     def _unpack(self, item: bytes, known: set[str]) -> Entry:
         """SPEC.md section 5: a map with as many values as it may have."""
         start, end = self.sections[2]
-        return Item(item, known, VALUES + end - start).unpack()
+        return Item(item, known, VALUES + 8 * (end - start)).unpack()
 
     def _entry(self, item: bytes) -> Entry:
         """SPEC.md section 5, "Entry"."""

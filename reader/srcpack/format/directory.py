@@ -26,7 +26,7 @@ from .index import (
     parse_block_place,
     parse_fan_out,
 )
-from .items import MOST_VALUES
+from .items import MOST_VALUES, MOST_VALUES_A_BYTE
 from .keys import hash_key
 from .manifest import ATTRIBUTES_BLOCK, check_block, item_of, parse_attributes, parse_entry
 
@@ -61,7 +61,7 @@ class Directory:
         self._tail = tail
         self._file = file
         self._content = tail.sections[CONTENT]
-        self._most = MOST_VALUES + tail.sections[MANIFEST].length
+        self._most = MOST_VALUES + MOST_VALUES_A_BYTE * tail.sections[MANIFEST].length
         self._token = next(_tokens)
 
     def forget(self) -> None:

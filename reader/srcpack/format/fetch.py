@@ -20,7 +20,7 @@ __all__ = ["blocks_ahead", "content_range", "fetch_together", "raise_first", "sp
 _MAX_UNPACKED = 8 << 20
 """Most bytes, unpacked, of blocks that were fetched together: few bytes may unpack to very many."""
 
-_MOST_BLOCKS = 256
+_FIRST_BLOCKS, _MOST_BLOCKS = 4, 256
 
 B = TypeVar("B", bound=tuple[bytes, int, int, int])
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def blocks_ahead(
     Raises:
         FormatError, LimitExceeded, OSError: As `read`.
     """
-    at, step = 0, 1
+    at, step = 0, _FIRST_BLOCKS
     while at < len(numbers):
         places = [place_of(number) for number in numbers[at : at + step]]
         lengths = [place.length for place in places]

@@ -11,13 +11,15 @@ import msgpack
 
 from srcpack.errors import FormatError
 
-__all__ = ["MOST_VALUES", "Types", "Wrong", "unpack_map"]
+__all__ = ["MOST_VALUES", "MOST_VALUES_A_BYTE", "Types", "Wrong", "unpack_map"]
 
 Types: TypeAlias = Mapping[str, type | Literal[True]]
 """By key the type of its value; True for the only value that it may have."""
 
 MOST_VALUES = 1 << 16
-"""Values that an item may have, beside one for each byte of the manifest section."""
+"""Values that an item may have, beside `MOST_VALUES_A_BYTE` for each byte of the manifest section."""
+
+MOST_VALUES_A_BYTE = 8
 
 _SMALL = 4 << 10
 _DEEPEST = 3
