@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import (
     batch,
+    blocks,
     contention,
     convert,
     generated,
@@ -38,6 +39,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "resolve": resolve.run,
     "lines": lines.run,
     "size": size.run,
+    "blocks": blocks.run,
     "presets": presets.run,
     "convert": convert.run,
     "batch": batch.run,

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srcpack.errors import FormatError, LimitExceeded
+from srcpack.format.head_tail import FRAME_HEADER, Section
 from srcpack.format.lookup_numbers import Numbers, pack_numbers
 from srcpack.format.lookup_rows import Row, pack_rows
+from srcpack.format.lookup_section import LookupSection
 from srcpack.format.lookup_table import LookupTable
 from srcpack.format.lookups import (
     ABSENT,
@@ -29,6 +31,7 @@ from srcpack.format.lookups import (
 )
 from srcpack.records import LookupRecord
 from srcpack.rules.original_position import OriginalPosition
+from srcpack.source.local import BytesSource
 
 ROWS = [
     [Row(0, 4, 1, 2, 3, 4, 3), Row(0, 10), Row(0, 20, 2, 0, 0, 0, 5)],
@@ -357,3 +360,26 @@ def test_any_bytes_are_no_head_or_a_head(data: bytes) -> None:
 def test_numbers_without_planes_are_what_they_are_stored_without() -> None:
     numbers = Numbers(pack_numbers([0, 0], 0, 0), 0, 2, 0)
     assert numbers.values() == [0, 0]
+
+
+# ---- the section
+
+
+def section_of(data: bytes, place: LookupRecord, length: int) -> LookupTable:
+    """Open the table at a place of a section of some length, of a file that has only these bytes."""
+    section = LookupSection(BytesSource(data), Section(0, FRAME_HEADER.size + length), file="x.srcpack")
+    return section.table(place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [(0, 101, 90), (50, 51, 20), (0, 10, 0), (0, 10, 11)],
+)
+def test_a_place_outside_its_section_is_refused(place: tuple[int, int, int]) -> None:
+    with pytest.raises(FormatError, match="place of a lookup table"):
+        section_of(bytes(1000), LookupRecord(*place, bytes(4)), 100)
+
+
+def test_a_section_that_ends_before_its_table_does_is_refused() -> None:
+    with pytest.raises(FormatError, match="cut while it was open"):
+        section_of(bytes(50), LookupRecord(0, 100, 90, bytes(4)), 100)

@@ -1,5 +1,6 @@
 """The command `resolve`: events and stack traces, single positions, and why a frame is not resolved."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,37 @@ def test_a_found_frame_is_explained_too(run: Run) -> None:
     )
     lines = run("resolve", APP, "--at", f"{SCRIPT}:9:60", "--explain").out.splitlines()
     assert "the map has none at line 9, column 60" in lines[-1]
+
+
+MAP = json.dumps({"version": 3, "sources": ["a.ts"], "names": [], "mappings": "AAAA"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("reference", "members", "says"),
+    [
+        (
+            "data:application/json;base64," + base64.b64encode(MAP).decode(),
+            {},
+            ["a source map of 121 characters in itself", "'a.ts' line 1, column 1, in"],
+        ),
+        ("data:application/json;base64,%", {}, ["a source map of 30 characters in itself", "source map:"]),
+        (
+            "a.js.map",
+            {"a.js.map": b"{}"},
+            ["reference of the script: 'a.js.map', joined to 'https://h.example/js/a.js.map'", "source map:"],
+        ),
+        ("a.js.map", {}, ["source map: no bundle has a file of that name"]),
+        (None, {}, ["the script refers to no source map, and the event gives no debug id for it"]),
+    ],
+)
+def test_the_search_for_a_source_map_is_explained(
+    run: Run, tmp_path: Path, reference: str | None, members: dict[str, bytes], says: list[str]
+) -> None:
+    headers = {} if reference is None else {"sourcemap": reference}
+    files: dict[str, Any] = {"a.js": {**MINIFIED, "headers": headers}}
+    files |= {name: {"type": "source_map", "url": f"~/js/{name}"} for name in members}
+    bundle = tmp_path / "app.zip"
+    bundle.write_bytes(build_bundle({"a.js": b"f()\n", **members}, {"files": files}))
+    out = run("resolve", bundle, "--at", "https://h.example/js/a.js:1:1", "--explain").out
+    for each in says:
+        assert each in out
