@@ -35,7 +35,12 @@ def conserve(batches: int, *, first_seed: int) -> int:
     with world() as place:
 
         @seed(first_seed)
-        @settings(max_examples=batches, deadline=None, database=None, suppress_health_check=[*HealthCheck])
+        @settings(
+            max_examples=batches,
+            deadline=None,
+            database=None,
+            suppress_health_check=tuple(HealthCheck.__members__.values()),
+        )
         @given(data=st.data())
         def each_is_conserved(data: Any) -> None:
             nonlocal tried
