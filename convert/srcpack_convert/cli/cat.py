@@ -1,5 +1,8 @@
 """The command `cat`."""
 
+import re
+from io import BufferedReader
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -29,6 +32,9 @@ def cat(
     file_type: Annotated[
         FileType | None, typer.Option("--type", help="Type of the file, with --debug-id.")
     ] = None,
+    lines: Annotated[
+        str | None, typer.Option(metavar="FIRST-LAST", help="These lines alone, counted from 1.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the content of one file to stdout, and nothing else.
@@ -38,12 +44,16 @@ def cat(
     Examples:
       srcpack cat app.srcpack files/_/_/static/app.min.js
       srcpack cat app.srcpack --url '~/static/app.min.js' > app.min.js
+      srcpack cat app.srcpack src/main.c --lines 10-20
       srcpack cat app.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47 --type source_map
     """
     check_selectors({"NAME": name, "--url": url, "--path": path, "--debug-id": debug_id})
     check_type(file_type, debug_id)
     if debug_id is not None and file_type is None:
         raise typer.BadParameter(f"--debug-id needs --type: {', '.join(FileType)}")
+    first, last = (1, None) if lines is None else _range(lines)
+    if lines is not None and as_json:
+        raise typer.BadParameter("--lines and --json exclude each other")
     with open_one(pack) as opened:
         if name is not None:
             found: Entry | SourceLink | None = opened[name]
@@ -60,5 +70,17 @@ def cat(
             )
         if as_json:
             print_json(content_facts(found))
+        elif lines is not None:
+            with BufferedReader(found.open()) as content:
+                bytes_to_stdout().writelines(islice(content, first - 1, last))
         else:
             bytes_to_stdout().writelines(found.parts())
+
+
+def _range(lines: str) -> tuple[int, int]:
+    """Return the first and the last line of `FIRST-LAST`, or of one number."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", lines)
+    first, last = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
+    if not 1 <= first <= last:
+        raise typer.BadParameter(f"--lines {lines}: expected FIRST-LAST, such as 10-20")
+    return first, last

@@ -11,6 +11,7 @@ import pytest
 
 from srcpack_convert.cli import main as cli
 from srcpack_convert.one.convert import convert
+from support.bundle_builder import build_bundle
 from support.commands import DEBUG_ID, FILES, Run, damaged_bundle, flip
 
 
@@ -77,3 +78,29 @@ def test_cat_of_a_damaged_member_says_why(run: Run, tmp_path: Path, pack: Path) 
     result = run("cat", pack, "files/main.c")
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith(f"error: {pack}: 'files/main.c': ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [("2-3", b"two\r\nthree\n"), ("4", b"four"), ("1-1", b"one\n"), ("3-99", b"three\nfour"), ("5-9", b"")],
+)
+def test_cat_writes_lines_alone(
+    tmp_path: Path, lines: str, shown: bytes, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "a.zip").write_bytes(
+        build_bundle({"f": b"one\ntwo\r\nthree\nfour"}, {"files": {"f": {"type": "source"}}})
+    )
+    assert cli.run(["cat", str(tmp_path / "a.zip"), "f", "--lines", lines]) == 0
+    sys.stdout.flush()
+    assert capfdbinary.readouterr() == (shown, b"")
+
+
+@pytest.mark.parametrize("lines", ["0-3", "3-2", "a", "-3", "3-", "1-2-3", ""])
+def test_cat_refuses_lines_that_are_no_range(run: Run, pack: Path, lines: str) -> None:
+    refused = run("cat", pack, "files/main.c", f"--lines={lines}")
+    assert refused.code == 2
+    assert "expected FIRST-LAST" in refused.err
+
+
+def test_cat_has_no_lines_as_json(run: Run, pack: Path) -> None:
+    assert run("cat", pack, "files/main.c", "--lines", "1-2", "--json").code == 2

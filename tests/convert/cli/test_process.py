@@ -139,3 +139,15 @@ def test_the_public_api_needs_no_command_line() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_the_reader_as_a_module_is_the_command() -> None:
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", module, "ls", str(PACKS / "app.srcpack"), "--json"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for module in ("srcpack", "srcpack_convert")
+    ]
+    assert shown[0] == shown[1] != b""
