@@ -99,9 +99,11 @@ JsonLinesOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON Lines: one object a line.")
 ]
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
-UrlOption: TypeAlias = Annotated[str | None, typer.Option("--url", help="URL, exactly as in the manifest.")]
+UrlOption: TypeAlias = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="URL, exactly as in the manifest.")
+]
 PathOption: TypeAlias = Annotated[
-    str | None, typer.Option("--path", help="Path; slashes and backslashes are the same.")
+    str | None, typer.Option("--path", metavar="PATH", help="Path; slashes and backslashes are the same.")
 ]
 DebugIdOption: TypeAlias = Annotated[
     str | None, typer.Option("--debug-id", metavar="ID", help="Debug id, in any form.")
@@ -111,8 +113,8 @@ MaxFileSize: TypeAlias = Annotated[
     typer.Option(
         metavar="BYTES",
         parser=parse_bytes,
-        show_default="1G",
-        help="Members that unpack to more count as damaged.",
+        show_default=False,
+        help="Members that unpack to more count as damaged; 1G by default.",
     ),
 ]
 MaxTotalSize: TypeAlias = Annotated[
@@ -120,8 +122,8 @@ MaxTotalSize: TypeAlias = Annotated[
     typer.Option(
         metavar="BYTES",
         parser=parse_bytes,
-        show_default="16G",
-        help="A bundle whose members unpack to more is refused.",
+        show_default=False,
+        help="A bundle whose members unpack to more is refused; 16G by default.",
     ),
 ]
 MaxManifestSize: TypeAlias = Annotated[
@@ -129,8 +131,8 @@ MaxManifestSize: TypeAlias = Annotated[
     typer.Option(
         metavar="BYTES",
         parser=parse_bytes,
-        show_default="256M",
-        help="A bundle with a larger manifest is refused.",
+        show_default=False,
+        help="A bundle with a larger manifest is refused; 256M by default.",
     ),
 ]
 MaxTotalRatio: TypeAlias = Annotated[

@@ -12,7 +12,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import getdoc
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast
 
@@ -147,6 +148,7 @@ def _version(wanted: bool) -> None:
 
 app = typer.Typer(
     name="srcpack",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
@@ -154,6 +156,11 @@ app = typer.Typer(
         "130 interrupted."
     ),
 )
+
+
+def _help_of(command: Callable[..., object]) -> str:
+    """Return what a command's help says; paragraphs are filled to the terminal, examples stay as they are."""
+    return (getdoc(command) or "").replace("Examples:\n", "\b\nExamples:\n")
 
 
 @app.callback()
@@ -167,4 +174,4 @@ def _options(
 
 
 for _command in (convert, info, ls, cat, find, extract, verify, check, resolve, export, bench, stats):
-    app.command()(_command)
+    app.command(help=_help_of(_command))(_command)

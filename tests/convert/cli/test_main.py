@@ -62,7 +62,7 @@ def test_help_shows_the_limits_as_they_are(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "200")
     text = run(name, "--help").out
     for option in ("max-file-size", "max-total-size", "max-manifest-size"):
-        match = re.search(rf"--{option} .*\[default: \((\w+)\)\]", text)
+        match = re.search(rf"--{option} BYTES\s[^-]*?(\w+)\s+by\s+default", text)
         assert match is not None
         assert parse_bytes(match[1]) == getattr(DEFAULT_LIMITS, option.replace("-", "_"))
 
@@ -218,3 +218,15 @@ def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> N
     assert cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cores() == 1
+
+
+@pytest.mark.parametrize("name", ["convert", "cat", "find", "stats", "resolve", "bench"])
+def test_help_fits_a_terminal_of_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    text = run(name, "--help").out
+    before, examples, after = re.split(r"(  Examples:\n(?:    .*\n)+)", text)
+    assert all(line.startswith("    srcpack ") or "srcpack" in line for line in examples.splitlines()[1:])
+    assert max(map(len, (before + after).splitlines())) <= 80
+    assert "<bool>" not in text
+    assert "default: (" not in text
