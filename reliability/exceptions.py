@@ -408,6 +408,7 @@ def by_signals(scenario: Scenario, seconds: float, seed: int = 1) -> int:
 
     before = signal.signal(signal.SIGALRM, end)
     until = time.monotonic() + seconds
+    gc.disable()  # what others do at a collection must not be ended
     try:
         while time.monotonic() < until:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 3e-3), 3e-3)
@@ -422,10 +423,12 @@ def by_signals(scenario: Scenario, seconds: float, seed: int = 1) -> int:
             signal.setitimer(signal.ITIMER_REAL, 0)
             ended += 1
             scenario.check()
+            gc.collect()
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        gc.enable()
     return ended
 
 
@@ -474,6 +477,7 @@ def by_threads(scenario: Scenario, seconds: float, seed: int = 1) -> int:
     hook = threading.excepthook
     threading.excepthook = lambda _: None  # one that arrives outside of the call ends the thread
     threads = [threading.Thread(target=work) for _ in range(3)]
+    gc.disable()  # what others do at a collection must not be ended
     for thread in threads:
         thread.start()
     until = time.monotonic() + seconds
@@ -484,6 +488,7 @@ def by_threads(scenario: Scenario, seconds: float, seed: int = 1) -> int:
     done.set()
     for thread in threads:
         thread.join()
+    gc.enable()
     threading.excepthook = hook
     assert not failures, failures[0]
     for _ in range(100):  # what a thread that is gone has taken is not free at once

@@ -287,7 +287,7 @@ class Soak:
         try:
             entry = pickle.loads(pickle.dumps(self._packs.get(path)[file.name]))
         except FormatError as error:
-            if "another pack since it was pickled" not in str(error):
+            if "another file since it was pickled" not in str(error):
                 raise
             return  # it was replaced just now
         _check(file, entry.read)
