@@ -11,8 +11,9 @@ import typer
 
 from srcpack import SrcpackError
 from srcpack_convert.atomic_write import written_aside
-from srcpack_convert.bench.comparison import METHOD, Comparison, Row, versions
+from srcpack_convert.bench.comparison import METHOD, Comparison, versions
 from srcpack_convert.bench.comparison import bench as bench_bundle
+from srcpack_convert.bench.figures import Row
 from srcpack_convert.bench.measuring import Spread
 from srcpack_convert.bench.plot import (
     FORMATS,

@@ -17,18 +17,13 @@ import pytest
 import srcpack
 from srcpack import Entry, FormatError, SrcpackError
 from srcpack_convert import convert
-from srcpack_convert.bench import comparison as bench_module
-from srcpack_convert.bench.comparison import (
-    Comparison,
-    Event,
-    Row,
-    Zip,
-    bench,
-    replay_pack,
-    replay_zip,
-)
+from srcpack_convert.bench import figures
+from srcpack_convert.bench.comparison import Comparison, bench
+from srcpack_convert.bench.figures import Row
 from srcpack_convert.bench.measuring import Job, Spread, Timings
 from srcpack_convert.bench.plot import plot
+from srcpack_convert.bench.questions import Event, replay_pack, replay_zip, sampled
+from srcpack_convert.bench.zip_side import Zip
 from srcpack_convert.cli import bench as benching
 from srcpack_convert.cli import main as cli
 from support.bundle_builder import ZipMember, build_bundle, build_zip
@@ -67,7 +62,7 @@ def javascript() -> bytes:
 @pytest.fixture(autouse=True)
 def few_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take each sample from one run: what is timed is not looked at."""
-    monkeypatch.setattr(bench_module, "_LEAST_SAMPLE", 1e-9)
+    monkeypatch.setattr(figures, "_LEAST_SAMPLE", 1e-9)
     gc.freeze()  # or the collections between samples would go through all that pytest holds
     yield
     gc.unfreeze()
@@ -193,7 +188,7 @@ def test_both_sides_of_a_row_read_as_much(write: Write, monkeypatch: pytest.Monk
             seen[job.name] = dict(reads)
         return Timings({job.name: [1.0] * rounds for job in jobs}, {})
 
-    monkeypatch.setattr(bench_module, "measure", measure)
+    monkeypatch.setattr(figures, "measure", measure)
     comparison = quick(write(javascript()), threads=3)
     files = len(FILES) + len(MAPS)
     assert seen == {
@@ -239,8 +234,8 @@ def test_a_bundle_without_javascript_has_no_event(write: Write) -> None:
 
 
 def test_a_sample_ends_before_it_is_too_large() -> None:
-    assert bench_module._sample([1, 2, 3], lambda _: 16 << 20) == [1, 2]
-    assert bench_module._sample([1, 2, 3], lambda _: 1 << 40) == [1]
+    assert sampled([1, 2, 3], lambda _: 16 << 20) == [1, 2]
+    assert sampled([1, 2, 3], lambda _: 1 << 40) == [1]
 
 
 # ---- what cannot be measured
@@ -277,7 +272,7 @@ def test_a_zip_that_changes_meanwhile_is_an_error(write: Write, monkeypatch: pyt
             job.run()
         raise AssertionError
 
-    monkeypatch.setattr(bench_module, "measure", measure)
+    monkeypatch.setattr(figures, "measure", measure)
     with pytest.raises(FormatError, match="changed while it was measured"):
         quick(path)
 
