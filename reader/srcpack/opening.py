@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.errors import FormatError, is_from_outside
-from srcpack.format.packfile import PackFile, SourceKind
+from srcpack.format.packfile import PackFile
 from srcpack.pack import Pack
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
 from srcpack.source.locations import is_url, path_or_url, without_secrets
+from srcpack.source.source_of import SourceKind
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits

@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, NotFound
 from srcpack.records import Attributes, EntryRecord
-from srcpack.rules.lookup_keys import Kind
+from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.source.byte_source import ByteSource
 
@@ -117,6 +117,20 @@ class Store(ABC):
             FormatError: The pack is damaged here, or has no index of the kind.
         """
 
+    def named(self, item: str | EntryRecord) -> EntryRecord:
+        """Return the entry of a name; an entry as it is.
+
+        Raises:
+            NotFound: There is no entry of the name.
+            FormatError: As `find`.
+        """
+        if not isinstance(item, str):
+            return item
+        record = self.find(NAME, item)
+        if record is None:
+            raise NotFound(self.file, item)
+        return record
+
     @abstractmethod
     def record(self, number: int) -> EntryRecord:
         """Return entry `number`, counted from 0 in the order of names.
@@ -189,7 +203,6 @@ class Store(ABC):
             LimitExceeded: The table's head is larger than the version allows.
         """
 
-    @abstractmethod
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, in their order.
 
@@ -197,6 +210,19 @@ class Store(ABC):
             NotFound: There is no entry of a name.
             DamagedMember, FormatError, LimitExceeded: As `read`, for the first such one.
         """
+        if threads <= 1:
+            return [self.read(self.named(item)) for item in wanted]
+        records = [self.named(item) for item in wanted]
+        # A task for each small file would cost more than the file: a thread takes a run of neighbours.
+        run = max(1, min(64, len(records) // (4 * threads)))
+        runs = [records[at : at + run] for at in range(0, len(records), run)]
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
+
+        with ThreadPoolExecutor(threads) as executor:
+            return [data for done in executor.map(self._read_all, runs) for data in done]
+
+    def _read_all(self, records: list[EntryRecord]) -> list[bytes]:
+        return [self.read(record) for record in records]
 
 
 class ContentReader(io.RawIOBase):

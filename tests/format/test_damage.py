@@ -18,9 +18,9 @@ from srcpack import FormatError, Pack, SrcpackError
 from srcpack.format.frames import read_dictionary
 from srcpack.format.head_tail import DICTIONARY, TAIL_SIZE
 from srcpack.format.lookup_section import TableLookup
-from srcpack.format.packfile import SourceKind
 from srcpack.opening import packfile_of
 from srcpack.source.local import BytesSource
+from srcpack.source.source_of import SourceKind
 from support import damage_tables
 from support.damage import (
     CUTS,

@@ -40,13 +40,14 @@ from srcpack.format.head_tail import (
     parse_frame_header,
 )
 from srcpack.format.index import MAX_BUCKET, SLOT, find_entries, sort_into_buckets
-from srcpack.format.packfile import PackFile, SourceKind
+from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
 from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind
 from srcpack.source import remote, request_plan
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource
+from srcpack.source.source_of import SourceKind
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.pack_recipe import with_tail

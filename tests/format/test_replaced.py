@@ -16,7 +16,7 @@ import pytest
 
 import srcpack
 from srcpack import Entry, FormatError, Pack, PackCache, SrcpackError
-from srcpack.format.packfile import SourceKind
+from srcpack.source.source_of import SourceKind
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.places import FIXTURES

@@ -12,7 +12,7 @@ from make import DAMAGES, FIXTURES, Fixture, make
 
 import srcpack
 from srcpack import Entry, FormatError, Pack, SourceLink
-from srcpack.format.packfile import SourceKind
+from srcpack.source.source_of import SourceKind
 from support.places import FIXTURES as HERE
 
 SOURCES = ("mmap", "pread")

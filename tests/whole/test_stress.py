@@ -21,7 +21,7 @@ import pytest
 
 import srcpack
 from srcpack import ContentCache, DamagedMember, Entry, NotFound, Pack, PackCache
-from srcpack.format.packfile import SourceKind
+from srcpack.source.source_of import SourceKind
 from support.places import ROOT
 
 sys.path.insert(0, str(ROOT))

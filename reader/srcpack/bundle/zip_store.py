@@ -8,10 +8,10 @@ first asked for.
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
-from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded
 from srcpack.records import Attributes, EntryRecord, FrameRecord, ReadOnlyDict
 from srcpack.rules.content_facts import facts_of, with_facts
 from srcpack.rules.lookup_keys import NAME, Kind, keys_of
@@ -203,24 +203,6 @@ class ZipStore(Store):
 
     def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> None:
         """Return None: a zip has no tables."""
-
-    def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
-        """Return the contents of names or entries, in their order."""
-        if threads <= 1:
-            return [self.read(self._named(item)) for item in wanted]
-        records = [self._named(item) for item in wanted]
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
-
-        with ThreadPoolExecutor(threads) as executor:
-            return list(executor.map(self.read, records))
-
-    def _named(self, item: str | EntryRecord) -> EntryRecord:
-        if not isinstance(item, str):
-            return item
-        record = self._listed.get(item)
-        if record is None:
-            raise NotFound(self.file, item)
-        return record
 
 
 def _opened(place: str | bytes, max_read: int, limits: Limits) -> ZipStore:

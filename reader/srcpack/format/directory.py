@@ -14,7 +14,7 @@ from srcpack.rules.lookup_keys import Kind, key_of
 from srcpack.source.byte_source import ByteSource
 
 from .fetch import blocks_ahead
-from .frames import decode_block
+from .frames import decode_block, read_exactly
 from .head_tail import CONTENT, FRAME_HEADER, MANIFEST, MAX_BLOCK, Tail
 from .index import (
     MAX_BUCKET,
@@ -239,13 +239,4 @@ class Directory:
         return block
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = self._source.read(offset, length)
-        if len(data) != length:
-            raise FormatError(
-                self._file,
-                "cut while it was open",
-                offset=offset,
-                found=len(data),
-                expected=f"{length} bytes",
-            )
-        return data
+        return read_exactly(self._source, offset, length, file=self._file)

@@ -12,10 +12,11 @@ from srcpack.records import EntryRecord
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
 from srcpack.source.request_plan import NOWHERE, Range, longest_run, plan_blocks, plan_requests, split
+from srcpack.store import Store
 
 from .index import BlockPlace
 
-__all__ = ["blocks_ahead", "content_range", "fetch_together", "raise_first", "spooled"]
+__all__ = ["blocks_ahead", "fetch_many", "fetch_together", "spooled"]
 
 _MAX_UNPACKED = 8 << 20
 """Most bytes, unpacked, of blocks that were fetched together: few bytes may unpack to very many."""
@@ -100,13 +101,50 @@ def fetch_together(
     return [done[number] for number in range(len(ranges))]
 
 
-def content_range(record: EntryRecord) -> Range:
+def fetch_many(
+    store: Store,
+    wanted: Sequence[str | EntryRecord],
+    threads: int,
+    place_of: Callable[[str], BlockPlace | None],
+) -> list[bytes]:
+    """Fetch the manifest blocks of the names, then the contents, both in the order in which they lie.
+
+    Args:
+        store: The distant pack.
+        wanted: Names or entries.
+        threads: How many fetch side by side.
+        place_of: Gives the place of the manifest block that has the entry of a name.
+
+    Raises:
+        NotFound, DamagedMember, FormatError, LimitExceeded, OSError: As `Store.read_many`.
+    """
+
+    def block_range(item: str | EntryRecord) -> Range:
+        place = place_of(item) if isinstance(item, str) else None
+        return NOWHERE if place is None else Range(place.offset, place.offset + place.length)
+
+    found = fetch_together(
+        store.source, list(map(block_range, wanted)), lambda number: store.named(wanted[number]), threads
+    )
+    if threads > 1:  # as where a pack is here: all names are looked up first
+        _raise_first(found)
+    ranges = [NOWHERE if isinstance(each, Exception) else _content_range(each) for each in found]
+    contents = fetch_together(
+        store.source,
+        ranges,
+        lambda number: each if isinstance(each := found[number], Exception) else store.read(each),
+        threads,
+    )
+    return _raise_first(contents)
+
+
+def _content_range(record: EntryRecord) -> Range:
     """Return where the frames of an entry's content lie."""
     frames = record.frames
     return Range(frames[0].offset, frames[-1].offset + frames[-1].length) if frames else NOWHERE
 
 
-def raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
+def _raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
     """Return the outcomes, or raise the first that is an error."""
     values = []
     for outcome in outcomes:

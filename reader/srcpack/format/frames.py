@@ -198,6 +198,20 @@ def frame_bound(size: int) -> int:
     return size + (size >> 7) + 128
 
 
+def read_exactly(source: ByteSource, offset: int, length: int, *, file: str) -> bytes:
+    """Read what head and tail say is there.
+
+    Raises:
+        FormatError: The file was cut while it was open.
+    """
+    data = source.read(offset, length)
+    if len(data) != length:
+        raise FormatError(
+            file, "cut while it was open", offset=offset, found=len(data), expected=f"{length} bytes"
+        )
+    return data
+
+
 def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
     """Read a pack's dictionary, and check it against the tail, whether or not the process has it already.
 
@@ -212,12 +226,13 @@ def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
     if length > frame_bound(MAX_DICTIONARY):
         raise LimitExceeded(file, "packed dictionary", length, frame_bound(MAX_DICTIONARY))
     offset = section.offset + FRAME_HEADER.size
-    frame = source.read(offset, length)
-    if len(frame) != length:
-        raise FormatError(
-            file, "cut while it was open", offset=offset, found=len(frame), expected=f"{length} bytes"
-        )
-    data = decode_block(frame, tail.dictionary_size, what="dictionary", file=file, offset=offset)
+    data = decode_block(
+        read_exactly(source, offset, length, file=file),
+        tail.dictionary_size,
+        what="dictionary",
+        file=file,
+        offset=offset,
+    )
     try:
         dictionary = Dictionary(data)
     except zstandard.ZstdError as error:

@@ -12,6 +12,7 @@ from srcpack.rules.urls import source_map_url
 from srcpack.source.byte_source import ByteSource
 from srcpack.store import Lookup, Store, Token
 
+from .frames import read_exactly
 from .head_tail import FRAME_HEADER, Section
 from .lookup_table import LookupTable
 from .lookups import ABSENT, DATA_URL, ENTRY, SourceText
@@ -67,16 +68,7 @@ class LookupSection:
         return table
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = self._source.read(offset, length)
-        if len(data) != length:
-            raise FormatError(
-                self._file,
-                "cut while it was open",
-                offset=offset,
-                found=len(data),
-                expected=f"{length} bytes",
-            )
-        return data
+        return read_exactly(self._source, offset, length, file=self._file)
 
 
 def map_in_reference(record: EntryRecord) -> bytes:

@@ -9,22 +9,21 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Self
 
 from zstandard import ZstdError, frame_content_size
 
 from srcpack.caches import Shelf, Shelves
-from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
+from srcpack.errors import DamagedMember, FormatError, LimitExceeded
 from srcpack.records import Attributes, EntryRecord
 from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.source.byte_source import ByteSource
-from srcpack.source.local import BytesSource, MmapSource, PreadSource
-from srcpack.source.locations import is_url
-from srcpack.source.request_plan import NOWHERE, Range
+from srcpack.source.local import PreadSource
+from srcpack.source.source_of import SourceKind, source_of
 from srcpack.store import ContentReader, Reopening, Store, reopened
 
 from .directory import Directory
-from .fetch import content_range, fetch_together, raise_first, spooled
+from .fetch import fetch_many, spooled
 from .frames import (
     CHECKSUM_FLAG,
     DICTIONARIES,
@@ -49,9 +48,7 @@ from .head_tail import (
 from .lines import after_newlines, end_of_last_line, parts_of_lines
 from .lookup_section import LookupSection, TableLookup
 
-__all__ = ["PackFile", "SourceKind"]
-
-SourceKind: TypeAlias = Literal["mmap", "pread"]
+__all__ = ["PackFile"]
 
 _RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(4 << 20)
 """Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
@@ -284,51 +281,8 @@ class PackFile(Store):
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, neighbours by one request where a request costs much."""
         if self.source.distant:
-            return self._fetch_many(wanted, threads)
-        if threads <= 1:
-            return [self.read(self._named(item)) for item in wanted]
-        records = [self._named(item) for item in wanted]
-        # A task for each small file would cost more than the file: a thread takes a run of neighbours.
-        run = max(1, min(64, len(records) // (4 * threads)))
-        runs = [records[at : at + run] for at in range(0, len(records), run)]
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
-
-        with ThreadPoolExecutor(threads) as executor:
-            return [data for done in executor.map(self._read_all, runs) for data in done]
-
-    def _fetch_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
-        """Fetch the manifest blocks of the names, then the contents, both in the order in which they lie."""
-        found = fetch_together(
-            self.source,
-            [self._block_range(item) if isinstance(item, str) else NOWHERE for item in wanted],
-            lambda number: self._named(wanted[number]),
-            threads,
-        )
-        if threads > 1:  # as where a pack is here: all names are looked up first
-            raise_first(found)
-        ranges = [NOWHERE if isinstance(each, Exception) else content_range(each) for each in found]
-        contents = fetch_together(
-            self.source,
-            ranges,
-            lambda number: each if isinstance(each := found[number], Exception) else self.read(each),
-            threads,
-        )
-        return raise_first(contents)
-
-    def _block_range(self, name: str) -> Range:
-        place = self.directory.place_of(NAME, name)
-        return NOWHERE if place is None else Range(place.offset, place.offset + place.length)
-
-    def _named(self, item: str | EntryRecord) -> EntryRecord:
-        if not isinstance(item, str):
-            return item
-        record = self.find(NAME, item)
-        if record is None:
-            raise NotFound(self.file, item)
-        return record
-
-    def _read_all(self, records: list[EntryRecord]) -> list[bytes]:
-        return [self.read(record) for record in records]
+            return fetch_many(self, wanted, threads, partial(self.directory.place_of, NAME))
+        return super().read_many(wanted, threads)
 
     # ---- frames
 
@@ -430,21 +384,8 @@ class PackFile(Store):
         """Open a pack by its path, by the URL of an object, or out of its bytes or another source of them.
 
         Raises:
-            OSError: The file cannot be opened, or the object cannot be read.
-            ModuleNotFoundError, RuntimeError, ValueError: As `srcpack.open`, for a URL.
+            OSError, ModuleNotFoundError, RuntimeError, ValueError: As `source_of`.
             FormatError, LimitExceeded: As the class.
         """
-        opened: ByteSource
-        if isinstance(place, ByteSource):
-            opened = place
-        elif isinstance(place, bytes):
-            opened = BytesSource(place)
-        elif source not in ("mmap", "pread"):
-            raise ValueError(f"source is 'mmap' or 'pread', not {source!r}")
-        elif isinstance(place, str) and is_url(place):
-            from srcpack.source.remote import RemoteSource  # noqa: PLC0415  slow to import, and few need it
-
-            opened = RemoteSource(place)
-        else:
-            opened = MmapSource(place) if source == "mmap" else PreadSource(place)
+        opened = source_of(place, source)
         return cls(opened, file=opened.name, max_read=max_read)
