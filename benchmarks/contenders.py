@@ -26,9 +26,10 @@ import srcpack
 from srcpack import ContentCache, Context
 from srcpack.format.directory import _BLOCKS
 from srcpack.format.frames import DICTIONARIES
-from srcpack.format.packfile import _RECORDS, SourceKind
+from srcpack.format.packfile import _RECORDS
 from srcpack.rules.context import get_context
 from srcpack.rules.discover import discover_source_map_reference
+from srcpack.source.source_of import SourceKind
 
 from .formats import FORMATS, MANIFEST, Material, lmdb_key, missing, records_of, zstd_zipfile
 
