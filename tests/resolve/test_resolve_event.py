@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 import srcpack
 from srcpack import Pack, PackSet
-from srcpack.errors import InvalidEvent
+from srcpack.errors import FormatError, InvalidEvent
+from srcpack.format.lookup_section import TableLookup
 from srcpack.resolve import LookupCache, resolve_event
 from srcpack.resolve.search import Origin
 from srcpack.rules.original_position import OriginalPosition
+from srcpack.store import Token
 from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.minified import Minified
@@ -867,6 +869,44 @@ def test_files_are_found_and_read_once_an_event(make: Make, counter: Counter) ->
     resolved(packs, *[frame(place)] * 50)
     assert counter.reads == 2  # the lookup is at hand
     assert counter.lookups == 6  # each by the URL, and by `~`
+
+
+@pytest.mark.parametrize("make", ["lookups"], indirect=True)
+def test_a_source_is_taken_out_of_its_map_once_an_event(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    minified, _, call = crane()
+    pack = make(harbour(minified))
+    asked: list[Token] = []
+    content = TableLookup.content
+
+    def counting(self: TableLookup, token: Token) -> str | None:
+        asked.append(token)
+        return content(self, token)
+
+    monkeypatch.setattr(TableLookup, "content", counting)
+    frames = frames_of(resolved(pack, *[frame(call)] * 50))
+    assert {each["context_line"] for each in frames} == {"    return lift(load);"}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("make", ["lookups"], indirect=True)
+@pytest.mark.parametrize("answered", range(4))
+def test_sources_are_not_mixed_up_where_a_table_is_left(
+    make: Make, monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    """Tables and symbolic number the sources otherwise."""
+    minified = Minified({f"src/{name}.ts": f"text of {name}" for name in "abcd"})
+    places = [minified.add(f"{name};", (1, 1), name, number) for number, name in enumerate("abcd")]
+    pack = make(harbour(minified))
+    token, calls = TableLookup.token, count()
+
+    def damaged_later(self: TableLookup, line: int, column: int) -> Token | None:
+        if next(calls) >= answered:
+            raise FormatError("x.srcpack", "damaged")
+        return token(self, line, column)
+
+    monkeypatch.setattr(TableLookup, "token", damaged_later)
+    frames = frames_of(resolved(pack, *map(frame, [*places, *reversed(places)])))
+    assert [each["context_line"] for each in frames] == [f"text of {name}" for name in "abcddcba"]
 
 
 def test_work_grows_with_the_frames(counter: Counter) -> None:

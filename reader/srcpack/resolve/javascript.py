@@ -93,6 +93,7 @@ class JavaScriptFrames:
         self._scripts: dict[str, _Script | FrameError] = {}
         self._sources: dict[str, SourceText | None] = {}
         self._contents: dict[str, SourceText] = {}
+        self._texts: dict[tuple[Lookup, int | str, str], SourceText] = {}
         self._parts: Counter[tuple[Lookup, int | str]] = Counter()
         self._tokens: dict[Token, Token] = {}
 
@@ -275,12 +276,14 @@ class JavaScriptFrames:
                 return False, None
             first, lines = found
             return True, get_context(lines, line - first + 1, column)
-        content = lookup.content(token)
-        if content is None:
-            return False, None
-        text = self._contents.get(content)
+        # With its name: a table that turns out damaged is left for symbolic, which numbers sources otherwise.
+        key = lookup, token.source, token.position.source
+        text = self._texts.get(key)
         if text is None:
-            text = self._contents[content] = SourceText(content)
+            content = lookup.content(token)
+            if content is None:
+                return False, None
+            text = self._texts[key] = self._contents.setdefault(content, SourceText(content))
         return True, text.context(line, column)
 
     def _source(self, url: str) -> SourceText | None:

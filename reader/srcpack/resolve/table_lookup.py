@@ -81,7 +81,8 @@ class _TableOrSymbolic(Lookup):
         self._is_table = True
         self._build = build
         self._report = report
-        self._places: dict[int | str, tuple[int, int]] = {}
+        # By the whole token: symbolic numbers sources otherwise.
+        self._places: dict[Token, tuple[int, int]] = {}
 
     def token(self, line: int, column: int) -> Token | None:
         """Find the token at a position of the minified file.
@@ -95,7 +96,7 @@ class _TableOrSymbolic(Lookup):
             self._leave_table(error)
             token = self._lookup.token(line, column)
         if token is not None and self._is_table:
-            self._places.setdefault(token.source, (line, column))
+            self._places.setdefault(token, (line, column))
         return token
 
     def content(self, token: Token) -> str | None:
@@ -116,7 +117,7 @@ class _TableOrSymbolic(Lookup):
 
     def _own(self, token: Token) -> Token:
         """Return a token as the present lookup knows it, where the table found it."""
-        place = None if self._is_table else self._places.get(token.source)
+        place = None if self._is_table else self._places.get(token)
         return token if place is None else self._lookup.token(*place) or token
 
     def _leave_table(self, error: SrcpackError | OSError) -> None:
