@@ -54,6 +54,7 @@ class Parts:
     texts: list[bytes] = field(default_factory=lambda: [pack_texts(block) for block in TEXTS])
     inside: bool = False
     head: dict[str, Any] = field(default_factory=dict)
+    claimed: int = 0
     spoil_head: Callable[[bytes], bytes] | None = None
     spoil_frames: Callable[[list[bytes]], list[bytes]] | None = None
 
@@ -87,7 +88,7 @@ class Parts:
             reads.append((offset, length))
             return (bytes(1000) + data)[offset : offset + length]
 
-        record = LookupRecord(40, len(data), len(frame), frame[-4:])
+        record = LookupRecord(40, len(data) + self.claimed, len(frame), frame[-4:])
         return LookupTable(record, 960, read, file="a.srcpack"), reads
 
 
@@ -290,6 +291,26 @@ def test_another_block_with_a_checksum_of_its_own_is_refused() -> None:
     with pytest.raises(FormatError, match=r"block of rows: checksum at offset .*: found .*, expected"):
         table.original(1, 5)
     assert table.original(1, 31) == ANSWERS[1, 31]
+
+
+def test_a_frame_over_64_mib_is_refused_before_it_is_read() -> None:
+    too_long = (64 << 20) + 1
+    reads: list[tuple[int, int]] = []
+
+    def read(offset: int, length: int) -> bytes:
+        reads.append((offset, length))
+        return b""
+
+    record = LookupRecord(40, 1 << 32, too_long, b"abcd")
+    with pytest.raises(LimitExceeded, match="head of a lookup table at offset 1000: packed size"):
+        LookupTable(record, 960, read, file="a.srcpack")
+    assert not reads
+    whole, _ = Parts().table()
+    ends = [end + too_long for end in whole.head.ends]
+    table, reads_of_table = Parts(head={"ends": ends}, claimed=too_long).table()
+    with pytest.raises(LimitExceeded, match=r"block of rows at offset \d+: packed size"):
+        table.original(1, 5)
+    assert len(reads_of_table) == 1, "its head alone"
 
 
 def test_a_frame_without_checksum_or_size_is_refused() -> None:

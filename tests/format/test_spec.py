@@ -169,7 +169,10 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
     [
         ("| frame_size | 2^30 |", layout.MAX_FRAME_SIZE == 1 << 30),
         ("unpacked and packed | 64 MiB;", layout.MAX_BLOCK == 64 << 20),
-        ("| dictionary, unpacked | 1 MiB |", layout.MAX_DICTIONARY == 1 << 20),
+        (
+            "| dictionary | 1 MiB unpacked; packed 128 bytes and 1/128 more |",
+            layout.MAX_DICTIONARY == 1 << 20,
+        ),
         ("| bucket | 32 slots |", MAX_BUCKET == 32),
         ("| head of a lookup table, unpacked | 16 MiB |", lookups.MAX_LOOKUP_HEAD == 16 << 20),
         (

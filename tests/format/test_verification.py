@@ -267,6 +267,14 @@ def test_a_debug_id_of_the_content_is_one(whole: bytes) -> None:
     ]
 
 
+@pytest.mark.parametrize("debug_id", ["None", "5e618b9f-54a9-4389-b196-519819dd7c47", ""])
+def test_a_debug_id_is_that_of_the_headers(whole: bytes, debug_id: str) -> None:
+    parts = Parts.of(whole)
+    parts.change("b.js", debug_id=debug_id)
+    found = problems(parts.build())
+    assert f"<bytes>: 'b.js': entry: debug_id: found {debug_id!r}, expected None, the header's" in found
+
+
 def test_entries_come_in_the_order_of_their_names_and_each_once(whole: bytes) -> None:
     parts = Parts.of(whole)
     parts.records[2:4] = reversed(parts.records[2:4])

@@ -14,6 +14,7 @@ HEAD = struct.Struct("<32s8I")
 ROWS = struct.Struct("<9I4i8B")
 NO_ENTRY = 0xFFFFFFFF
 HEAD_LIMIT, BLOCK_LIMIT, ROW_LIMIT, NUMBER_LIMIT = 1 << 24, 1 << 20, 1 << 16, (1 << 30) - 1
+FRAME_LIMIT = 1 << 26
 
 
 class Row(NamedTuple):
@@ -41,7 +42,7 @@ class SpecTable:
 
     def __init__(self, data: bytes, head_length: int, checksum: bytes) -> None:
         """SPEC.md section 16, "Head"."""
-        need(0 < head_length <= len(data), "lookup: head")
+        need(0 < head_length <= min(len(data), FRAME_LIMIT), "lookup: head")
         frame = data[:head_length]
         need(frame[-4:] == checksum, "lookup: checksum of the head")
         head = unzstd(frame, HEAD_LIMIT)
@@ -77,6 +78,7 @@ class SpecTable:
                 all(a[-4:] == b for a, b in zip(pieces, checksums, strict=True)),
                 "lookup: checksum of a block",
             )
+            need(all(len(piece) <= FRAME_LIMIT for piece in pieces), "lookup: frame of a block")
             pieces = [unzstd(piece, BLOCK_LIMIT) for piece in pieces]
         need(r <= self.row_count <= r * ROW_LIMIT and self.sources <= self.string_count, "lookup: counts")
         need(places == sorted(set(places)), "lookup: places")

@@ -1,4 +1,4 @@
-"""Head, tail and the frames around the sections (SPEC.md, "Frames of ours", "Head" and "Tail").
+"""Head, tail and the frames around the sections (SPEC.md, "The file", "Head" and "Tail").
 
 Pure functions between bytes and values; nothing here does I/O. Each struct stands beside the NamedTuple
 that its fields fill, in the order of the table in SPEC.md.

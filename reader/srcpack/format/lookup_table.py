@@ -7,7 +7,8 @@ and strings that were asked for lately; nothing waits for a lock.
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.format.head_tail import MAX_BLOCK
 from srcpack.format.lookup_rows import MAX_NUMBER, Row, find_row, parse_rows
 from srcpack.format.lookups import (
     MAX_LOOKUP_BLOCK,
@@ -61,14 +62,7 @@ class LookupTable:
         self._read = read
         at = start + record.offset
         self._start = at + record.head
-        data = decode_lookup_frame(
-            read(at, record.head),
-            record.checksum,
-            MAX_LOOKUP_HEAD,
-            what="head of a lookup table",
-            file=file,
-            offset=at,
-        )
+        data = self._frame(at, record.head, record.checksum, MAX_LOOKUP_HEAD, "head of a lookup table")
         self.head: LookupHead = parse_head(data, record, file=file, offset=at)
         self._strings: dict[int, str] = {0: ""}
         self.cost = len(data) + 128 * min(self.head.strings, _KEPT_STRINGS) + 1024
@@ -225,18 +219,14 @@ class LookupTable:
             raise self._wrong("end of a block", end, f"over {start}, up to {ends[-1]}")
         if inside is not None:
             return inside[start:end], self._start
-        offset = self._start + start
-        return (
-            decode_lookup_frame(
-                self._read(offset, end - start),
-                self.head.checksums[4 * number : 4 * number + 4],
-                MAX_LOOKUP_BLOCK,
-                what=what,
-                file=self._file,
-                offset=offset,
-            ),
-            offset,
-        )
+        offset, checksum = self._start + start, self.head.checksums[4 * number : 4 * number + 4]
+        return self._frame(offset, end - start, checksum, MAX_LOOKUP_BLOCK, what), offset
+
+    def _frame(self, offset: int, length: int, checksum: bytes, limit: int, what: str) -> bytes:
+        if length > MAX_BLOCK:
+            raise LimitExceeded(self._file, f"{what} at offset {offset}: packed size", length, MAX_BLOCK)
+        frame = self._read(offset, length)
+        return decode_lookup_frame(frame, checksum, limit, what=what, file=self._file, offset=offset)
 
     def _wrong(self, what: str, found: object, expected: object) -> FormatError:
         return FormatError(

@@ -263,7 +263,11 @@ def _check_content(record: EntryRecord, frame_size: int, content: Section) -> No
 
 def _lookup_of(values: list[Any]) -> LookupRecord:
     """Return where a table is; that it is in its section is seen where it is read."""
-    if list(map(type, values)) != [int, int, int, bytes] or min(values[:3]) < 0 or len(values[3]) != 4:
+    if (
+        list(map(type, values)) != [int, int, int, bytes]
+        or not 0 <= min(values[:3]) <= max(values[:3]) < _INTEGER_END
+        or len(values[3]) != 4
+    ):
         raise Wrong("lookup", "other values", "offset, length, length of the head, 4 bytes")
     return LookupRecord(*values)
 
@@ -298,7 +302,12 @@ def _attributes_of(fields: dict[str, Any]) -> Attributes:
     links = fields.get("source_links")
     source, created_by = fields["source"], {**fields["created_by"]}
     digest, size = source.get("sha256"), source.get("size")
-    if type(digest) is not bytes or len(digest) != _SHA256_SIZE or type(size) is not int or size < 0:
+    if (
+        type(digest) is not bytes
+        or len(digest) != _SHA256_SIZE
+        or type(size) is not int
+        or not 0 <= size < _INTEGER_END
+    ):
         raise Wrong("source", "other values", "sha256 (32 bytes) and size (int)")
     options = created_by.pop("options", None)
     if type(options) is not dict or not {"tool", "libzstd"} <= created_by.keys():

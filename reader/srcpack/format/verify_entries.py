@@ -205,7 +205,10 @@ def _check_facts(record: EntryRecord, file: str) -> None:
         return FormatError(file, f"entry: {key}", member=record.name, found=found, expected=expected)
 
     if not record.listed:
-        said = (record.type, record.path, record.url, record.headers, record.extra, record.position)
+        said = (
+            *(record.type, record.path, record.url, record.headers),
+            *(record.debug_id, record.extra, record.position),
+        )
         if record.type_is_null or any(value is not None for value in said):
             raise wrong("unlisted", said, "nothing that only a manifest can say")
     if record.extra is not None:
@@ -216,7 +219,7 @@ def _check_facts(record: EntryRecord, file: str) -> None:
         if (record.extra[0], record.extra[-1]) != ("{", "}"):
             raise wrong("extra", "white space around it", "a JSON object alone")
     in_header = header_debug_id(record.headers)
-    if record.debug_id is not None and record.debug_id != str(in_header):
+    if record.debug_id is not None and (in_header is None or record.debug_id != str(in_header)):
         raise wrong("debug_id", repr(record.debug_id), f"{in_header}, the header's")
     if record.reference is not None and header_reference(record.headers) is not None:
         raise wrong("reference", repr(record.reference), "none beside a header's")
