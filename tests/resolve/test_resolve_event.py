@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import srcpack
 from srcpack import Pack, PackSet
@@ -24,6 +23,7 @@ from srcpack.resolve.search import Origin
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.store import Token
 from srcpack_convert import convert
+from support.any_events import ANY_EVENT
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.minified import Minified
 from support.source_maps import indexed_map, packed_map
@@ -919,47 +919,6 @@ def test_work_grows_with_the_frames(counter: Counter) -> None:
     assert asked == [400, 800]
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=5), each, max_size=3),
-    max_leaves=5,
-)
-ANY_FRAME = JSON | st.fixed_dictionaries(
-    {},
-    optional={
-        "abs_path": st.sampled_from(["/crane.js", f"async {HOST}/crane.js", "\ud800", ""]) | JSON,
-        "filename": JSON,
-        "lineno": st.integers(-1, 3) | st.integers() | JSON,
-        "colno": st.integers(0, 60) | JSON,
-        "function": JSON,
-        "module": JSON,
-        "platform": st.sampled_from(["javascript", "node", "java", "native", "x"]) | JSON,
-        "pre_context": JSON,
-        "context_line": JSON,
-        "post_context": JSON,
-        "token_name": JSON,
-        "data": JSON,
-    },
-)
-ANY_TRACE = JSON | st.fixed_dictionaries({"frames": st.lists(ANY_FRAME, max_size=4) | JSON})
-ANY_VALUES = JSON | st.lists(st.fixed_dictionaries({"stacktrace": ANY_TRACE}), max_size=2)
-ANY_IMAGES = JSON | st.lists(
-    JSON | st.fixed_dictionaries({"type": st.just("sourcemap"), "code_file": JSON, "debug_id": JSON}),
-    max_size=2,
-)
-ANY_EVENT = JSON | st.fixed_dictionaries(
-    {},
-    optional={
-        "platform": st.sampled_from(["javascript", "java", "native"]) | JSON,
-        "exception": ANY_VALUES | st.fixed_dictionaries({"values": ANY_VALUES}),
-        "threads": ANY_VALUES | st.fixed_dictionaries({"values": ANY_VALUES}),
-        "stacktrace": ANY_TRACE,
-        "stacktraces": st.none() | st.lists(ANY_TRACE, max_size=2) | JSON,
-        "modules": ANY_IMAGES,
-        "debug_meta": JSON | st.fixed_dictionaries({"images": ANY_IMAGES}),
-        "errors": JSON,
-    },
-)
 HARBOUR = PackSet([srcpack.open(build_bundle(*_members(harbour(crane()[0]))))])
 
 

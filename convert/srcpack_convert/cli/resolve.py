@@ -13,12 +13,13 @@ from srcpack import DebugId, Pack, PackSet
 from srcpack.bundle.magic import is_source_bundle
 from srcpack.format.head_tail import FRAME_HEADER, MAGIC
 from srcpack.resolve import resolve_event
+from srcpack.resolve.event import debug_ids_of, images_of
 from srcpack.resolve.explain import FrameExplainer
 from srcpack.rules.stack_trace import StackTrace, parse_stack_trace
 from srcpack.source.locations import is_url
 from srcpack_convert.cli.arguments import DebugIdOption, JsonOption
 from srcpack_convert.cli.opening import open_one
-from srcpack_convert.cli.resolved_text import event_lines, source_lines
+from srcpack_convert.cli.resolved_text import event_lines, frames_of, source_lines
 from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, about, print_json, print_line, shown, warn
 
 __all__ = ["resolve"]
@@ -100,7 +101,9 @@ def resolve(
         if explain:
             _explain(event, search)
         if not as_json:
-            warn(map(_error_text, answer.get("errors", [])))
+            errors = answer.get("errors")  # with those that the event came with, of whatever form
+            known = errors if isinstance(errors, list) else []
+            warn(_error_text(error) for error in known if isinstance(error, Mapping))
     return _code(answer)
 
 
@@ -114,16 +117,14 @@ def _print_trace(trace: StackTrace, answer: Mapping[str, Any], lines: int) -> No
 
 def _explain(event: Mapping[str, Any], search: PackSet) -> None:
     explainer = FrameExplainer(search)
-    images = [each for each in _modules(event) if isinstance(each, Mapping)]
-    modules = {each.get("code_file"): each.get("debug_id") for each in images}
+    debug_ids = debug_ids_of(event)
     for frame in _frames_of(event):
         path, line = frame.get("abs_path") or frame.get("filename"), frame.get("lineno")
         if not isinstance(path, str) or not isinstance(line, int):
             continue
         column = frame.get("colno")
         print_line(shown(f"{path}:{line}" + (f":{column}" if isinstance(column, int) else "")))
-        given = modules.get(path.removeprefix("async "))
-        debug_id = DebugId.parse_or_none(given) if isinstance(given, str) else None
+        debug_id = debug_ids.get(path.removeprefix("async "))
         for step in explainer.explain(path, line, column if isinstance(column, int) else None, debug_id):
             print_line(shown(f"  {step}"))
 
@@ -193,17 +194,10 @@ def _frame_at(at: str) -> dict[str, Any]:
 
 def _with_debug_id(event: Mapping[str, Any], debug_id: DebugId) -> Mapping[str, Any]:
     """Let all files of an event that come without one have a debug id."""
-    paths = {frame["abs_path"] for frame in _frames_of(event) if isinstance(frame.get("abs_path"), str)}
+    given = (frame.get("abs_path") for frame in _frames_of(event))
+    paths = {path.removeprefix("async ") for path in given if isinstance(path, str)}
     images = [{"type": "sourcemap", "code_file": path, "debug_id": str(debug_id)} for path in sorted(paths)]
-    return {**event, "modules": [*images, *_modules(event)]}
-
-
-def _modules(event: Mapping[str, Any]) -> list[Any]:
-    modules = event.get("modules")
-    if not isinstance(modules, list):
-        meta = event.get("debug_meta")
-        modules = meta.get("images") if isinstance(meta, Mapping) else None
-    return modules if isinstance(modules, list) else []
+    return {**event, "modules": [*images, *images_of(event)]}
 
 
 def _frames_of(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -216,8 +210,7 @@ def _frames_of(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     traces = [each.get("stacktrace") for each in holders if isinstance(each, Mapping)]
     stacktraces = event.get("stacktraces")
     for trace in [*traces, *(stacktraces if isinstance(stacktraces, list) else ())]:
-        frames = trace.get("frames") if isinstance(trace, Mapping) else None
-        yield from (frame for frame in frames or () if isinstance(frame, Mapping))
+        yield from (frame for frame in frames_of(trace) if isinstance(frame, Mapping))
 
 
 # ---- what is told

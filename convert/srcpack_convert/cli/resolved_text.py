@@ -5,7 +5,7 @@ from typing import Any
 
 from srcpack_convert.cli.terminal import escaped, shown
 
-__all__ = ["event_lines", "source_lines"]
+__all__ = ["event_lines", "frames_of", "source_lines"]
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -32,7 +32,10 @@ def source_lines(frame: Mapping[str, Any], lines: int, *, colour: bool) -> Itera
     line, current = frame.get("lineno"), frame.get("context_line")
     if not lines or not isinstance(line, int) or not isinstance(current, str):
         return
-    before, after = ([*map(str, frame.get(key) or ())] for key in ("pre_context", "post_context"))
+    before, after = (
+        [*map(str, found)] if isinstance(found := frame.get(key), list) else []
+        for key in ("pre_context", "post_context")
+    )
     before, after = before[-lines:], after[:lines]
     width = len(str(line + len(after)))
     for number, text in enumerate(before, line - len(before)):
@@ -47,19 +50,20 @@ def _traces(event: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     exceptions = event.get("exception")
     values = exceptions.get("values") if isinstance(exceptions, Mapping) else exceptions
     for value in values if isinstance(values, list) else [exceptions]:
-        if isinstance(value, Mapping) and (frames := _frames(value.get("stacktrace"))):
+        if isinstance(value, Mapping) and (frames := frames_of(value.get("stacktrace"))):
             yield f"{value.get('type') or 'Error'}: {value.get('value') or ''}".rstrip(": "), frames
     threads = event.get("threads")
     values = threads.get("values") if isinstance(threads, Mapping) else threads
     for value in values if isinstance(values, list) else ():
-        if isinstance(value, Mapping) and (frames := _frames(value.get("stacktrace"))):
+        if isinstance(value, Mapping) and (frames := frames_of(value.get("stacktrace"))):
             yield f"thread {value.get('name') or value.get('id') or ''}".rstrip(), frames
     for trace in (event.get("stacktrace"), *(event.get("stacktraces") or ())):
-        if frames := _frames(trace):
+        if frames := frames_of(trace):
             yield "", frames
 
 
-def _frames(trace: Any) -> list[Any]:
+def frames_of(trace: Any) -> list[Any]:
+    """Return the frames of a stack trace; none where it is none."""
     frames = trace.get("frames") if isinstance(trace, Mapping) else None
     return frames if isinstance(frames, list) else []
 

@@ -16,7 +16,7 @@ from srcpack.resolve.javascript import FrameError
 from srcpack.resolve.search import FileSearch
 from srcpack.rules.debug_id import DebugId
 
-__all__ = ["FrameOrder", "resolve_event"]
+__all__ = ["FrameOrder", "debug_ids_of", "images_of", "resolve_event"]
 
 FrameOrder: TypeAlias = Literal["caller_first", "callee_first"]
 
@@ -76,7 +76,7 @@ def resolve_event(
     platform = event.get("platform")
     resolver = FrameResolver(
         packs,
-        _debug_ids(event),
+        debug_ids_of(event),
         platform=platform if isinstance(platform, str) else None,
         apply_source_context=apply_source_context,
         is_request=is_request,
@@ -171,14 +171,19 @@ def _fact_key(value: str | int | None) -> _FactKey:
     return (0, 0, b"") if value is None else (1, value, b"")
 
 
-def _debug_ids(event: Mapping[str, Any]) -> dict[str, DebugId | None]:
-    """Return the debug id that the event gives for each JavaScript file; of two for one file the last."""
+def images_of(event: Mapping[str, Any]) -> list[Any]:
+    """Return the images of an event or request, those that are no objects too."""
     images = event.get("modules")
     if not isinstance(images, list):
         debug_meta = event.get("debug_meta")
         images = debug_meta.get("images") if isinstance(debug_meta, Mapping) else None
+    return images if isinstance(images, list) else []
+
+
+def debug_ids_of(event: Mapping[str, Any]) -> dict[str, DebugId | None]:
+    """Return the debug id that the event gives for each JavaScript file; of two for one file the last."""
     ids: dict[str, DebugId | None] = {}
-    for image in images if isinstance(images, list) else ():
+    for image in images_of(event):
         if isinstance(image, Mapping) and image.get("type") == "sourcemap":
             code_file, debug_id = image.get("code_file"), image.get("debug_id")
             if isinstance(code_file, str) and isinstance(debug_id, str):

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example
+from hypothesis import given as hypothesis_given
 
 from srcpack_convert import convert
+from srcpack_convert.cli import main as cli
+from support.any_events import ANY_EVENT
 from support.bundle_builder import build_bundle
-from support.commands import Run
+from support.commands import DEBUG_ID, Run
 from support.places import BUNDLES
 
 pytest.importorskip("symbolic", reason="PyPI symbolic resolves what no table answers")
@@ -201,3 +205,39 @@ def test_the_search_for_a_source_map_is_explained(
     out = run("resolve", bundle, "--at", "https://h.example/js/a.js:1:1", "--explain").out
     for each in says:
         assert each in out
+
+
+@hypothesis_given(event=ANY_EVENT)
+@example({"debug_meta": {"images": [{"type": "sourcemap", "code_file": ["x"]}]}})
+@example({"stacktraces": [{"frames": 5}]})
+@example(
+    {"platform": "native", "stacktrace": {"frames": [{"lineno": 1, "context_line": "", "pre_context": 5}]}}
+)
+@pytest.mark.parametrize("more", [["--explain"], ["--debug-id", DEBUG_ID], ["--lines", "0"]])
+def test_any_json_is_an_event_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, more: list[str], event: Any
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps(event))
+    assert cli.run(["resolve", str(APP), str(path), *more]) in (0, 1, 3)
+
+
+def test_explained_is_the_debug_id_that_the_resolver_takes(run: Run, tmp_path: Path) -> None:
+    other = {"type": "elf", "code_file": SCRIPT, "debug_id": DEBUG_ID}
+    event = {"stacktraces": [{"frames": [frame(60)]}], "debug_meta": {"images": [other]}}
+    result = run("resolve", APP, write(tmp_path / "event.json", json.dumps(event)), "--explain")
+    assert DEBUG_ID not in result.out
+
+
+def test_a_debug_id_is_given_to_async_frames_too(run: Run, tmp_path: Path) -> None:
+    files = {
+        "a.js": {**MINIFIED, "headers": {"debug-id": DEBUG_ID}},
+        "a.js.map": {"type": "source_map", "headers": {"debug-id": DEBUG_ID}},
+    }
+    bundle = tmp_path / "app.zip"
+    bundle.write_bytes(build_bundle({"a.js": b"f()\n", "a.js.map": MAP}, {"files": files}))
+    event = {"stacktraces": [{"frames": [frame(1, "async https://h.example/other.js")]}]}
+    given = write(tmp_path / "event.json", json.dumps(event))
+    assert run("resolve", bundle, given).code == 1
+    result = run("resolve", bundle, given, "--debug-id", DEBUG_ID)
+    assert (result.code, "(a.ts:1:1)" in result.out) == (0, True)
