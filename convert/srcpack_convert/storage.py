@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
-from srcpack.errors import LimitExceeded
-from srcpack.source.locations import is_web, local_path, without_secrets
+from srcpack.errors import FormatError, LimitExceeded
+from srcpack.source.local import PreadSource
+from srcpack.source.locations import is_url, is_web, local_path, without_secrets
 from srcpack.source.object_stores import PATIENCE, Patience, locate, locate_folder
 from srcpack.source.store_errors import errors_of
 from srcpack_convert.atomic_write import written_aside
@@ -30,8 +31,8 @@ __all__ = [
     "StoredObject",
     "check_destination",
     "fetched",
+    "first_bytes",
     "head",
-    "is_web",
     "list_objects",
     "no_bundle",
     "put",
@@ -120,6 +121,24 @@ def head(url: str, *, patience: Patience = PATIENCE) -> StoredObject | None:
             return _head(url, patience)
     except FileNotFoundError:
         return None
+
+
+def first_bytes(place: str, size: int) -> bytes:
+    """Return the first bytes of a file or an object, fewer if it has no more; none of what is no file.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    if not is_url(place):
+        try:
+            return PreadSource(place).read(0, size)
+        except FormatError:  # a folder, a FIFO, a socket
+            return b""
+    with errors_of(place):
+        import obstore  # noqa: PLC0415  optional, and slow to import
+
+        store, key = locate(place)
+        return bytes(obstore.get_range(store, key, start=0, length=size))
 
 
 def no_bundle(url: str, reason: str = "no such object") -> FileNotFoundError:

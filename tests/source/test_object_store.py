@@ -401,6 +401,7 @@ def test_user_and_password_of_a_web_server_are_sent(obstore: Any) -> None:
     assert texts == ["us\xe9r:p@ss:word", "name:", None]
 
 
+@needs_obstore
 def test_an_account_that_nobody_named_is_asked_for() -> None:
     with pytest.raises(OSError, match="AZURE_STORAGE_ACCOUNT_NAME"):
         locate("az://container/a")

@@ -28,7 +28,7 @@ from srcpack import (
 )
 from srcpack.caches import Generations
 from srcpack.format import fetch
-from srcpack.format.head_tail import HEAD_SIZE, pack_tail
+from srcpack.format.head_tail import DICTIONARY, HEAD_SIZE, pack_tail
 from srcpack.opening import local_copy, open_pack, packfile_of
 from srcpack.source import remote, request_plan
 from srcpack.source.object_stores import Patience, locate
@@ -44,7 +44,7 @@ pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'
 
 MANY = (FIXTURES / "packs" / "many.srcpack").read_bytes()
 LINES = (FIXTURES / "packs" / "lines.srcpack").read_bytes()
-BEHIND_MANIFEST = 9428
+BEHIND_MANIFEST = len(MANY) - packfile_of(srcpack.open(MANY)).tail.sections[DICTIONARY].offset
 """Bytes that follow the manifest of MANY."""
 
 

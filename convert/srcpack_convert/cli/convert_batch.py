@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
-from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.source.locations import path_or_url
 from srcpack_convert.cli.batch_display import Display, Shown, bundles_text, duration_text, short
 from srcpack_convert.cli.terminal import (
@@ -40,6 +40,7 @@ from srcpack_convert.many.reports import (
 )
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport
+from srcpack_convert.storage import first_bytes
 
 __all__ = ["BatchOutput", "check_written", "cluster", "run_batch"]
 
@@ -116,9 +117,8 @@ def check_written(path: str, sources: Sequence[str], files_from: str | None) -> 
         raise Failure(f"{path}: it is read for --files-from; write to another file")
     if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
         raise Failure(f"{path}: it is an input; write to another file")
-    with open(path, "rb") as file:
-        head = file.read(FRAME_HEADER.size + len(MAGIC))
-    if is_source_bundle(head[:MAGIC_SIZE]) or head[FRAME_HEADER.size :] == MAGIC:
+    head = first_bytes(path, PACK_HEAD)
+    if is_source_bundle(head[:MAGIC_SIZE]) or is_pack(head):
         raise Failure(f"{path}: it exists and is a bundle or a pack; write to another file")
 
 

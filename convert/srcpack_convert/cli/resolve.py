@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -10,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from srcpack import DebugId, Pack, PackSet
-from srcpack.bundle.magic import is_source_bundle
-from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
+from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.resolve import resolve_event
 from srcpack.resolve.event import debug_ids_of, images_of
 from srcpack.resolve.explain import FrameExplainer
@@ -21,11 +22,11 @@ from srcpack_convert.cli.arguments import DebugIdOption, JsonOption
 from srcpack_convert.cli.opening import open_one
 from srcpack_convert.cli.resolved_text import event_lines, frames_of, source_lines
 from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, about, print_json, print_line, shown, warn
+from srcpack_convert.storage import first_bytes
 
 __all__ = ["resolve"]
 
 _MOST_INPUT = 64 << 20
-_HEAD = FRAME_HEADER.size + len(MAGIC)
 
 
 def resolve(
@@ -157,9 +158,10 @@ def _packs_in(folder: str) -> list[str]:
 
 
 def _is_pack(path: str) -> bool:
-    with about(path), open(path, "rb") as file:
-        head = file.read(_HEAD)
-    return head[FRAME_HEADER.size :] == MAGIC or is_source_bundle(head[:4])
+    with about(path):
+        # What a shell puts in the place of a file is read once: it has no first bytes to look at before.
+        head = first_bytes(path, PACK_HEAD) if stat.S_ISREG(os.stat(path).st_mode) else b""
+    return is_pack(head) or is_source_bundle(head[:MAGIC_SIZE])
 
 
 def _read(given: str) -> str:

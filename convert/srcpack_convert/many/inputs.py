@@ -9,9 +9,9 @@ from itertools import accumulate
 from urllib.parse import unquote
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
-from srcpack.source.locations import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
 from srcpack_convert.many.patterns import Pattern, is_any_match, is_pattern
-from srcpack_convert.storage import is_web, list_objects
+from srcpack_convert.storage import list_objects
 
 __all__ = ["Input", "Inputs", "absolute", "begins_as_input", "is_folder_url", "working_folder"]
 

@@ -13,19 +13,17 @@ from typing import Any, NamedTuple
 import srcpack
 from srcpack.bundle.magic import MAGIC_SIZE
 from srcpack.errors import SrcpackError
-from srcpack.format.head_tail import FRAME_HEADER, MAGIC
+from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.opening import open_pack, packfile_of
 from srcpack.pack import Pack
 from srcpack.source.locations import is_url, without_secrets
-from srcpack.source.object_stores import locate
-from srcpack.source.store_errors import errors_of
 from srcpack_convert.many.inputs import begins_as_input
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.workers import WorkerDied
 from srcpack_convert.one.convert import convert_bundle
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport, DamageReport
-from srcpack_convert.storage import fetched, head, no_bundle
+from srcpack_convert.storage import fetched, first_bytes, head, no_bundle
 
 __all__ = [
     "Known",
@@ -269,7 +267,7 @@ def is_input(task: Task) -> bool:
     Raises:
         OSError: They cannot be read.
     """
-    return not task.is_candidate or begins_as_input(task.source, _first_bytes(task.source, MAGIC_SIZE))
+    return not task.is_candidate or begins_as_input(task.source, first_bytes(task.source, MAGIC_SIZE))
 
 
 def facts_at(place: str) -> PackFacts | None:
@@ -281,37 +279,19 @@ def facts_at(place: str) -> PackFacts | None:
         FileExistsError: Something else is there.
         OSError: It cannot be read.
     """
-    size = FRAME_HEADER.size + len(MAGIC)
     try:
-        if is_url(place):
-            with srcpack.open(place) as pack:
-                return _facts_of(pack)
-        with open(place, "rb", buffering=0) as file:
-            if file.read(size)[FRAME_HEADER.size :] != MAGIC:
-                raise _foreign(place)
         with open_pack(place, source="pread") as pack:
             return _facts_of(pack)
     except FileNotFoundError:
         return None
-    except IsADirectoryError:
-        raise _foreign(place) from None
     except SrcpackError:
-        if is_url(place) and _first_bytes(place, size)[FRAME_HEADER.size :] != MAGIC:
+        if not is_pack(first_bytes(place, PACK_HEAD)):
             raise _foreign(place) from None
         return None
 
 
 def _foreign(place: str) -> FileExistsError:
     return FileExistsError(errno.EEXIST, "what is there is no pack", without_secrets(place))
-
-
-def _first_bytes(url: str, size: int) -> bytes:
-    """Return the first bytes of an object, fewer if it has no more."""
-    with errors_of(url):
-        import obstore  # noqa: PLC0415  optional, and slow to import
-
-        store, key = locate(url)
-        return bytes(obstore.get_range(store, key, start=0, length=size))
 
 
 def _facts_of(pack: Pack) -> PackFacts | None:

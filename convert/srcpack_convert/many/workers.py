@@ -14,6 +14,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from queue import LifoQueue
+from tempfile import gettempdir
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["WorkerDied", "WorkerProcesses"]
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 _PATIENCE = 60.0
 """Seconds that a process has to clean up after itself: nothing interrupts libzstd in a frame."""
 
+_LONGEST_FOLDER = 64
+"""The most bytes of a temporary folder's name beside which multiprocessing's own fits into a socket's."""
 
 _OF_TERMINALS = (signal.SIGHUP, signal.SIGQUIT)
 
@@ -122,8 +125,10 @@ class _Worker:
     """
 
     def __init__(self) -> None:
-        # Not forked from this process, which has threads. A server that forks for us starts one in 0.01 s.
-        if "forkserver" in get_all_start_methods():
+        # Not forked from this process, which has threads. A server that forks for us starts one in 0.01 s;
+        # its socket needs a short name.
+        short = len(os.fsencode(gettempdir())) <= _LONGEST_FOLDER
+        if short and "forkserver" in get_all_start_methods():
             context: ForkServerContext | SpawnContext = get_context("forkserver")
             context.set_forkserver_preload(["__main__", "srcpack_convert.many.tasks"])
         else:

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
-from srcpack import Entry, FormatError, Pack, SrcpackError
-from srcpack.format.head_tail import FRAME_HEADER, LOOKUPS, MAGIC
+from srcpack import Entry, Pack, SrcpackError
+from srcpack.format.head_tail import LOOKUPS, PACK_HEAD, is_pack
 from srcpack.opening import open_pack, packfile_of
-from srcpack.source.local import PreadSource
-from srcpack.source.locations import is_url, path_or_url, without_secrets
+from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
 from srcpack_convert.stats.index import Row, rows_of
-from srcpack_convert.storage import head, is_web, list_objects
+from srcpack_convert.storage import first_bytes, head, list_objects
 
 __all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]
 
@@ -339,17 +338,10 @@ def _packs_in(path: str, fail: Callable[[OSError], None]) -> Iterator[str]:
         for name in sorted(names):
             file = os.path.join(folder, name)
             try:
-                if name.endswith(_SUFFIX) or _begins_as_pack(file):
+                if name.endswith(_SUFFIX) or is_pack(first_bytes(file, PACK_HEAD)):
                     yield file
             except OSError as error:
                 fail(error)
-
-
-def _begins_as_pack(file: str) -> bool:
-    try:
-        return PreadSource(file).read(FRAME_HEADER.size, len(MAGIC)) == MAGIC
-    except FormatError:  # a FIFO, a socket
-        return False
 
 
 def _packs_at(url: str) -> Iterator[str]:

@@ -27,11 +27,13 @@ __all__ = [
     "MAX_FRAME_SIZE",
     "MAX_SKIPPED",
     "MOST_MANIFEST_SHRUNK",
+    "PACK_HEAD",
     "SKIPPABLE_MAGIC",
     "TAIL_SIZE",
     "VERSION",
     "Section",
     "Tail",
+    "is_pack",
     "pack_frame_header",
     "pack_head",
     "pack_tail",
@@ -71,6 +73,8 @@ MAX_SKIPPED = 0xFFFFFFFF
 
 _HEAD = Struct("<II8sHHI")
 HEAD_SIZE = _HEAD.size
+PACK_HEAD = FRAME_HEADER.size + len(MAGIC)
+"""How many of its first bytes show whether a file is a pack."""
 
 _TAIL_FIELDS = Struct("<IIHHIQIIIIIIQQIIIII4x8s32s32s")
 _SECTION = Struct("<IIQQ")
@@ -150,6 +154,11 @@ def pack_head() -> bytes:
 
 
 _HEAD_BYTES = pack_head()
+
+
+def is_pack(head: bytes) -> bool:
+    """Return whether a file that begins with these `PACK_HEAD` bytes is a pack of whatever version."""
+    return head[FRAME_HEADER.size : PACK_HEAD] == MAGIC
 
 
 def parse_head(data: bytes, *, file: str) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,14 @@ def test_packs_are_found_in_folders_and_a_trace_comes_by_standard_input(
     )
     assert run("resolve", tmp_path / "trace.txt").code == 2
     assert run("resolve", APP, tmp_path / "trace.txt", tmp_path / "trace.txt").code == 2
+
+
+def test_a_trace_is_read_from_what_a_shell_puts_in_the_place_of_a_file(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace")
+    writer = threading.Thread(target=(tmp_path / "trace").write_text, args=(V8,))
+    writer.start()
+    assert "../src/cart.js:5:11" in run("resolve", APP, tmp_path / "trace").out
+    writer.join()
 
 
 def explained(run: Run, tmp_path: Path, files: dict[str, Any], at: str, **contents: bytes) -> list[str]:

@@ -152,6 +152,15 @@ def test_what_is_no_pack_is_not_replaced(bundles: Path, out: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_fifo_where_the_pack_would_be_is_no_pack(bundles: Path, out: Path) -> None:
+    """Which nobody writes to: who opened it to read would wait for ever."""
+    out.mkdir()
+    os.mkfifo(out / "a.srcpack")
+    reports = batch([bundles / "a.zip"], out)
+    assert failure_of(reports["a.zip"]).reason == f"{out / 'a.srcpack'}: what is there is no pack"
+    assert (out / "a.srcpack").is_fifo()
+
+
 def test_members_that_a_limit_damaged_are_read_again_under_another_one(bundles: Path, out: Path) -> None:
     """The pack does not say which limit it was; what is remembered does."""
     source = bundles / "a.zip"

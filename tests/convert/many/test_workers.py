@@ -109,6 +109,15 @@ if __name__ == "__main__":
     print(first.call(abs, (-3,), {}))
 """
 
+_CALL = """
+from srcpack_convert.many.workers import WorkerProcesses
+
+if __name__ == "__main__":
+    executor = WorkerProcesses(1)
+    print(executor.submit(abs, -3).result())
+    executor.stop()
+"""
+
 
 def test_what_starts_workers_outlives_a_hang_up(tmp_path: Path) -> None:
     """A signal of the terminal goes to all processes of a group, those of multiprocessing too.
@@ -182,6 +191,20 @@ def test_where_no_server_forks_processes_are_spawned(monkeypatch: pytest.MonkeyP
         assert executor.submit(os.getpid).result() != os.getpid()
     finally:
         executor.stop()
+
+
+def test_where_a_socket_would_have_too_long_a_name_processes_are_spawned(tmp_path: Path) -> None:
+    """In a process of its own, which has no such server yet."""
+    script = tmp_path / "call.py"
+    script.write_text(_CALL, encoding="ascii")
+    (tmp_path / ("x" * 100)).mkdir()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "TMPDIR": str(tmp_path / ("x" * 100)),
+    }
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"3\n", b"")
 
 
 def test_a_call_that_comes_to_its_turn_when_all_is_stopped_starts_no_process() -> None:
