@@ -25,8 +25,8 @@ import zstandard
 import srcpack
 from srcpack import ContentCache, Context
 from srcpack.format.directory import _BLOCKS
-from srcpack.format.frames import DICTIONARIES
 from srcpack.format.packfile import _RECORDS
+from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.rules.context import get_context
 from srcpack.rules.discover import discover_source_map_reference
 from srcpack.source.source_of import SourceKind

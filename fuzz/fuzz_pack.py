@@ -19,8 +19,8 @@ import zstandard
 
 import srcpack
 from srcpack import DamagedMember, Entry, NotFound, Pack, SrcpackError
-from srcpack.format.frames import raw_checksum
 from srcpack.format.lookup_section import TableLookup
+from srcpack.format.zstd_frames import raw_checksum
 from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of

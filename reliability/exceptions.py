@@ -41,7 +41,7 @@ import zstandard
 import srcpack
 from srcpack import ContentCache, PackCache, PackSet
 from srcpack.caches import Generations, Shelf, Shelves
-from srcpack.format.frames import DICTIONARIES
+from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.source.file_object import FileObjectSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
@@ -298,7 +298,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read, Fo
 
 STATEFUL = (
     "/srcpack/caches.py",
-    "/srcpack/format/frames.py",
+    "/srcpack/format/zstd_frames.py",
     "/srcpack/resolve/content_cache.py",
     "/srcpack/resolve/pack_cache.py",
     "/srcpack/source/local.py",

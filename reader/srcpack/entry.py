@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from srcpack.errors import FormatError
 from srcpack.records import EntryRecord, FileType
-from srcpack.rules.context import Context, get_context
+from srcpack.rules.context import CONTEXT_LINES, Context, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import header_debug_id, header_reference, lower_headers
 from srcpack.rules.original_position import OriginalPosition
@@ -192,7 +192,7 @@ class Entry:
         """
         return self.pack.store.open(self._record)
 
-    def context(self, line: int, lines: int = 5, column: int = 0) -> Context | None:
+    def context(self, line: int, lines: int = CONTEXT_LINES, column: int = 0) -> Context | None:
         """Return a line and up to `lines` lines either side of it; None if there is no such line.
 
         Of a pack only the frames that hold these lines are decoded. Each line is cut to about 140 bytes

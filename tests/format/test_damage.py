@@ -15,9 +15,9 @@ import pytest
 
 import srcpack
 from srcpack import FormatError, Pack, SrcpackError
-from srcpack.format.frames import read_dictionary
 from srcpack.format.head_tail import DICTIONARY, TAIL_SIZE
 from srcpack.format.lookup_section import TableLookup
+from srcpack.format.zstd_frames import read_dictionary
 from srcpack.opening import packfile_of
 from srcpack.source.local import BytesSource
 from srcpack.source.source_of import SourceKind

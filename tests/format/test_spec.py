@@ -5,8 +5,8 @@ import re
 import pytest
 import zstandard
 
-from srcpack.format import frames, items, lookup_numbers, lookup_rows, lookups, manifest
 from srcpack.format import head_tail as layout
+from srcpack.format import items, lookup_numbers, lookup_rows, lookups, manifest, zstd_frames
 from srcpack.format.head_tail import Section, Tail
 from srcpack.format.index import MAX_BUCKET, MEAN_BUCKET, SEED_ATTEMPTS
 from srcpack.records import FileType
@@ -188,14 +188,14 @@ def test_kinds_of_key_have_the_numbers_of_the_table() -> None:
         ("after 64 tries", SEED_ATTEMPTS == 64),
         ("u32 `0x184D2A5B`", layout.SKIPPABLE_MAGIC == 0x184D2A5B),
         ("`0xFFFFFFFF` in the attributes block", manifest.ATTRIBUTES_BLOCK == 0xFFFFFFFF),
-        ("unpacked also less than 2^15 for each byte packed", frames.MOST_SHRUNK == 15),
+        ("unpacked also less than 2^15 for each byte packed", zstd_frames.MOST_SHRUNK == 15),
         ("64 MiB, and 2^8 for each byte of the manifest section |", layout.MOST_MANIFEST_SHRUNK == 8),
         ("| entries of a block | 1 to 1024 |", layout.MAX_BLOCK_ENTRIES == 1024),
         (
             "| values of an entry, of the attributes | 2^16, and eight",
             (items.MOST_VALUES, items.MOST_VALUES_A_BYTE) == (1 << 16, 8),
         ),
-        ("part + part/128 (rounded down) + 128", frames.frame_bound(1000) == 1000 + 7 + 128),
+        ("part + part/128 (rounded down) + 128", zstd_frames.frame_bound(1000) == 1000 + 7 + 128),
     ],
 )
 def test_numbers_in_the_text_are_the_code_s(text: str, value: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from srcpack_convert import BatchReport, FailureReport, convert_many
-from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.many.state import STATE_NAME
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 
 __all__ = [

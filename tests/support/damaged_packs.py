@@ -18,13 +18,13 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from srcpack import DamagedMember, DebugId, Entry, FileType, NotFound, Pack, SourceLink, SrcpackError
-from srcpack.format.frames import DICTIONARIES
 from srcpack.format.head_tail import FRAME_HEADER, HEAD_SIZE, LOOKUPS, MANIFEST, TAIL_SIZE
 from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import hash_key
 from srcpack.format.lookup_rows import Row
 from srcpack.format.lookup_section import TableLookup
 from srcpack.format.packfile import PackFile
+from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
 from srcpack.source.local import BytesSource

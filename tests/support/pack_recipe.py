@@ -16,10 +16,10 @@ import xxhash
 import zstandard
 
 from srcpack import FormatError
-from srcpack.format.frames import raw_checksum
 from srcpack.format.head_tail import Section
 from srcpack.format.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
 from srcpack.format.manifest import ATTRIBUTES_BLOCK, pack_block, parse_entry
+from srcpack.format.zstd_frames import raw_checksum
 from srcpack.rules.lookup_keys import Kind, keys_of
 
 SEED = b"the seed"

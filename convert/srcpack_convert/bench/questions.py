@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from srcpack import Context, Entry, FileType, FormatError, Pack, SrcpackError
-from srcpack.rules.context import get_context
+from srcpack.rules.context import CONTEXT_LINES, get_context
 from srcpack.rules.discover import discover_source_map_reference
 from srcpack.rules.urls import candidate_urls, source_map_url
 from srcpack_convert.bench.zip_side import ZIP_ERRORS, Key, Zip
@@ -21,7 +21,6 @@ Progress: TypeAlias = Callable[[str], None]
 _HOST = "https://bench.example"
 _SAMPLE_BYTES = 32 << 20
 _SAMPLE_EVENTS = 200
-_CONTEXT = 5
 
 
 class Event(NamedTuple):
@@ -53,7 +52,7 @@ def replay_zip(zipped: Zip, event: Event) -> tuple[bytes, Context | None] | None
     map_name = _first(zipped.by_key.get, _map_url(event.url, reference))
     if map_name is None:
         return None
-    return zipped.zip.read(map_name), get_context(content.decode(), event.line, event.column, _CONTEXT)
+    return zipped.zip.read(map_name), get_context(content.decode(), event.line, event.column, CONTEXT_LINES)
 
 
 def replay_pack(pack: Pack, event: Event) -> tuple[bytes, Context | None] | None:
@@ -64,7 +63,7 @@ def replay_pack(pack: Pack, event: Event) -> tuple[bytes, Context | None] | None
     source_map = _first(pack.by_url, _map_url(event.url, script.source_mapping_url))
     if source_map is None:
         return None
-    return source_map.read(), script.context(event.line, _CONTEXT, event.column)
+    return source_map.read(), script.context(event.line, CONTEXT_LINES, event.column)
 
 
 _Found = TypeVar("_Found")

@@ -31,7 +31,7 @@ from srcpack_convert.cli.terminal import Failure
 from srcpack_convert.many.capacity import cores
 from srcpack_convert.many.inputs import Inputs, is_folder_url
 from srcpack_convert.many.patterns import is_pattern
-from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.many.state import STATE_NAME
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 

@@ -31,7 +31,8 @@ from srcpack_convert.cli.terminal import (
 )
 from srcpack_convert.many.outputs import pack_name
 from srcpack_convert.many.reports import SkipReport
-from srcpack_convert.many.tasks import Task, facts_at
+from srcpack_convert.many.tasks import Task
+from srcpack_convert.many.up_to_date import facts_at, fits, is_of, skipped
 from srcpack_convert.one.convert import convert_bundle
 from srcpack_convert.one.options import Options
 from srcpack_convert.storage import check_destination, head
@@ -112,9 +113,9 @@ def _up_to_date(source: str, output: str, options: Options) -> SkipReport | None
         facts = facts_at(task.output)
     except FileExistsError:
         return None
-    if facts is None or not task.fits(facts) or not task.is_of(facts):
+    if facts is None or not fits(task, facts) or not is_of(task, facts):
         return None
-    return replace(task.skipped(facts, started), output=without_secrets(output))
+    return replace(skipped(task, facts, started), output=without_secrets(output))
 
 
 @contextmanager

@@ -20,18 +20,10 @@ from srcpack_convert.many.inputs import Input, Inputs, absolute, working_folder
 from srcpack_convert.many.outputs import Outputs
 from srcpack_convert.many.progress import TELL_EVERY, ProgressOfBatch, Tally
 from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport
-from srcpack_convert.many.resume import STATE_NAME, State, check_state
-from srcpack_convert.many.tasks import (
-    Known,
-    Outcome,
-    Task,
-    asked,
-    facts_at,
-    failure,
-    is_input,
-    is_systemic,
-    run_task,
-)
+from srcpack_convert.many.run_task import Outcome, failure, is_systemic, run_task
+from srcpack_convert.many.state import STATE_NAME, State, check_state
+from srcpack_convert.many.tasks import Known, Task, asked, is_input
+from srcpack_convert.many.up_to_date import facts_at, fits, is_of, knows, skipped
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
 from srcpack_convert.one.options import Options
 
@@ -297,10 +289,10 @@ class _Batch:
             if self._is_url and not self.dry_run:
                 return replace(task, check=True)  # workers wait for stores side by side
             facts = facts_at(task.output)
-            if facts is None or not task.fits(facts):
+            if facts is None or not fits(task, facts):
                 return self._planned(task) if self.dry_run else task
-            if task.knows(facts) or (self.dry_run and asked(task).is_of(facts)):
-                return task.skipped(facts, started)
+            if knows(task, facts) or (self.dry_run and is_of(asked(task), facts)):
+                return skipped(task, facts, started)
         except (OSError, ValueError) as error:
             self._tally.fail(is_systemic=is_systemic(task, error))
             return failure(task, error, started)

@@ -130,7 +130,7 @@ class _Worker:
         short = len(os.fsencode(gettempdir())) <= _LONGEST_FOLDER
         if short and "forkserver" in get_all_start_methods():
             context: ForkServerContext | SpawnContext = get_context("forkserver")
-            context.set_forkserver_preload(["__main__", "srcpack_convert.many.tasks"])
+            context.set_forkserver_preload(["__main__", "srcpack_convert.many.run_task"])
         else:
             context = get_context("spawn")
         self.pipe, other = context.Pipe()

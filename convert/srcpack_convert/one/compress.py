@@ -9,8 +9,8 @@ from typing import NamedTuple, Self
 
 import zstandard
 
-from srcpack.format.frames import raw_checksum
 from srcpack.format.head_tail import FRAME_HEADER, MAX_SKIPPED
+from srcpack.format.zstd_frames import raw_checksum
 from srcpack.records import EntryRecord
 from srcpack_convert.one.read import ReadMember
 

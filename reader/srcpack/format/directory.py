@@ -14,7 +14,6 @@ from srcpack.rules.lookup_keys import Kind, key_of
 from srcpack.source.byte_source import ByteSource
 
 from .fetch import blocks_ahead
-from .frames import decode_block, read_exactly
 from .head_tail import CONTENT, FRAME_HEADER, MANIFEST, MAX_BLOCK, Tail
 from .index import (
     MAX_BUCKET,
@@ -29,6 +28,7 @@ from .index import (
 from .items import MOST_VALUES, MOST_VALUES_A_BYTE
 from .keys import hash_key
 from .manifest import ATTRIBUTES_BLOCK, check_block, item_of, parse_attributes, parse_entry
+from .zstd_frames import decode_block, read_exactly
 
 __all__ = ["Block", "Directory"]
 

@@ -12,10 +12,10 @@ from srcpack.rules.urls import source_map_url
 from srcpack.source.byte_source import ByteSource
 from srcpack.store import Lookup, Store, Token
 
-from .frames import read_exactly
 from .head_tail import FRAME_HEADER, Section
 from .lookup_table import LookupTable
 from .lookups import ABSENT, DATA_URL, ENTRY, SourceText
+from .zstd_frames import read_exactly
 
 __all__ = ["LookupSection", "TableLookup", "map_in_reference"]
 

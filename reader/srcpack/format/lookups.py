@@ -12,9 +12,9 @@ from struct import Struct
 from typing import NamedTuple
 
 from srcpack.errors import FormatError
-from srcpack.format.frames import decode_block
 from srcpack.format.lookup_numbers import MAX_WIDTH, Numbers, pack_numbers, width_of
 from srcpack.format.lookup_rows import MAX_ROWS
+from srcpack.format.zstd_frames import decode_block
 from srcpack.records import LookupRecord
 
 __all__ = [

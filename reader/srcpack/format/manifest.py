@@ -14,9 +14,9 @@ import msgpack
 from srcpack.errors import FormatError
 from srcpack.records import Attributes, EntryRecord, FileType, FrameRecord, LookupRecord, ReadOnlyDict
 
-from .frames import MOST_SHRUNK, frame_bound
 from .head_tail import Section
 from .items import Types, Wrong, unpack_map
+from .zstd_frames import MOST_SHRUNK, frame_bound
 
 __all__ = [
     "ATTRIBUTES_BLOCK",

@@ -24,16 +24,6 @@ from srcpack.store import ContentReader, Reopening, Store, reopened
 
 from .directory import Directory
 from .fetch import fetch_many, spooled
-from .frames import (
-    CHECKSUM_FLAG,
-    DICTIONARIES,
-    PLAIN,
-    Decompressors,
-    Dictionary,
-    check_raw,
-    content_size,
-    read_dictionary,
-)
 from .head_tail import (
     DICTIONARY,
     FRAME_HEADER,
@@ -47,6 +37,16 @@ from .head_tail import (
 )
 from .lines import after_newlines, end_of_last_line, parts_of_lines
 from .lookup_section import LookupSection, TableLookup
+from .zstd_frames import (
+    CHECKSUM_FLAG,
+    DICTIONARIES,
+    PLAIN,
+    Decompressors,
+    Dictionary,
+    check_raw,
+    content_size,
+    read_dictionary,
+)
 
 __all__ = ["PackFile"]
 

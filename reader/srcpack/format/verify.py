@@ -23,10 +23,10 @@ from srcpack.rules.context import count_lines
 from srcpack.rules.lookup_keys import ALL_KINDS
 from srcpack.source.hashing import sha256_of
 
-from .frames import content_size, read_dictionary
 from .packfile import PackFile
 from .verify_entries import Entries, check_entries
 from .verify_lookups import find_lookup_problems
+from .zstd_frames import content_size, read_dictionary
 
 __all__ = ["find_problems"]
 

@@ -3,12 +3,9 @@
 from srcpack.errors import SrcpackError, is_from_outside
 from srcpack.resolve.resolved import Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import Context, SourceText
+from srcpack.rules.context import CONTEXT_LINES, Context, SourceText
 
-__all__ = ["CONTEXT_LINES", "FEW_PARTS", "FileText"]
-
-CONTEXT_LINES = 5
-"""Lines before and after a place that a frame gets."""
+__all__ = ["FEW_PARTS", "FileText"]
 
 FEW_PARTS = 4
 """Reads of parts of a file, after which all of it is read."""

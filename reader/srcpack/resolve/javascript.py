@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, is_from_outside
 from srcpack.records import FileType
-from srcpack.resolve.file_text import CONTEXT_LINES, FEW_PARTS, FileText
+from srcpack.resolve.file_text import FEW_PARTS, FileText
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.resolve.search import FileSearch
-from srcpack.rules.context import Context, SourceText, get_context
+from srcpack.rules.context import CONTEXT_LINES, Context, SourceText, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.stack_frames import (
     fixup_turbopack_filename,

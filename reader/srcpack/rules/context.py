@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "CONTEXT_LINES",
     "Context",
     "SourceText",
     "context_of_lines",
@@ -18,6 +19,9 @@ __all__ = [
     "split_lines",
     "trim_line",
 ]
+
+CONTEXT_LINES = 5
+"""Lines before and after a place that a frame gets."""
 
 _KEPT_WHOLE = 150
 _TRIMMED_LENGTH = 140
@@ -42,7 +46,7 @@ class Context:
     post_context: tuple[str, ...]
 
 
-def get_context(source: str, line: int, column: int = 0, lines: int = 5) -> Context | None:
+def get_context(source: str, line: int, column: int = 0, lines: int = CONTEXT_LINES) -> Context | None:
     r"""Take a line and its neighbours out of a file.
 
     A part of a file gives what the whole gives, if it begins at the start of line
@@ -161,7 +165,7 @@ class SourceText:
         self._lines: list[str] = []
         self._encoded: dict[int, bytes] = {}
 
-    def context(self, line: int, column: int = 0, lines: int = 5) -> Context | None:
+    def context(self, line: int, column: int = 0, lines: int = CONTEXT_LINES) -> Context | None:
         """Take a line and its neighbours out of the file, as `get_context` does."""
         self._uses += 1
         if self._uses <= _FEW_USES:

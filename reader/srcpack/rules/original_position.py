@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from srcpack.rules.context import Context, get_context
+from srcpack.rules.context import CONTEXT_LINES, Context, get_context
 
 __all__ = ["LinesReader", "OriginalPosition"]
 
@@ -39,7 +39,7 @@ class OriginalPosition:
     function: str
     _read_lines: LinesReader | None = field(default=None, repr=False, compare=False)
 
-    def context(self, lines: int = 5) -> Context | None:
+    def context(self, lines: int = CONTEXT_LINES) -> Context | None:
         """Return the line and up to `lines` lines either side of it; None where the source has no such line.
 
         The text is what the map embeds, else the file of the bundle that the source's name leads to; None

@@ -20,7 +20,7 @@ import srcpack
 from srcpack_convert import BatchProgress, FailureReport
 from srcpack_convert.cli import main as cli
 from srcpack_convert.cli.batch_display import Display, Shown
-from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.many.state import STATE_NAME
 from support.batches import batch, bundle_of, damaged_bundle, json_lines, packs, write
 from support.bundle_builder import build_bundle
 from support.commands import Result, start

@@ -29,10 +29,11 @@ from srcpack_convert import (
     convert_many,
 )
 from srcpack_convert.many import batch as batch_module
-from srcpack_convert.many import tasks as tasks_module
+from srcpack_convert.many import run_task as run_task_module
 from srcpack_convert.many.capacity import memory_bound, memory_of
 from srcpack_convert.many.outputs import pack_name
-from srcpack_convert.many.tasks import Task, VersionMismatch, run_task
+from srcpack_convert.many.run_task import VersionMismatch, run_task
+from srcpack_convert.many.tasks import Task
 from srcpack_convert.many.workers import WorkerProcesses
 from srcpack_convert.one.convert import convert_bundle
 from support.batches import batch, bundle_of, damaged_bundle, failure_of, packs, statuses, write
@@ -95,7 +96,7 @@ def test_whatever_a_conversion_raises_is_a_report(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(tasks_module, "convert_bundle", fail)
+    monkeypatch.setattr(run_task_module, "convert_bundle", fail)
     report = run_task(task_for(bundles / "a.zip", bundles)).report
     assert report is not None
     assert failure_of(report).reason == reason
@@ -182,7 +183,7 @@ def test_an_error_with_a_secret_in_it_is_told_without(bundles: Path, monkeypatch
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot read {url}")
 
-    monkeypatch.setattr(tasks_module, "convert_bundle", fail)
+    monkeypatch.setattr(run_task_module, "convert_bundle", fail)
     report = run_task(task_for(url, bundles)).report
     assert report is not None
     assert failure_of(report).reason == "RuntimeError: cannot read https://host/x.zip"
@@ -203,7 +204,7 @@ def failing_with(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) 
             raise error
         return convert_bundle(source, *args, **options)
 
-    monkeypatch.setattr(tasks_module, "convert_bundle", fail)
+    monkeypatch.setattr(run_task_module, "convert_bundle", fail)
 
 
 def until_it_stops(source: Path, out: Path, **options: Any) -> tuple[list[str], BatchStopped | None]:
@@ -271,8 +272,8 @@ def test_what_fails_for_itself_ends_nothing(
 
 def test_a_source_that_may_not_be_read_ends_nothing(tmp_path: Path) -> None:
     refused = PermissionError(errno.EACCES, "Permission denied", "/in/x.zip")
-    assert not tasks_module.is_systemic(task_for("/in/x.zip", tmp_path), refused)
-    assert tasks_module.is_systemic(task_for("/in/y.zip", tmp_path), refused)
+    assert not run_task_module.is_systemic(task_for("/in/x.zip", tmp_path), refused)
+    assert run_task_module.is_systemic(task_for("/in/y.zip", tmp_path), refused)
 
 
 def test_failures_in_a_row_are_counted_from_the_last_success(

@@ -13,8 +13,9 @@ import srcpack
 from srcpack_convert import BatchReport, FailureReport, Inputs, convert_many, storage
 from srcpack_convert.cli import convert_one as converting
 from srcpack_convert.cli import main as cli
-from srcpack_convert.many import tasks as tasks_module
-from srcpack_convert.many.resume import STATE_NAME
+from srcpack_convert.many import run_task as run_task_module
+from srcpack_convert.many import up_to_date
+from srcpack_convert.many.state import STATE_NAME
 from srcpack_convert.one.convert import convert_bundle
 from support.bundle_builder import build_bundle
 from support.range_server import RangeServer
@@ -67,8 +68,8 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return record
 
-    monkeypatch.setattr(tasks_module, "convert_bundle", recorded(convert_bundle))
-    monkeypatch.setattr(tasks_module, "fetched", recorded(storage.fetched))
+    monkeypatch.setattr(run_task_module, "convert_bundle", recorded(convert_bundle))
+    monkeypatch.setattr(up_to_date, "fetched", recorded(storage.fetched))
     return urls
 
 

@@ -10,8 +10,8 @@ from weakref import ref
 import pytest
 import zstandard
 
-from srcpack.format import frames
-from srcpack.format.frames import Decompressors
+from srcpack.format import zstd_frames
+from srcpack.format.zstd_frames import Decompressors
 
 CONTENTS = [f"function f{number}() {{ return {number} }}\n".encode() * 40 for number in range(300)]
 PATIENCE = 20.0
@@ -84,8 +84,8 @@ def test_one_that_is_in_use_is_not_given_to_another_thread(made: list[Watched]) 
 
 
 def test_those_that_were_made_last_are_kept(made: list[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "_MADE", deque())
-    monkeypatch.setattr(frames, "_MOST_MADE", 6)
+    monkeypatch.setattr(zstd_frames, "_MADE", deque())
+    monkeypatch.setattr(zstd_frames, "_MOST_MADE", 6)
     many = [Decompressors() for _ in range(20)]
     assert [len(each._idle) for each in many] == [0] * 14 + [1] * 6
     assert many[0].decompress(FRAMES[0]) == CONTENTS[0]
