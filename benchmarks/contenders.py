@@ -25,6 +25,7 @@ import zstandard
 import srcpack
 from srcpack import ContentCache, Context
 from srcpack.format.directory import _BLOCKS
+from srcpack.format.lookup_section import _TABLES
 from srcpack.format.packfile import _RECORDS
 from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.rules.context import get_context
@@ -489,9 +490,10 @@ class MappedZipStream(MappedZip):
 
 
 def clear_caches() -> None:
-    """Forget what the process keeps of packs: entries, blocks, dictionaries and their decompressors."""
+    """Forget what the process keeps of packs: entries, blocks, tables, dictionaries, decompressors."""
     _RECORDS.clear()
     _BLOCKS.clear()
+    _TABLES.clear()
     DICTIONARIES.clear()
 
 

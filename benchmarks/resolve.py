@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import srcpack
 from srcpack import Pack, PackSet, Resolved
-from srcpack.format.directory import _BLOCKS
-from srcpack.format.packfile import _RECORDS
 from srcpack.resolve import LookupCache, resolve_event
 from srcpack_convert import convert
 
+from .contenders import clear_caches
 from .harness import ROOT, Cell, Column, Job, Result, Table, Target, measure
 from .workspace import Workspace
 
@@ -156,7 +155,12 @@ def _frame_jobs(opened: dict[str, Pack], positions: Sequence[_Position]) -> list
     few = positions[:_FEW]
     jobs = [
         Job(name=_TABLE, run=asked(PackSet([opened["tables"]]), positions), calls=len(positions)),
-        Job(name=_TABLE_COLD, run=asked(PackSet([opened["tables"]]), positions), prepare=_forget, calls=20),
+        Job(
+            name=_TABLE_COLD,
+            run=asked(PackSet([opened["tables"]]), positions),
+            prepare=clear_caches,
+            calls=20,
+        ),
         Job(
             name=_CACHED,
             run=asked(PackSet([opened["zip"]], lookup_cache=LookupCache(_KEPT)), few),
@@ -213,7 +217,7 @@ def _event_jobs(copies: dict[str, list[Path]], positions: Sequence[_Position]) -
         return one
 
     return [
-        Job(name=_TABLE_COLD, run=resolving("tables", None), prepare=_forget, calls=5),
+        Job(name=_TABLE_COLD, run=resolving("tables", None), prepare=clear_caches, calls=5),
         Job(name=_PLAIN, run=resolving("plain", LookupCache(0))),
         Job(name=_BUILT, run=resolving("zip", LookupCache(0))),
         Job(name=_CACHED, run=resolving("zip", LookupCache(_KEPT)), calls=len(events)),
@@ -227,8 +231,3 @@ def _copies(folder: Path, path: Path, count: int) -> list[Path]:
     for name in made:
         os.link(path, name) if path.is_relative_to(folder.parent) else os.symlink(path.resolve(), name)
     return made
-
-
-def _forget() -> None:
-    _BLOCKS.clear()
-    _RECORDS.clear()

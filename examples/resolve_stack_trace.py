@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from symbolic.sourcemapcache import SourceMapCache
-
 import srcpack
-from srcpack import ContentCache, DecodedMap, PackSet
+from srcpack import ContentCache, PackSet
 from srcpack_convert import convert
 
 BUNDLE = Path(__file__).parents[1] / "fixtures" / "bundles" / "app.zip"
@@ -58,17 +56,16 @@ def resolve_frame(packs: PackSet, frame: re.Match[str]) -> Iterator[str]:
     if minified is None or found is None:
         yield f"{frame[0]}  (not in the pack)"
         return
-    source_map = found.content if isinstance(found, DecodedMap) else packs.read(found)
-    # A service keeps these caches too: by `entry.sha256` once it has hashed the contents itself.
-    cache = SourceMapCache.from_bytes(packs.read(minified), source_map)
-    token = cache.lookup(int(frame["line"]), int(frame["column"]), 0)
-    if token is None or token.src is None:
+    position = packs.original_position(minified, found, int(frame["line"]), int(frame["column"]))
+    if position is None or not position.source:
         yield f"{frame[0]}  (not in the source map)"
         return
-    function = token.function_name if token.function_name != "<unknown>" else frame["function"]
-    yield f"    at {function} ({token.src}:{token.line}:{token.col})"
-    source = packs.original_source(minified, token.src)
-    context = source.entry.context(token.line, lines=1, column=token.col) if source is not None else None
+    function = position.function if position.function != "<unknown>" else frame["function"]
+    yield f"    at {function} ({position.source}:{position.line}:{position.column})"
+    source = packs.original_source(minified, position.source)
+    context = (
+        source.entry.context(position.line, lines=1, column=position.column) if source is not None else None
+    )
     if context is not None:
         for mark, lines in (
             ("|", context.pre_context),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 import srcpack
+from srcpack import Entry
+from srcpack.resolve import lookup_cache
 from srcpack.resolve.check import Finding, check
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
@@ -150,3 +152,26 @@ def test_a_pack_gives_what_its_zip_gives(tmp_path: Any) -> None:
         convert(bundle, tmp_path / "a.srcpack", preset="fast", verify=False)
         with srcpack.open(bundle) as zipped, srcpack.open(tmp_path / "a.srcpack") as pack:
             assert list(check(pack)) == list(check(zipped)), bundle.name
+
+
+def test_a_pack_is_checked_with_each_file_read_once_and_leaves_no_lookup_behind(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = build_bundle(
+        {"a.js": SCRIPT.encode(), "a.js.map": GOOD_MAP},
+        {"files": {"a.js": script("a.js.map"), "a.js.map": a_map()}},
+    )
+    convert(bundle, tmp_path / "a.srcpack")
+    read: list[str] = []
+    entry_read = Entry.read
+
+    def counted(entry: Entry) -> bytes:
+        read.append(entry.name)
+        return entry_read(entry)
+
+    monkeypatch.setattr(Entry, "read", counted)
+    before = lookup_cache.SHARED_LOOKUPS.statistics
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
+        assert list(check(pack)) == []
+    assert sorted(read) == ["a.js", "a.js.map"]
+    assert lookup_cache.SHARED_LOOKUPS.statistics == before

@@ -7,7 +7,7 @@ from itertools import count
 from srcpack.caches import Generations
 from srcpack.errors import FormatError
 from srcpack.records import EntryRecord, LookupRecord
-from srcpack.rules.lookup_keys import header_reference
+from srcpack.rules.lookup_keys import reference_of
 from srcpack.rules.urls import source_map_url
 from srcpack.source.byte_source import ByteSource
 from srcpack.store import Lookup, Store, Token
@@ -73,11 +73,8 @@ class LookupSection:
 
 def map_in_reference(record: EntryRecord) -> bytes:
     """Return the source map that a file's own reference holds; nothing where it holds none."""
-    reference = header_reference(record.headers)
-    if reference is None:
-        reference = record.reference or ""
     try:
-        content = source_map_url("", reference)
+        content = source_map_url("", reference_of(record) or "")
     except ValueError:
         return b""
     return content if isinstance(content, bytes) else b""

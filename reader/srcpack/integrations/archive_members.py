@@ -12,11 +12,12 @@ from typing import Any, Self, TypeAlias
 from srcpack import opening
 from srcpack.bundle.manifest_json import MANIFEST_NAME, dump_manifest
 from srcpack.bundle.zip_store import ZipStore
+from srcpack.entry import Entry
 from srcpack.errors import DamagedMember, FormatError
 from srcpack.pack import Pack
 from srcpack.records import NOT_IN_ZIP, BundleManifest, FileInfo
 
-__all__ = ["ArchiveMembers", "Info", "MemberInfo", "MissingMember"]
+__all__ = ["ArchiveMembers", "Info", "MemberInfo", "MissingMember", "opened"]
 
 Info: TypeAlias = dict[str, Any]
 """What a manifest says of a file: `type`, `path`, `url`, `headers`, as far as it has them, and other keys."""
@@ -125,10 +126,21 @@ class ArchiveMembers:
         """
         if name == MANIFEST_NAME:
             return io.BufferedReader(io.BytesIO(self._manifest_json))
-        try:
-            return io.BufferedReader(self.pack[name].open())
-        except DamagedMember as error:
-            raise _damaged(error) from error
+        return opened(self.pack[name])
+
+
+def opened(entry: Entry) -> io.BufferedReader:
+    """Return a member's content as a binary file.
+
+    Raises:
+        MissingMember: The zip did not have it.
+        DamagedMember: It cannot be read.
+        FormatError: The pack is damaged here.
+    """
+    try:
+        return io.BufferedReader(entry.open())
+    except DamagedMember as error:
+        raise _damaged(error) from error
 
 
 def _damaged(error: DamagedMember) -> DamagedMember:

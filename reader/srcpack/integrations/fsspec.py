@@ -149,7 +149,9 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
 
     def _entry(self, path: str) -> Entry | None:
         """Return the member of a path, be it its name or what it is listed as."""
-        entry = self.pack.get(path) or self.pack.get(path.lstrip("/"))
+        entry = self.pack.get(path)
+        if entry is None and path.startswith("/"):
+            entry = self.pack.get(path.lstrip("/"))
         if entry is None and ("%" in path or "~" in path):
             above, _, name = path.lstrip("/").rpartition("/")
             if (folder := self._folder(above)) is not None:

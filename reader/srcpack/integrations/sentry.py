@@ -27,8 +27,9 @@ from typing import Any
 
 from srcpack import opening
 from srcpack.bundle.manifest_json import MANIFEST_NAME
+from srcpack.entry import Entry
 from srcpack.errors import DamagedMember, FormatError, NotFound
-from srcpack.integrations.archive_members import ArchiveMembers, Info, MemberInfo, MissingMember
+from srcpack.integrations.archive_members import ArchiveMembers, Info, MemberInfo, MissingMember, opened
 from srcpack.pack import Pack
 from srcpack.records import EntryRecord
 from srcpack.rules.debug_id import DebugId
@@ -142,7 +143,10 @@ class ArtifactBundleArchive(ArchiveMembers):
             DamagedMember: It cannot be read.
             FormatError: The pack is damaged here.
         """
-        return self.open_member(file_path), self._headers(file_path)
+        if file_path == MANIFEST_NAME:
+            return self.open_member(file_path), {}
+        entry = self.pack[file_path]
+        return opened(entry), dict(_manifest_record(entry).headers or {})
 
     def get_file_by_url(self, url: str) -> tuple[io.BufferedReader, dict[str, str]]:
         """Return the content and headers of the file of a URL; errors as `get_file`."""
@@ -170,7 +174,7 @@ class ArtifactBundleArchive(ArchiveMembers):
     def get_file_url_by_file_path(self, file_path: str) -> str | None:
         """Return the URL that the manifest gives for a member; None if it gives or lists none."""
         entry = self.pack.get(file_path)
-        return None if entry is None else self._record_of(file_path).url
+        return None if entry is None else _manifest_record(entry).url
 
     def get_file_info(self, file_path: str | None) -> MemberInfo | None:
         """Return the sizes of a member by its name; None if there is none of that name, or it is damaged.
@@ -191,14 +195,6 @@ class ArtifactBundleArchive(ArchiveMembers):
         if name is None:
             raise NotFound(self.pack.file, key)
         return self.get_file(name)
-
-    def _headers(self, name: str) -> dict[str, str]:
-        if name == MANIFEST_NAME:
-            return {}
-        return dict(self._record_of(name).headers or {})
-
-    def _record_of(self, name: str) -> EntryRecord:
-        return self.pack[name]._record  # noqa: SLF001  a zip's `record` would read the member
 
     def _name_by_url(self, url: str) -> str | None:
         record = self._indexed(URL, url) if url and isinstance(url, str) else None
@@ -285,6 +281,10 @@ class ReleaseArchive(ArchiveMembers):
         if os.path.commonpath([folder, place]) != folder or place == folder:
             raise FormatError(self.pack.file, "a name that leads out of the folder", member=name)
         return place
+
+
+def _manifest_record(entry: Entry) -> EntryRecord:
+    return entry._record  # noqa: SLF001  a zip's `record` would read the member
 
 
 def _debug_id_of(info: Info) -> str | None:

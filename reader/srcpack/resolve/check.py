@@ -13,17 +13,18 @@ from srcpack.entry import Entry
 from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError
 from srcpack.pack import Pack
 from srcpack.records import FileType
+from srcpack.resolve.content_cache import ContentCache
+from srcpack.resolve.lookup_cache import LookupCache
 from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.rules.discover import discover_debug_id, discover_source_map_debug_id
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, Kind, header_debug_id, keys_of
 from srcpack.rules.near_misses import UrlsByName
+from srcpack.rules.source_maps import ANY_HOST, any_host
+from srcpack.rules.thin_source_map import without_junk
 from srcpack.rules.urls import candidate_urls, join_paths
 
 __all__ = ["Finding", "check"]
-
-_HOST = "https://host.invalid"
-"""Stands for `~`: an event has some host there."""
 
 _MOST_SOURCES = 5
 """Missing sources of a map that are named."""
@@ -32,6 +33,9 @@ _MOST_CONTENT = 1 << 30
 """Bytes of a file over which symbolicator does not take it."""
 
 _LONG_NAME = 200
+
+_KEPT = 64 << 20
+"""Bytes of contents that are kept: a map is looked at for its script and for itself."""
 
 
 class Finding(NamedTuple):
@@ -69,7 +73,8 @@ class _Check:
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._packs = PackSet([pack])
+        self._contents = ContentCache(_KEPT)
+        self._packs = PackSet([pack], content_cache=self._contents, lookup_cache=LookupCache(0))
         self._entries = list(pack.entries())
         self._urls = UrlsByName(entry.url for entry in self._entries if entry.url)
 
@@ -92,7 +97,7 @@ class _Check:
         if reference is None and debug_id is None:
             yield Finding("no-map", entry.name, "it has neither a reference to a source map nor a debug id")
             return
-        abs_path = _any_host(entry.url)
+        abs_path = _any_host(entry)
         try:
             found = self._packs.find_source_map(abs_path, reference, debug_id)
         except ValueError as error:
@@ -123,7 +128,7 @@ class _Check:
             return f"it has no URL that its reference {_short(reference)} could be joined to"
         url = join_paths(abs_path, reference)
         wanted = list(dict.fromkeys(candidate_urls(url)))
-        looked_for += map(_short, (each.replace(_HOST, "https://HOST") for each in wanted))
+        looked_for += map(_short, (each.replace(ANY_HOST, "https://HOST") for each in wanted))
         text = f"its reference {_short(reference)} leads nowhere: looked for {', '.join(looked_for)}"
         near = self._urls.nearest(reversed(wanted))
         if near is None:
@@ -134,9 +139,9 @@ class _Check:
         """Compare what header and content of a script and its map say, as far as they say something."""
         ids = {
             "the script's header": header_debug_id(script.record.headers),
-            "the script": discover_debug_id(script.read()),
+            "the script": discover_debug_id(self._contents.read(script)),
             "the map's header": header_debug_id(source_map.record.headers),
-            "the map": discover_source_map_debug_id(source_map.read()),
+            "the map": discover_source_map_debug_id(self._contents.read(source_map)),
         }
         said = {what: debug_id for what, debug_id in ids.items() if debug_id is not None}
         if len(set(said.values())) > 1:
@@ -146,14 +151,14 @@ class _Check:
     # ---- maps
 
     def _map(self, entry: Entry) -> Iterator[Finding]:
-        base = Resolved.of(entry, "url", entry.url, _any_host(entry.url))
-        yield from self._sources(entry.name, entry.read(), base)
+        base = Resolved.of(entry, "url", entry.url, _any_host(entry))
+        yield from self._sources(entry.name, self._contents.read(entry), base)
 
     def _sources(self, member: str, content: bytes, base: Resolved | DecodedMap) -> Iterator[Finding]:
         """Find sources that a map neither embeds nor finds in the bundle."""
         missing: dict[str, None] = {}
         try:
-            for source, embedded in _sources_of(json.loads(content.lstrip(b")]}'\n"))):
+            for source, embedded in _sources_of(json.loads(without_junk(content))):
                 if embedded is None and self._packs.original_source(base, source) is None:
                     missing[source] = None
         except (ValueError, RecursionError, SrcpackError):
@@ -193,8 +198,8 @@ def _unreadable(entry: Entry) -> Finding | None:
     return None
 
 
-def _any_host(url: str | None) -> str | None:
-    return _HOST + url[1:] if url is not None and url.startswith("~") else url
+def _any_host(entry: Entry) -> str | None:
+    return None if entry.url is None else any_host(entry.url)
 
 
 def _sources_of(document: Any) -> Iterator[tuple[str, str | None]]:

@@ -1,6 +1,7 @@
 """What symbolic answers of a file and the source map that its own bundle has for it."""
 
 from srcpack.entry import Entry
+from srcpack.resolve import lookup_cache
 from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import Resolved
 from srcpack.rules.lookup_keys import header_debug_id
@@ -22,9 +23,11 @@ def entry_lookup(entry: Entry) -> Lookup | None:
         DamagedMember, FormatError, LimitExceeded: As reading the two.
     """
     record = entry.record
-    script = Resolved.of(
-        entry, "url", None, any_host(entry.url or "") or None, debug_id=header_debug_id(record.headers)
-    )
-    packs = PackSet([entry.pack])
-    source_map = None if record.reason is not None or not record.utf8 else packs.source_map_for(script)
-    return None if source_map is None else packs.lookup(script, source_map)
+    if record.reason is not None or not record.utf8:
+        return None
+    abs_path = any_host(entry.url) if entry.url else None
+    script = Resolved.of(entry, "url", None, abs_path, debug_id=header_debug_id(record.headers))
+    source_map = PackSet([entry.pack]).source_map_for(script)
+    if source_map is None:
+        return None
+    return lookup_cache.SHARED_LOOKUPS.get(script, source_map, lambda found: found.entry.read())

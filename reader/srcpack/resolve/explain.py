@@ -17,8 +17,6 @@ from srcpack.rules.urls import candidate_urls, join_paths
 
 __all__ = ["FrameExplainer"]
 
-_LONG_REFERENCE = 200
-
 
 class FrameExplainer:
     """Explains the frames of an event by packs. It keeps the URLs of all packs, once they are needed."""

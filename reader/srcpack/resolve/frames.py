@@ -10,9 +10,8 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/interface.rs` (JsFrame) a
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
-from srcpack.errors import SrcpackError, is_from_outside
 from srcpack.pack import Pack
-from srcpack.resolve.file_text import FileText
+from srcpack.resolve.file_text import FileText, UnreadableError, lines_of_frame
 from srcpack.resolve.javascript import FrameError, JavaScriptFrame, JavaScriptFrames
 from srcpack.resolve.resolved import Resolved
 from srcpack.resolve.search import FileSearch
@@ -170,10 +169,8 @@ class FrameResolver:
         text = self._texts[key]
         try:
             return None if text is None else text.context(line)
-        except (SrcpackError, OSError) as error:
-            if is_from_outside(error):
-                raise
-            self._texts[key] = None  # not here, as it was reported
+        except UnreadableError:
+            self._texts[key] = None
             return None
 
 
@@ -243,12 +240,7 @@ def _unchanged(frame: Any, error: FrameError) -> ResolvedFrame:
 
 
 def _with_context(frame: Mapping[str, Any], context: Context) -> ResolvedFrame:
-    lines = {
-        "pre_context": list(context.pre_context),
-        "context_line": context.context_line,
-        "post_context": list(context.post_context),
-    }
-    return ResolvedFrame({**frame, **lines}, frame)
+    return ResolvedFrame({**frame, **lines_of_frame(context)}, frame)
 
 
 def _shown(answer: JavaScriptFrame) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError, is_from_outside
 from srcpack.records import FileType
-from srcpack.resolve.file_text import FEW_PARTS, FileText
+from srcpack.resolve.file_text import FEW_PARTS, FileText, UnreadableError, lines_of_frame
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.resolve.search import FileSearch
 from srcpack.rules.context import CONTEXT_LINES, Context, SourceText, get_context
@@ -71,10 +71,6 @@ class _Script(NamedTuple):
     source_map: _Map | None
 
 
-class _UnreadableScriptError(Exception):
-    """A minified file that was found cannot be read where that turned out to be needed."""
-
-
 class JavaScriptFrames:
     """Resolves the frames of one event, one after the other, in one thread.
 
@@ -113,7 +109,7 @@ class JavaScriptFrames:
             script = self._load_script(abs_path, (line, raw.get("colno", 0)))
         try:
             answer = self._resolve(raw, caller_token_name, script)
-        except _UnreadableScriptError:
+        except UnreadableError:
             # The part that was read was right. Now all of it has to be, of this one or of the next.
             script = self._load_script(abs_path, None)
             answer = self._resolve(raw, caller_token_name, script)
@@ -126,7 +122,7 @@ class JavaScriptFrames:
         if not isinstance(script, _Script):
             return Answer(None, script)
         line, column = raw["lineno"], raw.get("colno", 0)
-        context = self._context_of_script(script.text, line, column) if self._wants_context else None
+        context = script.text.context(line, column) if self._wants_context else None
         found, token, failure = script.source_map, None, None
         if found is not None and found.lookup is not None:
             try:
@@ -138,7 +134,7 @@ class JavaScriptFrames:
                 failure = {"type": "lookup_unavailable", "reason": str(problem)}
         # Before the raw frame gets the minified lines: they are no context of what it is resolved to.
         frame = _copy(raw)
-        _apply_context(raw, context)
+        raw.update(lines_of_frame(context))
         if found is None:
             return Answer(_copy(raw), None, raw.get("token_name"))
         if found.lookup is None:
@@ -162,22 +158,14 @@ class JavaScriptFrames:
             text = FileText(self._search, script)
             try:
                 if place is None:
-                    _whole_script(text)
+                    text.whole()
                 elif self._wants_context:
-                    self._context_of_script(text, *place)
+                    # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0; so below.
+                    text.context(*place)
                 return self._with_map(script, text, abs_path, debug_id)
-            except _UnreadableScriptError:
-                continue  # not here, as it was reported
+            except UnreadableError:
+                continue
         return _missing("missing_source", abs_path)
-
-    def _context_of_script(self, text: FileText, line: int, column: int) -> Context | None:
-        try:
-            # The column counts UTF-16 units from 1; symbolicator takes it for bytes from 0, and so below.
-            return text.context(line, column)
-        except (SrcpackError, OSError) as error:
-            if is_from_outside(error):
-                raise
-            raise _UnreadableScriptError from error
 
     def _with_map(
         self, script: Resolved, text: FileText, abs_path: str, debug_id: DebugId | None
@@ -233,7 +221,7 @@ class JavaScriptFrames:
         data: Mapping[str, Any],
     ) -> _Map:
         try:
-            lookup = self._search.lookup(script, source_map, lambda: _whole_script(text))
+            lookup = self._search.lookup(script, source_map, lambda: text.whole().text)
         except MalformedSourceMap:
             return _Map(None, {"type": "malformed_sourcemap", "url": label}, data)
         except LookupUnavailable as error:
@@ -262,7 +250,7 @@ class JavaScriptFrames:
             if source is None:
                 return {"type": "missing_source_content", "source": url, "sourcemap": script.source_base}
             context = source.context(line, column)
-        _apply_context(frame, context)
+        frame.update(lines_of_frame(context))
         return None
 
     def _embedded_context(
@@ -292,25 +280,14 @@ class JavaScriptFrames:
             self._sources[url] = None
             for found in self._search.find_all(url, None, FileType.SOURCE):
                 try:
-                    text = self._search.text(found)
-                except (SrcpackError, OSError) as error:
-                    if is_from_outside(error):
-                        raise
-                    continue  # not here, as it was reported
+                    text = FileText(self._search, found).whole()
+                except UnreadableError:
+                    continue
                 reference = found.entry.source_mapping_url
                 if reference is None or _is_readable(reference):
-                    self._sources[url] = SourceText(text)
+                    self._sources[url] = text
                 break
         return self._sources[url]
-
-
-def _whole_script(text: FileText) -> str:
-    try:
-        return text.whole().text
-    except (SrcpackError, OSError) as error:
-        if is_from_outside(error):
-            raise
-        raise _UnreadableScriptError from error
 
 
 def _copy(frame: JavaScriptFrame) -> JavaScriptFrame:
@@ -357,11 +334,3 @@ def _apply_names(
             frame["module"] = generate_module(frame["abs_path"])
         frame["filename"] = short
     frame["lineno"], frame["colno"] = position.line, position.column
-
-
-def _apply_context(frame: JavaScriptFrame, context: Context | None) -> None:
-    """Add the lines around a frame's place; none if there is no such line."""
-    if context is not None:
-        frame["pre_context"] = list(context.pre_context)
-        frame["context_line"] = context.context_line
-        frame["post_context"] = list(context.post_context)

@@ -22,6 +22,7 @@ from srcpack.pack import Pack
 from srcpack.resolve.resolved import DecodedMap, Resolved, decoded
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
 from srcpack.rules.bracket_depth import bracket_depth
+from srcpack.rules.discover import is_utf8
 
 __all__ = ["SHARED_LOOKUPS", "LookupCache", "LookupCacheStatistics"]
 
@@ -296,7 +297,8 @@ def _read(file: Resolved | DecodedMap, read: Callable[[Resolved], bytes]) -> byt
     if isinstance(file, DecodedMap):
         return file.content
     content = read(file)
-    decoded(file, content)  # symbolic would take what is not UTF-8 for what it resembles
+    if not is_utf8(content):  # symbolic would take it for what it resembles
+        decoded(file, content)
     return content
 
 

@@ -82,10 +82,7 @@ def discover_debug_id(content: bytes) -> DebugId | None:
     value = compiled(_WORD).match(content, at + len(magic))
     if value is None or not value[1].isascii() or not is_utf8(content):
         return None
-    try:
-        return DebugId.parse(value[1].decode())
-    except ValueError:
-        return None
+    return DebugId.parse_or_none(value[1].decode())
 
 
 def discover_source_map_debug_id(content: bytes) -> DebugId | None:

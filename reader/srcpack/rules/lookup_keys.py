@@ -23,6 +23,7 @@ __all__ = [
     "keys_of",
     "lower_headers",
     "normalize_path",
+    "reference_of",
 ]
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -108,3 +109,9 @@ def header_reference(headers: Mapping[str, str] | None) -> str | None:
         return headers[found[0]]
     lower = lower_headers({name: headers[name] for name in found})
     return lower.get("sourcemap", lower.get("x-sourcemap"))
+
+
+def reference_of(record: EntryRecord) -> str | None:
+    """Return an entry's source map reference: a header's, else the one in the content; None without any."""
+    reference = header_reference(record.headers)
+    return record.reference if reference is None else reference

@@ -10,12 +10,12 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/lookup.rs`.
 from collections.abc import Sequence
 
 from srcpack.records import EntryRecord, FileType
-from srcpack.rules.lookup_keys import debug_id_key, header_debug_id, header_reference
+from srcpack.rules.lookup_keys import debug_id_key, header_debug_id, reference_of
 from srcpack.rules.urls import candidate_urls, join_paths, source_map_url
 
-__all__ = ["any_host", "find_source_maps", "original_source_urls"]
+__all__ = ["ANY_HOST", "any_host", "find_source_maps", "original_source_urls"]
 
-_HOST = "https://host.invalid"
+ANY_HOST = "https://host.invalid"
 """Stands for `~`, which is any host."""
 
 
@@ -57,7 +57,7 @@ def find_source_maps(records: Sequence[EntryRecord]) -> dict[int, int | bytes]:
 
 def any_host(url: str) -> str:
     """Return a URL that a frame can have whose file has this one: with a host, where `~` stands for any."""
-    return _HOST + url[1:] if url.startswith("~") else url
+    return ANY_HOST + url[1:] if url.startswith("~") else url
 
 
 def original_source_urls(record: EntryRecord, name: str) -> list[str]:
@@ -67,7 +67,7 @@ def original_source_urls(record: EntryRecord, name: str) -> list[str]:
         record: The minified file.
         name: The source's name in the file's map, which does not embed it.
     """
-    reference = _reference_of(record)
+    reference = reference_of(record)
     base = any_host(record.url or "")
     if base and reference is not None and not _has_data_url(record):
         base = join_paths(base, reference)
@@ -76,7 +76,7 @@ def original_source_urls(record: EntryRecord, name: str) -> list[str]:
 
 def _by_reference(record: EntryRecord) -> str | bytes | None:
     """Return the map that a file's reference holds, or its URL; None where it leads nowhere."""
-    reference = _reference_of(record)
+    reference = reference_of(record)
     if reference is None or not (record.url or _has_data_url(record)):
         return None
     try:
@@ -86,12 +86,7 @@ def _by_reference(record: EntryRecord) -> str | bytes | None:
 
 
 def _has_data_url(record: EntryRecord) -> bool:
-    return (_reference_of(record) or "").startswith("data:")
-
-
-def _reference_of(record: EntryRecord) -> str | None:
-    reference = header_reference(record.headers)
-    return record.reference if reference is None else reference
+    return (reference_of(record) or "").startswith("data:")
 
 
 def _is_readable(record: EntryRecord) -> bool:

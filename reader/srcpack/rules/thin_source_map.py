@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["EMPTY_CONTENT", "ThinSourceMap", "thin_source_map"]
+__all__ = ["EMPTY_CONTENT", "ThinSourceMap", "thin_source_map", "without_junk"]
 
 EMPTY_CONTENT = "\0empty"
 """Stands in `marked` for each embedded source that is empty."""
@@ -43,7 +43,7 @@ def thin_source_map(source_map: bytes) -> ThinSourceMap:
             thousands of digits: then the map is left as it is.
     """
     try:
-        document = json.loads(_without_junk(source_map))
+        document = json.loads(without_junk(source_map))
         maps = list(_maps_of(document))
         if len(maps) == 1:
             return _numbered(document)
@@ -59,7 +59,7 @@ def thin_source_map(source_map: bytes) -> ThinSourceMap:
         return ThinSourceMap(source_map, None)
 
 
-def _without_junk(source_map: bytes) -> bytes:
+def without_junk(source_map: bytes) -> bytes:
     """Skip a first line that keeps a browser from running the map as a script."""
     return source_map.partition(b"\n")[2] if source_map.startswith(_JUNK) else source_map
 

@@ -10,6 +10,8 @@ Rule source: symbolicator 87e6456 `symbolicator-js/src/utils.rs`, `symbolicator-
 import base64
 import re
 
+from srcpack.rules.whatwg_url import C0_AND_SPACE
+
 __all__ = [
     "candidate_urls",
     "file_stem",
@@ -20,7 +22,6 @@ __all__ = [
 ]
 
 _STEM_SUFFIXES = (".min", ".js", ".map", ".cjs", ".mjs", ".ts", ".d", ".jsx", ".tsx")
-_C0_AND_SPACE = "".join(map(chr, range(0x21)))
 # Within the header of a data: URL, tabs and newlines were taken out before this is looked for.
 _BASE64_MARK = re.compile(r"; *base64", re.IGNORECASE | re.ASCII)
 _ESCAPED_OR_SKIPPED = re.compile(rb"%([0-9a-fA-F]{2})|[\t\n\r]")
@@ -177,7 +178,7 @@ def jvm_source_url(module: str, abs_path: str | None = None) -> str:
 
 
 def _data_url_content(url: str) -> bytes:
-    text = url.removeprefix("data:").rstrip(_C0_AND_SPACE).partition("#")[0]
+    text = url.removeprefix("data:").rstrip(C0_AND_SPACE).partition("#")[0]
     header, comma, body = text.partition(",")
     if not comma:
         raise ValueError("the data: URL has no comma")

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["parses_as_url"]
+__all__ = ["C0_AND_SPACE", "parses_as_url"]
 
-_C0_AND_SPACE = "".join(map(chr, range(0x21)))
+C0_AND_SPACE = "".join(map(chr, range(0x21)))
 _TABS_AND_NEWLINES = str.maketrans("", "", "\t\n\r")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 _SPECIAL_SCHEMES = frozenset(("http", "https", "ws", "wss", "ftp"))
@@ -39,7 +39,7 @@ def parses_as_url(text: str) -> bool:
     Args:
         text: The text, such as a frame's `abs_path`.
     """
-    text = text.strip(_C0_AND_SPACE).translate(_TABS_AND_NEWLINES)
+    text = text.strip(C0_AND_SPACE).translate(_TABS_AND_NEWLINES)
     match = _SCHEME.match(text)
     if match is None:
         return False
