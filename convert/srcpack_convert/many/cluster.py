@@ -1,6 +1,5 @@
 """A Dask cluster that exists already, as an executor whose workers may die."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -166,6 +165,8 @@ def _check_scheduler(address: str, timeout: float) -> None:
     Raises:
         ClusterError: Nobody does in time, or somebody else.
     """
+    import asyncio  # noqa: PLC0415  slow to import
+
     shown = without_secrets(address)
     with ThreadPoolExecutor(1) as threads:  # in this one a loop may be running
         try:
@@ -181,6 +182,8 @@ def _check_scheduler(address: str, timeout: float) -> None:
 
 
 async def _identity(address: str, timeout: float) -> Any:  # noqa: ASYNC109  of all the steps together
+    import asyncio  # noqa: PLC0415  slow to import
+
     import distributed  # noqa: PLC0415  see above
 
     dask: Any = distributed
