@@ -18,7 +18,7 @@ from srcpack_convert.cli.arguments import (
     check_type,
 )
 from srcpack_convert.cli.describe import content_facts
-from srcpack_convert.cli.opening import look_up, open_one
+from srcpack_convert.cli.opening import look_up, near_miss, open_one
 from srcpack_convert.cli.terminal import Failure, bytes_to_stdout, print_json
 
 
@@ -63,7 +63,8 @@ def cat(
             wanted = f"the URL {url!r}" if url is not None else f"the path {path!r}"
             if debug_id is not None:
                 wanted = f"the debug id {debug_id} and the type {file_type}"
-            raise Failure(f"{opened.file}: no entry has {wanted}")
+            near = near_miss(opened, url, path)
+            raise Failure(f"{opened.file}: no entry has {wanted}" + (f"; there is {near}" if near else ""))
         if isinstance(found, SourceLink):
             raise Failure(
                 f"{opened.file}: the path {path!r} is not in it, but has a source link: {found.url}"

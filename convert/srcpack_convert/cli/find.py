@@ -15,7 +15,7 @@ from srcpack_convert.cli.arguments import (
     check_type,
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
-from srcpack_convert.cli.opening import look_up, name_of, open_one
+from srcpack_convert.cli.opening import look_up, name_of, near_miss, open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -25,6 +25,7 @@ from srcpack_convert.cli.terminal import (
     escaped,
     json_line,
     print_line,
+    say,
 )
 
 
@@ -41,7 +42,8 @@ def find(
 ) -> int:
     """Find which packs have a file, and as which member.
 
-    Exit code 1 if none has it; 3 if one has it, but another could not be read.
+    Exit code 1 if none has it: then a line on stderr says which URL or path is nearest to the one asked for;
+    3 if one has it, but another could not be read.
 
     Examples:
       srcpack find *.srcpack --url '~/static/app.min.js'
@@ -71,8 +73,29 @@ def find(
         for line in lines:
             print_line(line)
     if not hits:
+        _tell_nearest(packs, url, path)
         return FAILED
     return PARTLY if failures else 0
+
+
+def _tell_nearest(packs: list[str], url: str | None, path: str | None) -> None:
+    """Say what the first pack has that has anything like the file."""
+    if url is None and path is None:
+        return
+    wanted = f"the path {path!r}" if url is None else f"the URL {url!r}"
+    all_asked = True
+    for each in packs:
+        try:
+            with open_one(each) as pack:
+                near = near_miss(pack, url, path)
+        except (SrcpackError, OSError):
+            all_asked = False  # as was said; or it came through a pipe
+            continue
+        if near is not None:
+            say(f"no file has {wanted}; {name_of(each)} has {near}")
+            return
+    if all_asked:
+        say(f"no file has {wanted}, or a name like it")
 
 
 def _hit_line(pack: str, hit: Entry | SourceLink, *, as_json: bool) -> str:

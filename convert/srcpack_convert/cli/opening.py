@@ -11,10 +11,13 @@ from typing import BinaryIO
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink, opening
 from srcpack.opening import local_copy
+from srcpack.resolve.explain import urls_of
+from srcpack.rules.lookup_keys import normalize_path
+from srcpack.rules.near_misses import UrlsByName
 from srcpack.source.locations import path_or_url, without_secrets
 from srcpack_convert.cli.terminal import bytes_from_stdin
 
-__all__ = ["look_up", "name_of", "open_one", "open_pack", "open_whole"]
+__all__ = ["look_up", "name_of", "near_miss", "open_one", "open_pack", "open_whole"]
 
 
 def open_one(path: str) -> Pack:
@@ -47,6 +50,18 @@ def look_up(
     if debug_id is not None:
         found += (pack.by_debug_id(debug_id, file_type) for file_type in types)
     return (hit for hit in found if hit is not None)
+
+
+def near_miss(pack: Pack, url: str | None, path: str | None) -> str | None:
+    """Say what is nearest to a URL or path that a pack has not; None where no file has such a name."""
+    if url is not None:
+        near = urls_of(pack).nearest([url])
+    elif path is not None:
+        paths = UrlsByName(normalize_path(entry.path) for entry in pack.entries() if entry.path)
+        near = paths.nearest([normalize_path(path)])
+    else:
+        return None
+    return None if near is None else f"{near.url!r} ({near.differs})"
 
 
 @contextmanager

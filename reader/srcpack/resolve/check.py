@@ -14,12 +14,12 @@ from srcpack.errors import LookupUnavailable, MalformedSourceMap, SrcpackError
 from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
+from srcpack.resolve.explain import urls_of
 from srcpack.resolve.lookup_cache import LookupCache
 from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import DecodedMap, Resolved
 from srcpack.rules.discover import discover_debug_id, discover_source_map_debug_id
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, Kind, header_debug_id, keys_of
-from srcpack.rules.near_misses import UrlsByName
 from srcpack.rules.source_maps import ANY_HOST, any_host
 from srcpack.rules.thin_source_map import without_junk
 from srcpack.rules.urls import candidate_urls, join_paths
@@ -76,7 +76,7 @@ class _Check:
         self._contents = ContentCache(_KEPT)
         self._packs = PackSet([pack], content_cache=self._contents, lookup_cache=LookupCache(0))
         self._entries = list(pack.entries())
-        self._urls = UrlsByName(entry.url for entry in self._entries if entry.url)
+        self._urls = urls_of(pack)
 
     def findings(self) -> Iterator[Finding]:
         for entry in self._entries:

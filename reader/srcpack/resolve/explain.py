@@ -15,7 +15,7 @@ from srcpack.rules.lookup_keys import header_debug_id
 from srcpack.rules.near_misses import NearMiss, UrlsByName
 from srcpack.rules.urls import candidate_urls, join_paths
 
-__all__ = ["FrameExplainer"]
+__all__ = ["FrameExplainer", "urls_of"]
 
 
 class FrameExplainer:
@@ -118,15 +118,21 @@ class FrameExplainer:
 
     def _nearest(self, wanted: list[str]) -> tuple[Pack, NearMiss] | None:
         if self._urls is None:
-            self._urls = [
-                (pack, UrlsByName(entry.url for entry in pack.entries() if entry.url))
-                for pack in self._packs.packs
-            ]
+            self._urls = [(pack, urls_of(pack)) for pack in self._packs.packs]
         for pack, urls in self._urls:
             # `~/...` first: that is what uploaders write.
             if (miss := urls.nearest(reversed(wanted))) is not None:
                 return pack, miss
         return None
+
+
+def urls_of(pack: Pack) -> UrlsByName:
+    """Return the URLs of a pack's files, for what is nearest to one that it has not.
+
+    Raises:
+        FormatError, OSError: As `Pack.entries`.
+    """
+    return UrlsByName(entry.url for entry in pack.entries() if entry.url)
 
 
 def _mend(miss: NearMiss) -> str:

@@ -51,6 +51,11 @@ def test_cat_json_has_text_or_base64(run: Run, pack: Path) -> None:
     ("selector", "message"),
     [
         (["files/none"], "no entry 'files/none'"),
+        (
+            ["--url", "~/app.js?v"],
+            "no entry has the URL '~/app.js?v'; there is '~/app.js' (another query)",
+        ),
+        (["--path", "main.c"], "no entry has the path 'main.c'; there is 'C:/src/main.c' (another prefix)"),
         (["--url", "~/none"], "no entry has the URL '~/none'"),
         (["--path", "none"], "no entry has the path 'none'"),
         (

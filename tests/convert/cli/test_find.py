@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from srcpack_convert.one.convert import convert
 from support.bundle_builder import build_bundle
 from support.commands import DEBUG_ID, Run
@@ -18,7 +20,6 @@ def test_find_tells_packs_and_members(run: Run, pack: Path, tmp_path: Path) -> N
         run("find", pack, "--debug-id", DEBUG_ID, "--type", "source_map").out == f"{pack}: files/app.js.map\n"
     )
     assert run("find", pack, "--path", "/lib/y") == (0, f"{pack}: source link https://example.com/y\n", "")
-    assert run("find", pack, other, "--url", "none") == (1, "", "")
     assert json.loads(run("find", pack, "--path", "/lib/y", "--json").out) == {
         "pack": str(pack),
         "source_link": "https://example.com/y",
@@ -35,4 +36,40 @@ def test_find_goes_on_after_a_pack_that_cannot_be_read(run: Run, pack: Path, tmp
     assert result.err.startswith(
         f"error: {tmp_path / 'none'}: No such file or directory\nerror: {tmp_path / 'bad'}: "
     )
-    assert run("find", tmp_path / "bad", pack, "--url", "none").code == 1
+    result = run("find", tmp_path / "bad", pack, "--url", "none")
+    assert (result.code, len(result.err.splitlines())) == (1, 1)
+    result = run("find", tmp_path / "bad", pack, "--url", "app.js")
+    near = f"no file has the URL 'app.js'; {pack} has '~/app.js' (another prefix)"
+    assert (result.code, result.err.splitlines()[1:]) == (1, [near])
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            ["--url", "https://shop.example/app.js"],
+            "no file has the URL 'https://shop.example/app.js'; {pack} has '~/app.js' (another prefix)",
+        ),
+        (
+            ["--url", "~/APP.js"],
+            "no file has the URL '~/APP.js'; {pack} has '~/app.js' (upper and lower case)",
+        ),
+        (["--url", "~/none"], "no file has the URL '~/none', or a name like it"),
+        (
+            ["--path", "D:/src/main.c"],
+            "no file has the path 'D:/src/main.c'; {pack} has 'C:/src/main.c' (another prefix)",
+        ),
+        (["--path", "none"], "no file has the path 'none', or a name like it"),
+    ],
+)
+def test_find_says_in_one_line_what_is_nearest_to_what_is_nowhere(
+    run: Run, pack: Path, tmp_path: Path, asked: list[str], says: str
+) -> None:
+    other = tmp_path / "other.srcpack"
+    convert(build_bundle({"x": b"x"}, {"files": {"x": {"url": "~/x.js"}}}), other)
+    assert run("find", other, pack, *asked) == (1, "", says.format(pack=pack) + "\n")
+
+
+def test_find_of_a_debug_id_that_is_nowhere_says_nothing(run: Run, pack: Path) -> None:
+    other_id = DEBUG_ID.replace("5", "6")
+    assert run("find", pack, "--debug-id", other_id) == (1, "", "")
