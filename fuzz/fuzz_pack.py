@@ -26,6 +26,7 @@ from srcpack.rules.context import get_context
 from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
 from support.damaged_packs import forget_dictionaries
 from support.pack_lies import lie, scribble
+from support.tables import original
 
 __all__ = ["MAX_LENGTH", "check", "mutate", "seeds"]
 
@@ -226,7 +227,7 @@ def _check_table(entry: Entry) -> None:
     table = lookup.table
     strings = ["", *table.strings()]
     for row in list(islice(table.rows(), _MOST_ROWS))[::7]:
-        position = table.original(row.line + 1, row.column + 1)
+        position = original(table, row.line + 1, row.column + 1)
         if row.source == 0:
             assert position is None
         else:

@@ -79,10 +79,7 @@ class FormatError(SrcpackError):
     ) -> None:
         # Nested too deep, a value of a pack could be neither shown nor pickled.
         found, expected = _plain(found), _plain(expected)
-        message = f"{file}: "
-        if member is not None:
-            message += f"{member!r}: "
-        message += problem
+        message = _place(file, member) + problem
         if offset is not None:
             message += f" at offset {offset}"
         if found is not None:
@@ -117,8 +114,8 @@ class LimitExceeded(SrcpackError):
     """
 
     def __init__(self, file: str, what: str, size: int, limit: int, *, member: str | None = None) -> None:
-        where = f"{file}: " if member is None else f"{file}: {member!r}: "
-        super().__init__(f"{where}{what} is {size:,}, over the limit of {limit:,}", file=file, member=member)
+        message = f"{_place(file, member)}{what} is {size:,}, over the limit of {limit:,}"
+        super().__init__(message, file=file, member=member)
         self.what = what
         self.size = size
         self.limit = limit
@@ -132,8 +129,8 @@ class MalformedSourceMap(SrcpackError):
     """
 
     def __init__(self, file: str, member: str | None, reason: str) -> None:
-        where = f"{file}: " if member is None else f"{file}: {member!r}: "
-        super().__init__(f"{where}malformed source map: {reason}", file=file, member=member)
+        message = f"{_place(file, member)}malformed source map: {reason}"
+        super().__init__(message, file=file, member=member)
         self.reason = reason
 
 
@@ -145,8 +142,8 @@ class LookupUnavailable(SrcpackError):
     """
 
     def __init__(self, file: str, member: str | None, reason: str) -> None:
-        where = f"{file}: " if member is None else f"{file}: {member!r}: "
-        super().__init__(f"{where}no positions can be looked up: {reason}", file=file, member=member)
+        message = f"{_place(file, member)}no positions can be looked up: {reason}"
+        super().__init__(message, file=file, member=member)
         self.reason = reason
 
 
@@ -172,6 +169,10 @@ class NotFound(SrcpackError, KeyError):
 
     def __init__(self, file: str, member: str) -> None:
         super().__init__(f"{file}: no entry {member!r}", file=file, member=member)
+
+
+def _place(file: str, member: str | None) -> str:
+    return f"{file}: " if member is None else f"{file}: {member!r}: "
 
 
 def _plain(value: object) -> object:

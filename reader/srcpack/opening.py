@@ -11,9 +11,8 @@ from srcpack.errors import FormatError, is_from_outside
 from srcpack.format.packfile import PackFile
 from srcpack.pack import Pack
 from srcpack.source.byte_source import ByteSource
-from srcpack.source.local import PreadSource
 from srcpack.source.locations import is_url, path_or_url, without_secrets
-from srcpack.source.source_of import SourceKind
+from srcpack.source.source_of import SourceKind, source_of
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits
@@ -139,15 +138,7 @@ def _place(pack: Place) -> str | os.PathLike[str] | bytes | ByteSource:
 def _is_zip(place: str | os.PathLike[str] | bytes | ByteSource) -> bool:
     """Return whether a file or object is there and begins as a SourceBundle does."""
     try:
-        if isinstance(place, bytes):
-            return is_source_bundle(place[:MAGIC_SIZE])
-        if isinstance(place, ByteSource):
-            return is_source_bundle(place.read(0, MAGIC_SIZE))
-        if isinstance(place, str) and is_url(place):
-            from srcpack.source.remote import RemoteSource  # noqa: PLC0415  slow to import
-
-            return is_source_bundle(RemoteSource(place).read(0, MAGIC_SIZE))
-        return is_source_bundle(PreadSource(place).read(0, MAGIC_SIZE))
+        return is_source_bundle(source_of(place, "pread").read(0, MAGIC_SIZE))
     except (FormatError, OSError) as error:
         # What has nothing to do with the file must not make it "no pack".
         if is_from_outside(error) or (isinstance(error, OSError) and error.errno in (EMFILE, ENFILE)):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 __all__ = [
+    "FILE_KEYS",
     "NOT_IN_ZIP",
     "Attributes",
     "BundleManifest",
@@ -45,6 +46,10 @@ class ReadOnlyDict(dict[K, V]):
 
 NOT_IN_ZIP = "the manifest lists it, the zip does not have it"
 """The `reason` of an entry whose member the zip lacked."""
+
+
+FILE_KEYS = ("type", "path", "url", "headers")
+"""The keys that SourceBundle defines of a file, in symbolic's order."""
 
 
 class FileType(StrEnum):

@@ -32,6 +32,7 @@ from srcpack.format.lookups import (
 from srcpack.records import LookupRecord
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.source.local import BytesSource
+from support.tables import original
 
 ROWS = [
     [Row(0, 4, 1, 2, 3, 4, 3), Row(0, 10), Row(0, 20, 2, 0, 0, 0, 5)],
@@ -114,7 +115,7 @@ ANSWERS = {
 @pytest.mark.parametrize("inside", [False, True])
 def test_each_place_has_its_answer(inside: bool) -> None:
     table, _ = Parts(inside=inside).table()
-    assert {place: table.original(*place) for place in ANSWERS} == ANSWERS
+    assert {place: original(table, *place) for place in ANSWERS} == ANSWERS
     assert list(table.rows()) == [row for rows in ROWS for row in rows]
     assert list(table.strings()) == [string.decode() for block in STRINGS for string in block]
     assert table.text(1) == SourceText(ENTRY, entry=17)
@@ -125,14 +126,14 @@ def test_each_place_has_its_answer(inside: bool) -> None:
 def test_a_look_up_reads_the_head_one_block_of_rows_and_the_strings_that_the_row_has() -> None:
     table, reads = Parts().table()
     assert len(reads) == 1
-    table.original(1, 5)
+    original(table, 1, 5)
     assert len(reads) == 1 + 3, "name and function are in one block"
-    table.original(1, 6)
+    original(table, 1, 6)
     assert len(reads) == 1 + 3 + 1, "strings are kept"
-    table.original(1, 11)
+    original(table, 1, 11)
     assert len(reads) == 1 + 3 + 2, "no strings without an answer"
-    table.original(0, 1)
-    table.original(1, 1)
+    original(table, 0, 1)
+    original(table, 1, 1)
     assert len(reads) == 1 + 3 + 2, "no block for a place before all rows"
     assert len(set(reads)) == 4
 
@@ -140,7 +141,7 @@ def test_a_look_up_reads_the_head_one_block_of_rows_and_the_strings_that_the_row
 def test_a_table_inside_its_head_is_one_read() -> None:
     table, reads = Parts(inside=True).table()
     for place in ANSWERS:
-        table.original(*place)
+        original(table, *place)
     table.text(2)
     assert len(reads) == 1
 
@@ -148,7 +149,7 @@ def test_a_table_inside_its_head_is_one_read() -> None:
 def test_a_map_without_tokens_has_an_empty_table() -> None:
     head = {"rows": 0, "row_places": [], "sources": 0, "strings": 0, "first_strings": [], "first_sources": []}
     table, _ = Parts(rows=[], strings=[], texts=[], head=head).table()
-    assert table.original(1, 1) is None
+    assert original(table, 1, 1) is None
     assert not [*table.rows(), *table.strings(), *table.texts()]
 
 
@@ -281,7 +282,7 @@ BLOCKS: dict[str, tuple[Parts, str]] = {
 def test_a_block_that_does_not_fit_is_refused_where_it_is_needed(what: str) -> None:
     parts, message = BLOCKS[what]
     with pytest.raises((FormatError, LimitExceeded), match=message):
-        parts.table()[0].original(1, 5)
+        original(parts.table()[0], 1, 5)
 
 
 def test_another_block_with_a_checksum_of_its_own_is_refused() -> None:
@@ -289,8 +290,8 @@ def test_another_block_with_a_checksum_of_its_own_is_refused() -> None:
     other, _ = Parts(rows=[pack_rows([Row(0, 4, 1)]), pack_rows(ROWS[1])]).table()
     table.head = table.head._replace(checksums=other.head.checksums)
     with pytest.raises(FormatError, match=r"block of rows: checksum at offset .*: found .*, expected"):
-        table.original(1, 5)
-    assert table.original(1, 31) == ANSWERS[1, 31]
+        original(table, 1, 5)
+    assert original(table, 1, 31) == ANSWERS[1, 31]
 
 
 def test_a_frame_over_64_mib_is_refused_before_it_is_read() -> None:
@@ -309,7 +310,7 @@ def test_a_frame_over_64_mib_is_refused_before_it_is_read() -> None:
     ends = [end + too_long for end in whole.head.ends]
     table, reads_of_table = Parts(head={"ends": ends}, claimed=too_long).table()
     with pytest.raises(LimitExceeded, match=r"block of rows at offset \d+: packed size"):
-        table.original(1, 5)
+        original(table, 1, 5)
     assert len(reads_of_table) == 1, "its head alone"
 
 
@@ -318,7 +319,7 @@ def test_a_frame_without_checksum_or_size_is_refused() -> None:
         return [zstandard.ZstdCompressor(write_checksum=False).compress(pack_rows(ROWS[0])), *frames[1:]]
 
     with pytest.raises(FormatError, match=r"block of rows: frame at offset .*expected a zstd frame with"):
-        Parts(spoil_frames=without_checksum).table()[0].original(1, 5)
+        original(Parts(spoil_frames=without_checksum).table()[0], 1, 5)
 
 
 def test_a_table_that_is_wrong_as_a_whole_is_refused_where_all_is_read() -> None:

@@ -1,20 +1,22 @@
-"""Lookup tables built in this process: starting one for each small bundle takes longer than all else."""
+"""Lookup tables, built in this process and asked without a pack."""
 
 from collections.abc import Sequence
 
 import pytest
 
 from srcpack.bundle.members import SourceBundle
+from srcpack.format.lookup_table import LookupTable
 from srcpack.format.lookups import DATA_URL
 from srcpack.records import EntryRecord
+from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert.one import lookup_tables
 from srcpack_convert.one.lookups import Table, build_table
 
-__all__ = ["build_tables_here"]
+__all__ = ["build_tables_here", "original"]
 
 
 def build_tables_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `convert(lookups=True)` start no process."""
+    """Let `convert(lookups=True)` start no process, which takes longer than all else of a small bundle."""
     monkeypatch.setattr(lookup_tables._Workers, "build", _build)
 
 
@@ -26,3 +28,9 @@ def _build(
     if isinstance(source_map, bytes):
         return build_table(script, source_map, DATA_URL, entries)
     return build_table(script, bundle.read(records[source_map].name), source_map, entries)
+
+
+def original(table: LookupTable, line: int, column: int) -> OriginalPosition | None:
+    """Return what a table answers for a place."""
+    row = table.row(line, column)
+    return None if row is None else table.position(row)

@@ -11,11 +11,10 @@ from typing import Any, TypeGuard
 
 from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
 from srcpack.errors import FormatError, LimitExceeded
-from srcpack.records import BundleManifest, FileInfo, FileType
+from srcpack.records import FILE_KEYS, BundleManifest, FileInfo, FileType
 
 __all__ = ["manifest_values", "parse_leniently"]
 
-_FIELDS = ("type", "path", "url", "headers")
 _MAX_DIGITS = 4000
 
 
@@ -86,8 +85,8 @@ def _number(digits: str) -> int | float:
 def _file_info(info: object) -> FileInfo:
     if not isinstance(info, dict):
         return FileInfo()
-    file_type, path, url, headers = map(info.get, _FIELDS)
-    others = {name: value for name, value in info.items() if name not in _FIELDS}
+    file_type, path, url, headers = map(info.get, FILE_KEYS)
+    others = {name: value for name, value in info.items() if name not in FILE_KEYS}
     return FileInfo(
         type=FileType(file_type) if file_type in list(FileType) else None,
         type_is_null="type" in info and file_type is None,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from srcpack.errors import FormatError, LimitExceeded
-from srcpack.records import BundleManifest, FileInfo, FileType
+from srcpack.records import FILE_KEYS, BundleManifest, FileInfo, FileType
 from srcpack.rules.strict_json import COLON, PLAIN, SPACE, JsonError, Walker, compiled, shown
 
 __all__ = ["MANIFEST_NAME", "dump_manifest", "parse_manifest"]
@@ -32,7 +32,6 @@ _FIELD = rb'(?:"%b"' + COLON + _TEXT + _NEXT + rb")?+"
 _ENTRY = SPACE + _TEXT + COLON + rb"\{" + SPACE + _FIELD % b"type" + _FIELD % b"path" + _FIELD % b"url"
 _ENTRY += rb'(?:"headers"' + COLON + _PAIRS + SPACE + rb")?+\}" + SPACE + rb"([,}])"
 
-_FIELDS = ("type", "path", "url", "headers")
 _TYPES = {file_type.value.encode(): file_type for file_type in FileType}
 
 
@@ -203,7 +202,7 @@ class _Reader(Walker):
         for name in self.names("an object or list"):
             if name in known:
                 raise self.error("is given twice")
-            if name in _FIELDS:
+            if name in FILE_KEYS:
                 known[name] = self.field(name)
             else:
                 start = self.at
@@ -220,13 +219,13 @@ class _Reader(Walker):
         path = self.path
         if not self.enter(b"[", "a list"):
             raise self.error("is an empty list")
-        for name in _FIELDS:
+        for name in FILE_KEYS:
             self.path = (*path, name)
             known[name] = self.field(name)
             self.path = path
             if not self.more(b"["):
                 return _file_info(known)
-        raise self.error(f"has more than {len(_FIELDS)} elements")
+        raise self.error(f"has more than {len(FILE_KEYS)} elements")
 
     def field(self, name: str) -> FileType | str | tuple[tuple[str, str], ...] | None:
         if name == "type":

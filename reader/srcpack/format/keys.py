@@ -32,8 +32,7 @@ class KeyHash(NamedTuple):
 
 def hash_key(seed: bytes, kind: Kind, key: str) -> KeyHash:
     """Return the hash of a normalised key in a pack with that index seed."""
-    digest = sha256(seed + _KIND_BYTES[kind] + key.encode(errors="surrogatepass")).digest()
-    return KeyHash._make(_HASH.unpack_from(digest))
+    return KeyHash.of(digest_key(seed, kind, key))
 
 
 def digest_key(seed: bytes, kind: Kind, key: str) -> bytes:

@@ -1,6 +1,5 @@
 """The section of lookup tables of one pack, and what a table answers (SPEC.md, "Lookup tables")."""
 
-import json
 from hashlib import sha256
 from itertools import count
 
@@ -14,7 +13,7 @@ from srcpack.store import Lookup, Store, Token
 
 from .head_tail import FRAME_HEADER, Section
 from .lookup_table import LookupTable
-from .lookups import ABSENT, DATA_URL, ENTRY, SourceText
+from .lookups import ABSENT, DATA_URL, ENTRY, SourceText, meaning_of
 from .zstd_frames import read_exactly
 
 __all__ = ["LookupSection", "TableLookup", "map_in_reference"]
@@ -42,6 +41,19 @@ class LookupSection:
     def forget(self) -> None:
         """Let no table that the process keeps answer any more."""
         self._token = next(_tokens)
+
+    def lookup(self, store: Store, record: EntryRecord, map_sha256: bytes | None) -> "TableLookup | None":
+        """Return what the table of an entry answers, as `Store.lookup`.
+
+        Raises:
+            FormatError, LimitExceeded: As `table`.
+        """
+        if record.lookup is None:
+            return None
+        table = self.table(record.lookup)
+        if map_sha256 is not None and map_sha256 != table.head.map_sha256:
+            return None
+        return TableLookup(table, store, record)
 
     def table(self, place: LookupRecord) -> LookupTable:
         """Return the table at a place.
@@ -142,11 +154,9 @@ class TableLookup(Lookup):
         if len(letters) != length:
             raise self._wrong(f"{len(letters)} bytes of {length}")
         try:
-            text: str = json.loads(b'"%b"' % letters)
-            text.encode()
-        except ValueError as error:  # no JSON, no UTF-8, or a lone surrogate
+            return meaning_of(letters)
+        except ValueError as error:
             raise self._wrong(error) from error
-        return text
 
     def _wrong(self, found: object) -> FormatError:
         return FormatError(

@@ -23,7 +23,7 @@ from srcpack.format.lookups import (
     text_of,
 )
 from srcpack.records import LookupRecord
-from srcpack.rules.original_position import LinesReader, OriginalPosition
+from srcpack.rules.original_position import OriginalPosition
 
 __all__ = ["LookupTable"]
 
@@ -69,8 +69,24 @@ class LookupTable:
 
     # ---- look-ups
 
-    def original(self, line: int, column: int) -> OriginalPosition | None:
-        """Return what the map answers for a place of the file; None where it has no answer.
+    def position(self, row: Row) -> OriginalPosition:
+        """Return a row's answer, with its strings.
+
+        Raises:
+            FormatError: The pack is damaged here.
+            LimitExceeded: A block is larger than the version allows.
+        """
+        blocks: dict[int, bytes] = {}
+        return OriginalPosition(
+            self._string(row.source, blocks),
+            row.source_line + 1,
+            row.source_column + 1,
+            self._string(row.name, blocks),
+            self._string(row.function, blocks),
+        )
+
+    def row(self, line: int, column: int) -> Row | None:
+        """Return the row that answers for a place of the file; None where the map has no answer.
 
         Args:
             line: From 1.
@@ -80,23 +96,6 @@ class LookupTable:
             FormatError: The pack is damaged here.
             LimitExceeded: A block is larger than the version allows.
         """
-        row = self.row(line, column)
-        return None if row is None else self.position(row)
-
-    def position(self, row: Row, read_lines: LinesReader | None = None) -> OriginalPosition:
-        """Return a row's answer, with its strings; `read_lines` reads the lines of its source."""
-        blocks: dict[int, bytes] = {}
-        return OriginalPosition(
-            self._string(row.source, blocks),
-            row.source_line + 1,
-            row.source_column + 1,
-            self._string(row.name, blocks),
-            self._string(row.function, blocks),
-            read_lines,
-        )
-
-    def row(self, line: int, column: int) -> Row | None:
-        """Return the row that answers for a place, counted as for `original`; None where there is none."""
         places = self.head.row_places
         line, column = line - 1, max(column, 1) - 1
         if not 0 <= line <= MAX_NUMBER:

@@ -4,6 +4,7 @@ Pure functions between bytes and values; `lookup_rows.py` has the blocks of rows
 them all. The head is believed because the entry has its checksum, each block because the head has it.
 """
 
+import json
 import sys
 from array import array
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "SourceText",
     "decode_lookup_frame",
     "decoded_string",
+    "meaning_of",
     "pack_embedded_text",
     "pack_entry_text",
     "pack_head",
@@ -290,6 +292,17 @@ def decoded_string(data: bytes, *, file: str, offset: int) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise FormatError(file, f"string: {error}", offset=offset) from error
+
+
+def meaning_of(letters: bytes) -> str:
+    """Return what letters of a JSON string mean.
+
+    Raises:
+        ValueError: They are no JSON, no UTF-8, or have half a surrogate pair alone.
+    """
+    text: str = json.loads(b'"%b"' % letters)
+    text.encode()
+    return text
 
 
 def pack_texts(texts: Sequence[bytes]) -> bytes:

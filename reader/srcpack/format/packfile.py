@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from zstandard import ZstdError, frame_content_size
 
@@ -31,12 +31,12 @@ from .head_tail import (
     LOOKUPS,
     MANIFEST,
     TAIL_SIZE,
+    Section,
     parse_frame_header,
     parse_head,
     parse_tail,
 )
 from .lines import after_newlines, end_of_last_line, parts_of_lines
-from .lookup_section import LookupSection, TableLookup
 from .zstd_frames import (
     CHECKSUM_FLAG,
     DICTIONARIES,
@@ -47,6 +47,9 @@ from .zstd_frames import (
     content_size,
     read_dictionary,
 )
+
+if TYPE_CHECKING:
+    from .lookup_section import LookupSection, TableLookup
 
 __all__ = ["PackFile"]
 
@@ -102,7 +105,7 @@ class PackFile(Store):
         self.frame_size = tail.frame_size
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
         section = tail.sections.get(LOOKUPS)
-        self._lookups = None if section is None else LookupSection(source, section, file=file)
+        self._lookups = None if section is None else _lookup_section(source, section, file)
         self._attributes: Attributes | None = None
         self._kept: Shelf[str | tuple[Kind, str], EntryRecord] = Shelf()
 
@@ -267,16 +270,13 @@ class PackFile(Store):
         self._check_readable(record, 0)
         return ContentReader(record.name, record.size, self.frame_size, partial(self.read_part, record))
 
-    def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> TableLookup | None:
+    def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> "TableLookup | None":
         """Return the lookup table of an entry; None if it has none, or one of another map than is given."""
-        if record.lookup is None:
-            return None
-        if self._lookups is None:
+        if self._lookups is not None:
+            return self._lookups.lookup(self, record, map_sha256)
+        if record.lookup is not None:
             raise FormatError(self.file, "a lookup table, and no section of them", member=record.name)
-        table = self._lookups.table(record.lookup)
-        if map_sha256 is not None and map_sha256 != table.head.map_sha256:
-            return None
-        return TableLookup(table, self, record)
+        return None
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
         """Return the contents of names or entries, neighbours by one request where a request costs much."""
@@ -389,3 +389,9 @@ class PackFile(Store):
         """
         opened = source_of(place, source)
         return cls(opened, file=opened.name, max_read=max_read)
+
+
+def _lookup_section(source: ByteSource, section: Section, file: str) -> "LookupSection":
+    from .lookup_section import LookupSection  # noqa: PLC0415  slow to import, and not all packs have one
+
+    return LookupSection(source, section, file=file)

@@ -24,7 +24,7 @@ from srcpack.rules.lookup_keys import ALL_KINDS
 from srcpack.source.hashing import sha256_of
 
 from .packfile import PackFile
-from .verify_entries import Entries, check_entries
+from .verify_entries import check_entries
 from .verify_lookups import find_lookup_problems
 from .zstd_frames import content_size, read_dictionary
 
@@ -67,14 +67,13 @@ def _problems(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Iterato
     except (FormatError, LimitExceeded) as error:
         yield _alone(error)
         return
-    entries = Entries(pack)
-    for number, record in enumerate(entries):
+    for number, record in enumerate(pack.records()):
         if number in first_of_content:
             try:
                 _check_content(pack, record)
             except (FormatError, LimitExceeded) as error:
                 yield _alone(error)
-    for problem in find_lookup_problems(pack, entries):
+    for problem in find_lookup_problems(pack):
         yield _alone(problem)
 
 

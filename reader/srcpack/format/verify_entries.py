@@ -4,14 +4,14 @@ Entries are read anew where they are needed again: few bytes of a pack can be a 
 kept of each takes a few hundred bytes, however large it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import msgpack
 
 from srcpack.errors import FormatError
-from srcpack.records import EntryRecord
+from srcpack.records import FILE_KEYS, EntryRecord
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import header_debug_id, header_reference, keys_of
 from srcpack.rules.strict_json import JsonError, check_object
@@ -21,33 +21,9 @@ from .keys import digest_key
 from .manifest import attributes_in_identity, entry_in_identity
 from .packfile import PackFile
 
-__all__ = ["Checked", "Entries", "check_entries"]
+__all__ = ["Checked", "check_entries"]
 
 _EMPTY_SHA256 = sha256().hexdigest()
-_DEFINED_KEYS = ("type", "path", "url", "headers")
-"""What SourceBundle defines of a file: `extra` has none of these."""
-
-
-class Entries(Sequence[EntryRecord]):
-    """The entries of a pack; each is read when it is asked for, and none is kept."""
-
-    def __init__(self, pack: PackFile) -> None:
-        self._pack = pack
-
-    def __len__(self) -> int:
-        return len(self._pack)
-
-    @overload
-    def __getitem__(self, number: int) -> EntryRecord: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[EntryRecord]: ...
-    def __getitem__(self, number: int | slice) -> EntryRecord | list[EntryRecord]:
-        if isinstance(number, slice):
-            return [self._pack.record(each) for each in range(len(self))[number]]
-        return self._pack.record(range(len(self))[number])
-
-    def __iter__(self) -> Iterator[EntryRecord]:
-        return self._pack.records()
 
 
 class _Content(NamedTuple):
@@ -213,7 +189,7 @@ def _check_facts(record: EntryRecord, file: str) -> None:
             raise wrong("unlisted", said, "nothing that only a manifest can say")
     if record.extra is not None:
         try:
-            check_object(record.extra, without=_DEFINED_KEYS)
+            check_object(record.extra, without=FILE_KEYS)
         except JsonError as error:
             raise wrong("extra", str(error), "a JSON object") from error
         if (record.extra[0], record.extra[-1]) != ("{", "}"):

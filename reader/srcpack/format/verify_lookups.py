@@ -3,9 +3,8 @@
 Everything in a table is read and held against its map; what the map answers is not asked of symbolic again.
 """
 
-import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ from srcpack.records import EntryRecord
 
 from .head_tail import FRAME_HEADER, LOOKUPS
 from .lookup_section import TableLookup, map_in_reference
-from .lookups import DATA_URL, EMBEDDED, ENTRY, LINES_APART
+from .lookups import DATA_URL, EMBEDDED, ENTRY, LINES_APART, meaning_of
 from .packfile import PackFile
 
 __all__ = ["find_lookup_problems"]
@@ -22,33 +21,28 @@ __all__ = ["find_lookup_problems"]
 _QUOTE = b'"'
 
 
-def find_lookup_problems(pack: PackFile, records: Sequence[EntryRecord]) -> Iterator[SrcpackError]:
-    """Check the section of lookup tables and yield what is wrong with it; one table's error is one of many.
-
-    Args:
-        pack: The pack.
-        records: Its entries.
-    """
-    for record in records:
-        if record.lookup is not None and (record.reason is not None or record.lookup_reason is not None):
-            yield FormatError(pack.file, "a lookup table where there can be none", member=record.name)
+def find_lookup_problems(pack: PackFile) -> Iterator[SrcpackError]:
+    """Check the section of lookup tables; yield all that is wrong with it, for each table the first error."""
     shared: dict[int, EntryRecord] = {}
-    for record in records:
-        if record.lookup is not None:
-            first = shared.setdefault(record.lookup.offset, record)
-            if (first.lookup, first.sha256) != (record.lookup, record.sha256):
-                yield FormatError(
-                    pack.file,
-                    "a lookup table of another file",
-                    member=record.name,
-                    found=f"that of {first.name!r}",
-                )
+    for record in pack.records():
+        if record.lookup is None:
+            continue
+        if record.reason is not None or record.lookup_reason is not None:
+            yield FormatError(pack.file, "a lookup table where there can be none", member=record.name)
+        first = shared.setdefault(record.lookup.offset, record)
+        if (first.lookup, first.sha256) != (record.lookup, record.sha256):
+            yield FormatError(
+                pack.file,
+                "a lookup table of another file",
+                member=record.name,
+                found=f"that of {first.name!r}",
+            )
     if (gap := _gap(pack, shared)) is not None:
         yield gap
         return
     for record in shared.values():
         try:
-            _check_table(pack, records, record)
+            _check_table(pack, record)
         except (FormatError, LimitExceeded) as error:
             yield error
 
@@ -70,23 +64,19 @@ def _gap(pack: PackFile, tables: dict[int, EntryRecord]) -> FormatError | None:
     return None
 
 
-def _check_table(pack: PackFile, records: Sequence[EntryRecord], record: EntryRecord) -> None:
+def _check_table(pack: PackFile, record: EntryRecord) -> None:
     lookup = pack.lookup(record)
     if lookup is None:
         return
     table = lookup.table
     deque(table.rows(), 0)
     deque(table.strings(), 0)
-    content = _map_content(pack, records, record, lookup)
+    content = _map_content(pack, record, lookup)
     embedded = set()
     for text in table.texts():
         if text.kind == EMBEDDED:
             embedded.add((text.start, text.length, tuple(text.steps.values())))
-        elif text.kind == ENTRY and (
-            text.entry >= len(records)
-            or records[text.entry].reason is not None
-            or not records[text.entry].utf8
-        ):
+        elif text.kind == ENTRY and not _is_text(pack, text.entry):
             raise FormatError(
                 pack.file,
                 "text of a source",
@@ -107,18 +97,23 @@ def _check_table(pack: PackFile, records: Sequence[EntryRecord], record: EntryRe
         _check_text(pack, record, content, place)
 
 
-def _map_content(
-    pack: PackFile, records: Sequence[EntryRecord], record: EntryRecord, lookup: TableLookup
-) -> bytes:
+def _is_text(pack: PackFile, number: int) -> bool:
+    if number >= len(pack):
+        return False
+    record = pack.record(number)
+    return record.reason is None and record.utf8
+
+
+def _map_content(pack: PackFile, record: EntryRecord, lookup: TableLookup) -> bytes:
     """Return the source map of a table, which is the one that it was made of."""
     head = lookup.table.head
     if head.map == DATA_URL:
         content = map_in_reference(record)
-    elif head.map < len(records):
-        content = pack.read(records[head.map])
+    elif head.map < len(pack):
+        content = pack.read(pack.record(head.map))
     else:
         raise FormatError(
-            pack.file, "source map", member=record.name, found=head.map, expected=f"below {len(records)}"
+            pack.file, "source map", member=record.name, found=head.map, expected=f"below {len(pack)}"
         )
     digest = sha256(content).digest()
     if digest != head.map_sha256:
@@ -162,6 +157,5 @@ def _check_text(
 
 def _newlines(letters: bytes) -> tuple[int, bool]:
     """Return how many line feeds the letters of a JSON string mean, and whether one of them is the last."""
-    text: str = json.loads(b'"%b"' % letters)
-    text.encode()
+    text = meaning_of(letters)
     return text.count("\n"), text.endswith("\n")

@@ -59,7 +59,7 @@ class RemoteSource(ByteSource):
         Raises:
             OSError: The object cannot be read, or its store answers no range requests.
             FormatError: The answer is not what was asked for.
-            ModuleNotFoundError, ValueError, RuntimeError: As `object_store.locate`.
+            ModuleNotFoundError, ValueError, RuntimeError: As `object_stores.locate`.
         """
         self.url = url
         self.name = without_secrets(url)

@@ -27,6 +27,7 @@ from srcpack_convert.one.options import Options
 from srcpack_convert.one.read import read_members
 from support.bundle_builder import build_bundle
 from support.source_maps import ask_symbolic, indexed_map, packed_map, source_map
+from support.tables import original
 
 SCRIPT = b"function f(a){return a.b(function(){g()})}\nclass C{m(){let x=()=>f();return x}}\n\nf(new C)"
 
@@ -54,7 +55,7 @@ def check_against_symbolic(script: bytes, packed: bytes) -> LookupTable:
     table = opened(build_table(script, packed, 0, {}))
     cache = SourceMapCache.from_bytes(script, packed)
     for place in places_of(packed, script):
-        assert table.original(*place) == ask_symbolic(cache, *place), place
+        assert original(table, *place) == ask_symbolic(cache, *place), place
     rows = list(table.rows())
     assert len(rows) == table.head.rows
     assert len(list(table.strings())) == table.head.strings
@@ -134,7 +135,7 @@ def test_columns_count_utf16_units() -> None:
     units = len(begin) // 2
     packed = packed_map(source_map([(0, units - 1, 0, 0, 0), (0, units, 0, 1, 0)], ["a.ts"]))
     table = check_against_symbolic(script, packed)
-    before, inside = table.original(1, units), table.original(1, units + 1)
+    before, inside = original(table, 1, units), original(table, 1, units + 1)
     assert before is not None
     assert inside is not None
     assert (before.function, inside.function) == ("<unknown>", "f")
