@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srcpack.rules.stack_trace import parse_stack_trace
+from srcpack.rules.stack_trace import app_url, parse_stack_trace
 
 URL = "https://harbour.example/crane.js"
 
@@ -119,6 +119,10 @@ AT_SIGN: dict[str, Place | None] = {
     "lift@index.ios.bundle:1:30": ("lift", "index.ios.bundle", 1, 30),
     f"{URL}:1:30": (None, URL, 1, 30),
     f"    {URL}:1:30 lift": ("lift", URL, 1, 30),
+    "   crane-12345678.js:1:30 lift": ("lift", "crane-12345678.js", 1, 30),
+    "crane.js:1:30": (None, "crane.js", 1, 30),
+    "12:30:10": None,
+    "at:12:30": None,
     "map@[native code]": None,
     "[native code]": None,
     "eval code": None,
@@ -141,6 +145,22 @@ def test_addresses_of_hermes_count_from_zero(line: str, place: Place | None) -> 
 
 def test_a_place_without_a_file_needs_one() -> None:
     assert place_of("hoist@1:4711") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("index.android.bundle", "app:///index.android.bundle"),
+        ("/data/harbour/index.android.bundle", "app:///index.android.bundle"),
+        ("file:///var/containers/Harbour.app/main.jsbundle", "app:///main.jsbundle"),
+        ("C:\\harbour\\crane.js", "app:///crane.js"),
+        (URL, None),
+        ("app:///crane.js", None),
+        ("node:fs", None),
+    ],
+)
+def test_files_of_disks_have_urls_of_apps_in_events(path: str, url: str | None) -> None:
+    assert app_url(path) == url
 
 
 TRACE = f"""\
@@ -211,7 +231,9 @@ def test_any_text_is_taken(text: str) -> None:
         assert len(trace.lines) == text.count("\n") + 1
 
 
-@pytest.mark.parametrize("unit", ["at ", "(", "@", "x: ", ":1", "*", "a:1:1 ", " line 1 > eval", "(a:1:1"])
+@pytest.mark.parametrize(
+    "unit", ["at ", "(", "@", "x: ", ":1", "*", "a:1:1 ", " line 1 > eval", "(a:1:1", "1:", "a/", ".js:"]
+)
 def test_long_lines_are_no_work(unit: str) -> None:
     for prefix in ("", "at ", "at eval (eval at ", "a@b", "a@b line 1"):
         parse_stack_trace(prefix + unit * 50_000)

@@ -16,7 +16,7 @@ from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.resolve import resolve_event
 from srcpack.resolve.event import debug_ids_of, images_of
 from srcpack.resolve.explain import FrameExplainer
-from srcpack.rules.stack_trace import StackTrace, parse_stack_trace
+from srcpack.rules.stack_trace import StackTrace, app_url, parse_stack_trace
 from srcpack.source.locations import is_url
 from srcpack_convert.cli.arguments import DebugIdOption, JsonOption
 from srcpack_convert.cli.opening import open_one
@@ -59,8 +59,9 @@ def resolve(
     """Resolve the frames of an event, or of a stack trace, to the original sources.
 
     An event is JSON as Sentry's SDKs send it; a stack trace is text as V8, Firefox, Safari and Hermes
-    print it. Needs PyPI symbolic for packs that were converted without --lookups, and for zips. Exit code 3
-    if some frames could not be resolved, 1 if none could.
+    print it. A file of a disk in a trace, which no pack has by its path, is looked for as app:///NAME, as
+    SDKs send it. Needs PyPI symbolic for packs that were converted without --lookups, and for zips. Exit
+    code 3 if some frames could not be resolved, 1 if none could.
 
     Examples:
       srcpack resolve app.srcpack trace.txt
@@ -83,6 +84,8 @@ def resolve(
         else:
             trace = parse_stack_trace(text, script=script)
             event = {"stacktraces": trace.stacktraces()}
+            if script is None:
+                _tell_bare_places(text, trace)
     if debug_id is not None:
         event = _with_debug_id(event, DebugId.parse(debug_id))
     with ExitStack() as stack:
@@ -91,6 +94,8 @@ def resolve(
             with about(place):
                 opened[place] = stack.enter_context(open_one(place))
         search = PackSet.by_uri(opened)
+        if trace is not None and debug_id is None:
+            _name_as_sent(event, search)
         answer = resolve_event(event, search, frame_order="caller_first" if trace is None else "callee_first")
         if as_json:
             print_json(answer)
@@ -200,6 +205,27 @@ def _with_debug_id(event: Mapping[str, Any], debug_id: DebugId) -> Mapping[str, 
     paths = {path.removeprefix("async ") for path in given if isinstance(path, str)}
     images = [{"type": "sourcemap", "code_file": path, "debug_id": str(debug_id)} for path in sorted(paths)]
     return {**event, "modules": [*images, *images_of(event)]}
+
+
+def _tell_bare_places(text: str, trace: StackTrace) -> None:
+    """Say that Hermes prints places without their file, where it did and nobody said which file it is."""
+    named = parse_stack_trace(text, script="-")
+    bare = sum(a.frame != b.frame for a, b in zip(trace.lines, named.lines, strict=True))
+    if bare:
+        warn([f"{bare:,} of the trace's places name no file: --script says which it is"])
+
+
+def _name_as_sent(event: Mapping[str, Any], search: PackSet) -> None:
+    """Let a trace's file that no pack has by its path have the name that SDKs send, if one has it by that."""
+    names: dict[str, str] = {}
+    for trace in event["stacktraces"]:
+        for frame in trace["frames"]:
+            path = frame["abs_path"]
+            if path not in names:
+                sent = app_url(path)
+                is_elsewhere = search.resolve(path) is None and sent and search.resolve(sent) is not None
+                names[path] = sent if sent and is_elsewhere else path
+            frame["abs_path"] = names[path]
 
 
 def _frames_of(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

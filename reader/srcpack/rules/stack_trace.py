@@ -7,6 +7,8 @@ r"""Stack traces as JavaScript engines print them: into frames, and back into li
 | SpiderMonkey (Firefox) | `h@https://harbour.example/crane.js:1:30`, `async*h@...` |
 | JavaScriptCore (Safari) | the same; a place alone; a place, and then the function |
 
+Files of a device's or server's disk have other names in events: see `app_url`.
+
 All print the innermost frame first. Lines and columns count from 1, columns in UTF-16 units; only Hermes,
 which prints the address of an instruction for a column, counts these from 0, and they become one more here,
 as in Sentry's SDK. Code that `eval` runs is taken to be where `eval` was called.
@@ -20,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-__all__ = ["StackTrace", "TraceLine", "parse_stack_trace"]
+__all__ = ["StackTrace", "TraceLine", "app_url", "parse_stack_trace"]
 
 _U32_MAX = 0xFFFFFFFF
 _NO_PLACES = ("native", "[native code]", "<anonymous>", "unknown")
@@ -32,8 +34,10 @@ _GECKO_EVAL = re.compile(
 ).match
 _AT = re.compile(r"(?P<head>(?:[^()@]{0,100}: )?\s*at (?:async )?)(?P<rest>\S.*)").fullmatch
 _PLACE_ALONE = re.compile(
-    r"(?P<head>\s*)(?P<place>\S+[:/]\S+:[0-9]{1,10}:[0-9]{1,10})(?:\s+(?P<function>\S+))?\s*"
+    r"(?P<head>\s*)(?P<place>(?P<path>\S+):[0-9]{1,10}:[0-9]{1,10})(?:\s+(?P<function>\S+))?\s*"
 ).fullmatch
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:").match
+_BACKSLASH = "\\"
 _PATH_OF_CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/|.*\.(?:js|mjs|cjs|bundle|jsbundle|hbc)\b").match
 
 
@@ -107,6 +111,23 @@ def parse_stack_trace(text: str, *, script: str | None = None) -> StackTrace:
     return StackTrace(tuple(_parse_line(line.removesuffix("\r"), script) for line in text.split("\n")))
 
 
+def app_url(path: str) -> str | None:
+    """Return the URL by which events have a file of a disk, and bundles of apps too: `app:///` and its name.
+
+    Sentry's SDKs rewrite paths so (`rewriteFrames`), as the folder is another on each device.
+
+    Args:
+        path: What an engine printed for the file.
+
+    Returns:
+        The URL; None if the path is a URL of another scheme than `file`.
+    """
+    path = path.removeprefix("file://")
+    if _SCHEME(path):
+        return None
+    return f"app:///{path.replace(_BACKSLASH, '/').rpartition('/')[2]}"
+
+
 def _parse_line(text: str, script: str | None) -> TraceLine:
     if at := _AT(text):
         function, place = _split_at_line(at["rest"].rstrip())
@@ -119,7 +140,7 @@ def _parse_line(text: str, script: str | None) -> TraceLine:
         frame = _frame(before[cut:].strip(), place.strip(), script)
         if frame is not None and (_BARE_PLACE(place.strip()) or _PATH_OF_CODE(frame["abs_path"])):
             return _line(text, frame, before[:cut], has_at_sign=True)
-    elif (alone := _PLACE_ALONE(text)) and _PATH_OF_CODE(alone["place"]):
+    elif (alone := _PLACE_ALONE(text)) and _PATH_OF_CODE(alone["path"]):
         frame = _frame(alone["function"] or "", alone["place"], script)
         return _line(text, frame, alone["head"], has_at_sign=True)
     return TraceLine(text)

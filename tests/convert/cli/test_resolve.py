@@ -112,6 +112,44 @@ def test_a_trace_is_read_from_what_a_shell_puts_in_the_place_of_a_file(run: Run,
     writer.join()
 
 
+def test_a_file_of_a_device_is_found_as_events_have_it(run: Run, tmp_path: Path) -> None:
+    hermes = {
+        "version": 3,
+        "sources": ["hoist.js"],
+        "names": [],
+        "mappings": "UAEI",
+        "x_facebook_sources": [[{"names": ["hoist"], "mappings": "AAA"}]],
+    }
+    files = {
+        "main": {"type": "minified_source", "url": "~/main.jsbundle", "headers": {"sourcemap": "main.map"}},
+        "map": {"type": "source_map", "url": "~/main.map"},
+    }
+    app = tmp_path / "app.zip"
+    app.write_bytes(build_bundle({"main": b"", "map": json.dumps(hermes).encode()}, {"files": files}))
+    trace = """\
+Error: heavy
+    at h (address at /data/harbour/main.jsbundle:1:10)
+    at h (address at main.jsbundle:1:10)
+h@file:///var/containers/Harbour.app/main.jsbundle:1:11
+    at h (address at other.jsbundle:1:10)
+h@1:10
+"""
+    result = run("resolve", app, write(tmp_path / "trace.txt", trace))
+    assert result.out.splitlines() == [
+        "Error: heavy",
+        "    at hoist (hoist.js:3:5)",
+        "    at hoist (hoist.js:3:5)",
+        "hoist@hoist.js:3:5",
+        "    at h (address at other.jsbundle:1:10)",
+        "h@1:10",
+        "",
+    ]
+    hint = "warning: 1 of the trace's places name no file: --script says which it is"
+    assert result.err.splitlines()[0] == hint
+    result = run("resolve", app, tmp_path / "trace.txt", "--script", "main.jsbundle")
+    assert (result.out.splitlines()[5], hint in result.err) == ("hoist@hoist.js:3:5", False)
+
+
 def explained(run: Run, tmp_path: Path, files: dict[str, Any], at: str, **contents: bytes) -> list[str]:
     bundle = tmp_path / "explained.zip"
     members = {name: contents.get(name.partition(".")[0], b"1\n") for name in files}
