@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits
     from srcpack_convert.back.export import ExportReport, export
+    from srcpack_convert.inputs.bundles import Inputs
     from srcpack_convert.many.batch import convert_many
     from srcpack_convert.many.cluster import Cluster, ClusterError
-    from srcpack_convert.many.inputs import Inputs
     from srcpack_convert.many.progress import BatchProgress
     from srcpack_convert.many.reports import BatchReport, BatchStopped, FailureReport, PlanReport, SkipReport
     from srcpack_convert.one.convert import convert, convert_url
@@ -53,7 +53,7 @@ _MODULES = {
     "DictionaryChoice": "srcpack_convert.one.options",
     "ExportReport": "srcpack_convert.back.export",
     "FailureReport": "srcpack_convert.many.reports",
-    "Inputs": "srcpack_convert.many.inputs",
+    "Inputs": "srcpack_convert.inputs.bundles",
     "Limits": "srcpack.bundle.members",
     "Options": "srcpack_convert.one.options",
     "PlanReport": "srcpack_convert.many.reports",

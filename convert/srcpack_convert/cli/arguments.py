@@ -87,12 +87,30 @@ def parse_list(text: str) -> str:
 
 
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
-PacksArgument: TypeAlias = Annotated[list[str], typer.Argument(metavar="PACK...", help=".srcpack files.")]
+PacksArgument: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PACK...",
+        help=".srcpack files, by path or URL; folders and buckets, searched with all below; patterns in "
+        "quotes.",
+    ),
+]
 PackOrZipArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="PACK", help="A .srcpack file, or a SourceBundle zip.")
 ]
 PacksOrZipsArgument: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="PACK...", help=".srcpack files, or SourceBundle zips.")
+    list[str] | None,
+    typer.Argument(
+        metavar="PACK...",
+        help=".srcpack files or SourceBundle zips, by path or URL; folders and buckets, searched with all "
+        "below; patterns in quotes.",
+    ),
+]
+FilesFromOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="FILE|-", parser=parse_list, help="Read more names, one a line.")
+]
+NullOption: TypeAlias = Annotated[
+    bool, typer.Option("--null", "-0", help="Names in --files-from end with NUL.")
 ]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonLinesOption: TypeAlias = Annotated[

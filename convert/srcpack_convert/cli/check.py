@@ -2,8 +2,8 @@
 
 from srcpack import SrcpackError
 from srcpack.resolve.check import check as find_out
-from srcpack_convert.cli.arguments import JsonLinesOption, PacksOrZipsArgument
-from srcpack_convert.cli.opening import name_of, open_one
+from srcpack_convert.cli.arguments import FilesFromOption, JsonLinesOption, NullOption, PacksOrZipsArgument
+from srcpack_convert.cli.opening import name_of, named_packs, open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -16,7 +16,13 @@ from srcpack_convert.cli.terminal import (
 )
 
 
-def check(packs: PacksOrZipsArgument, *, as_json: JsonLinesOption = False) -> int:
+def check(
+    packs: PacksOrZipsArgument = None,
+    *,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
+    as_json: JsonLinesOption = False,
+) -> int:
     """Find what is wrong with bundles before an event finds out.
 
     Scripts without a map, references that lead nowhere, maps whose sources are missing, debug ids that
@@ -25,25 +31,23 @@ def check(packs: PacksOrZipsArgument, *, as_json: JsonLinesOption = False) -> in
 
     Examples:
       srcpack check app.zip
-      srcpack check *.srcpack --json | jq -r .kind | sort | uniq -c
+      srcpack check bundles/ --json | jq -r .kind | sort | uniq -c
     """
-    found = failures = 0
-    for each in packs:
-        name = name_of(each)
-        try:
-            with about(name), open_one(each) as pack:
-                for finding in find_out(pack):
-                    found += 1
-                    if as_json:
-                        print_json({"pack": name, **finding._asdict()})
-                    else:
-                        print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
-        except SrcpackError as error:
-            complain(str(error))
-            failures += 1
-        except OSError as error:
-            complain(described(error))
-            failures += 1
+    count = failures = 0
+    with named_packs(packs, files_from, null=null, with_zips=True) as found:
+        for each in found:
+            name = name_of(each.place)
+            try:
+                with about(name), open_one(each.checked()) as pack:
+                    for finding in find_out(pack):
+                        count += 1
+                        if as_json:
+                            print_json({"pack": name, **finding._asdict()})
+                        else:
+                            print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
+            except (SrcpackError, OSError, ValueError) as error:
+                complain(described(error))
+                failures += 1
     if failures:
         return FAILED
-    return PARTLY if found else 0
+    return PARTLY if count else 0

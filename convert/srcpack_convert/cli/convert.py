@@ -1,11 +1,9 @@
 """The command `convert`: its options, and whether they mean one bundle or many."""
 
-import io
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -27,10 +25,12 @@ from srcpack_convert.cli.arguments import (
 from srcpack_convert.cli.batch_display import Shown
 from srcpack_convert.cli.convert_batch import BatchOutput, check_written, cluster, run_batch
 from srcpack_convert.cli.convert_one import convert_one
+from srcpack_convert.cli.opening import listed_names
 from srcpack_convert.cli.terminal import Failure
+from srcpack_convert.inputs.bundles import Inputs
+from srcpack_convert.inputs.names import is_folder_url
+from srcpack_convert.inputs.patterns import is_pattern
 from srcpack_convert.many.capacity import cores
-from srcpack_convert.many.inputs import Inputs, is_folder_url
-from srcpack_convert.many.patterns import is_pattern
 from srcpack_convert.many.state import STATE_NAME
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
@@ -304,13 +304,10 @@ def convert(
     for written in filter(None, (report, errors_to)):
         check_written(written, sources, files_from)
     with ExitStack() as stack:
-        listed = None
-        if files_from is not None:
-            listed = sys.stdin.buffer if files_from == "-" else stack.enter_context(open(files_from, "rb"))
         return run_batch(
             Inputs(
                 sources,
-                listed=cast("io.BufferedReader", listed),
+                listed=stack.enter_context(listed_names(files_from)),
                 zero=null,
                 include=include or (),
                 exclude=exclude or (),

@@ -28,9 +28,9 @@ from srcpack_convert.cli.terminal import (
     shown,
     size_text,
 )
+from srcpack_convert.inputs.bundles import Inputs
 from srcpack_convert.many.batch import convert_many
 from srcpack_convert.many.cluster import Cluster, ClusterError
-from srcpack_convert.many.inputs import Inputs
 from srcpack_convert.many.reports import (
     BatchReport,
     BatchStopped,

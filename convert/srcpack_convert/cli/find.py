@@ -7,7 +7,9 @@ import typer
 from srcpack import DebugId, Entry, FileType, SourceLink, SrcpackError
 from srcpack_convert.cli.arguments import (
     DebugIdOption,
+    FilesFromOption,
     JsonLinesOption,
+    NullOption,
     PacksOrZipsArgument,
     PathOption,
     UrlOption,
@@ -15,7 +17,7 @@ from srcpack_convert.cli.arguments import (
     check_type,
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
-from srcpack_convert.cli.opening import look_up, name_of, near_miss, open_one
+from srcpack_convert.cli.opening import look_up, name_of, named_packs, near_miss, open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -28,9 +30,12 @@ from srcpack_convert.cli.terminal import (
     say,
 )
 
+_MOST_ASKED_AGAIN = 100
+"""Packs that are looked through for a name that is near, where none has what was asked for."""
+
 
 def find(
-    packs: PacksOrZipsArgument,
+    packs: PacksOrZipsArgument = None,
     *,
     url: UrlOption = None,
     path: PathOption = None,
@@ -38,6 +43,8 @@ def find(
     file_type: Annotated[
         FileType | None, typer.Option("--type", help="Type of the file, with --debug-id; without it, any.")
     ] = None,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
     as_json: JsonLinesOption = False,
 ) -> int:
     """Find which packs have a file, and as which member.
@@ -47,54 +54,56 @@ def find(
 
     Examples:
       srcpack find *.srcpack --url '~/static/app.min.js'
-      srcpack find *.srcpack --path src/main.c
-      srcpack find *.srcpack --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
+      srcpack find packs/ --path src/main.c
+      srcpack find 's3://bucket/packs/' --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
     """
     check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
     check_type(file_type, debug_id)
     if debug_id is not None:
         DebugId.parse(debug_id)
     hits = failures = 0
-    for each in packs:
-        name = name_of(each)
-        try:
-            with about(name), open_one(each) as pack:
-                found = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
-                lines = [_hit_line(name, hit, as_json=as_json) for hit in found]
-        except SrcpackError as error:
-            complain(str(error))
-            failures += 1
-            continue
-        except OSError as error:
-            complain(described(error))
-            failures += 1
-            continue
-        hits += len(lines)
-        for line in lines:
-            print_line(line)
+    asked: list[str] = []
+    are_all = True
+    with named_packs(packs, files_from, null=null, with_zips=True) as found:
+        for each in found:
+            name = name_of(each.place)
+            try:
+                with about(name), open_one(each.checked()) as pack:
+                    files = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
+                    lines = [_hit_line(name, hit, as_json=as_json) for hit in files]
+            except (SrcpackError, OSError, ValueError) as error:
+                complain(described(error))
+                failures += 1
+                continue
+            if len(asked) < _MOST_ASKED_AGAIN:
+                asked.append(each.place)
+            else:
+                are_all = False
+            hits += len(lines)
+            for line in lines:
+                print_line(line)
     if not hits:
-        _tell_nearest(packs, url, path)
+        _tell_nearest(asked, url, path, are_all=are_all and not failures)
         return FAILED
     return PARTLY if failures else 0
 
 
-def _tell_nearest(packs: list[str], url: str | None, path: str | None) -> None:
+def _tell_nearest(packs: list[str], url: str | None, path: str | None, *, are_all: bool) -> None:
     """Say what the first pack has that has anything like the file."""
     if url is None and path is None:
         return
     wanted = f"the path {path!r}" if url is None else f"the URL {url!r}"
-    all_asked = True
     for each in packs:
         try:
             with open_one(each) as pack:
                 near = near_miss(pack, url, path)
         except (SrcpackError, OSError):
-            all_asked = False  # as was said; or it came through a pipe
+            are_all = False  # it came through a pipe
             continue
         if near is not None:
             say(f"no file has {wanted}; {name_of(each)} has {near}")
             return
-    if all_asked:
+    if are_all:
         say(f"no file has {wanted}, or a name like it")
 
 

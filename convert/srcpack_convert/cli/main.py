@@ -99,9 +99,7 @@ def _run(args: Sequence[str]) -> int:
         complain(cast("Any", error).format_message().replace(": Value error, ", ": ", 1))
         say(f"Try '{command} --help'.")
         return USAGE
-    except (SrcpackError, Failure, ModuleNotFoundError) as error:
-        complain(str(error))
-    except OSError as error:
+    except (SrcpackError, Failure, ModuleNotFoundError, OSError) as error:
         complain(described(error))
     except ValueError as error:
         complain(str(error))

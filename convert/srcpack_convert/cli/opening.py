@@ -1,12 +1,16 @@
 """How commands open packs and zips, and look files up in them."""
 
 import errno
+import io
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, cast
+
+import typer
 
 import srcpack
 from srcpack import Entry, FileType, Pack, SourceLink, opening
@@ -16,8 +20,45 @@ from srcpack.rules.lookup_keys import normalize_path
 from srcpack.rules.near_misses import UrlsByName
 from srcpack.source.locations import path_or_url, without_secrets
 from srcpack_convert.cli.terminal import bytes_from_stdin
+from srcpack_convert.inputs.packs import FoundPack, find_packs
 
-__all__ = ["look_up", "name_of", "near_miss", "open_one", "open_pack", "open_whole"]
+__all__ = [
+    "listed_names",
+    "look_up",
+    "name_of",
+    "named_packs",
+    "near_miss",
+    "open_one",
+    "open_pack",
+    "open_whole",
+]
+
+
+@contextmanager
+def named_packs(
+    names: list[str] | None, files_from: str | None, *, null: bool, with_zips: bool = False
+) -> Iterator[Iterator[FoundPack]]:
+    """Yield the packs that a command over many is to read; see `find_packs`."""
+    if not names and files_from is None:
+        raise typer.BadParameter("give at least one PACK, or --files-from")
+    if null and files_from is None:
+        raise typer.BadParameter("--null is only for --files-from")
+    for each in names or ():
+        path_or_url(each)  # a mistake is told before anything is done
+    with listed_names(files_from) as listed:
+        yield find_packs(names or (), listed=listed, zero=null, with_zips=with_zips)
+
+
+@contextmanager
+def listed_names(files_from: str | None) -> Iterator[io.BufferedReader | None]:
+    """Yield the list of names that `--files-from` names, for reading."""
+    with ExitStack() as stack:
+        if files_from is None:
+            yield None
+        elif files_from == "-":
+            yield cast("io.BufferedReader", sys.stdin.buffer)
+        else:
+            yield stack.enter_context(open(files_from, "rb"))
 
 
 def open_one(path: str) -> Pack:

@@ -18,10 +18,11 @@ from srcpack.resolve.event import debug_ids_of, images_of
 from srcpack.resolve.explain import FrameExplainer
 from srcpack.rules.stack_trace import StackTrace, app_url, parse_stack_trace
 from srcpack.source.locations import is_url
-from srcpack_convert.cli.arguments import DebugIdOption, JsonOption
-from srcpack_convert.cli.opening import open_one
+from srcpack_convert.cli.arguments import DebugIdOption, FilesFromOption, JsonOption, NullOption
+from srcpack_convert.cli.opening import name_of, named_packs, open_one
 from srcpack_convert.cli.resolved_text import event_lines, frames_of, source_lines
 from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, about, print_json, print_line, shown, warn
+from srcpack_convert.inputs.patterns import is_pattern
 from srcpack_convert.storage import first_bytes
 
 __all__ = ["resolve"]
@@ -31,12 +32,12 @@ _MOST_INPUT = 64 << 20
 
 def resolve(
     places: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="PACK... [EVENT]",
-            help="Packs, zips, folders or URLs of packs; and one event (JSON) or stack trace, or -.",
+            help="Packs, zips, folders, patterns, URLs of packs; and one event (JSON) or stack trace, or -.",
         ),
-    ],
+    ] = None,
     *,
     at: Annotated[
         str | None,
@@ -54,6 +55,8 @@ def resolve(
         bool,
         typer.Option("--explain", help="Say for each frame what was asked where, and what would mend it."),
     ] = False,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Resolve the frames of an event, or of a stack trace, to the original sources.
@@ -69,11 +72,13 @@ def resolve(
       srcpack resolve app.srcpack event.json --json | jq .exception
       srcpack resolve app.srcpack --at https://example.com/app.min.js:1:4711 --explain
     """
-    packs, given = _sorted_out(places)
+    packs, given = _sorted_out(places or [])
     if at is not None and given is not None:
         raise typer.BadParameter(f"--at takes the place of an event: {given!r}")
-    if not packs:
+    if not packs and files_from is None:
         raise typer.BadParameter("no pack is named")
+    if files_from == "-" and at is None and given in (None, "-"):
+        raise typer.BadParameter("--files-from - and the event both come from stdin; give the event's file")
     trace: StackTrace | None = None
     if at is not None:
         event: Mapping[str, Any] = {"stacktraces": [{"frames": [_frame_at(at)]}], "modules": []}
@@ -90,9 +95,10 @@ def resolve(
         event = _with_debug_id(event, DebugId.parse(debug_id))
     with ExitStack() as stack:
         opened: dict[str, Pack] = {}
-        for place in packs:
-            with about(place):
-                opened[place] = stack.enter_context(open_one(place))
+        found = stack.enter_context(named_packs(packs, files_from, null=null, with_zips=True))
+        for each in found:
+            with about(name_of(each.place)):
+                opened[each.place] = stack.enter_context(open_one(each.checked()))
         search = PackSet.by_uri(opened)
         if trace is not None and debug_id is None:
             _name_as_sent(event, search)
@@ -143,8 +149,8 @@ def _sorted_out(places: list[str]) -> tuple[list[str], str | None]:
     packs: list[str] = []
     given: str | None = None
     for place in places:
-        if place != "-" and (is_url(place) or os.path.isdir(place) or _is_pack(place)):
-            packs += _packs_in(place) if not is_url(place) and os.path.isdir(place) else [place]
+        if place != "-" and (is_url(place) or os.path.isdir(place) or _is_pattern(place) or _is_pack(place)):
+            packs.append(place)
         elif given is None:
             given = place
         else:
@@ -152,14 +158,8 @@ def _sorted_out(places: list[str]) -> tuple[list[str], str | None]:
     return packs, given
 
 
-def _packs_in(folder: str) -> list[str]:
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        found += [os.path.join(root, name) for name in sorted(names) if name.endswith((".srcpack", ".zip"))]
-    if not found:
-        raise Failure(f"{folder}: no .srcpack and no .zip is in it")
-    return found
+def _is_pattern(place: str) -> bool:
+    return is_pattern(place) and not os.path.lexists(place)
 
 
 def _is_pack(path: str) -> bool:

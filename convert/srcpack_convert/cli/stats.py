@@ -8,8 +8,16 @@ from typing import Annotated
 
 import typer
 
-from srcpack.source.locations import path_or_url
-from srcpack_convert.cli.arguments import ForceOption, JsonOption, check_output, parse_output
+from srcpack_convert.cli.arguments import (
+    FilesFromOption,
+    ForceOption,
+    JsonOption,
+    NullOption,
+    PacksArgument,
+    check_output,
+    parse_output,
+)
+from srcpack_convert.cli.opening import named_packs
 from srcpack_convert.cli.terminal import (
     PARTLY,
     Failure,
@@ -33,10 +41,7 @@ _BETWEEN = 0.1
 
 
 def stats(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="DIR|PACK|URL...", help="Packs, and folders or buckets with packs."),
-    ],
+    packs: PacksArgument = None,
     *,
     index: Annotated[
         Path | None,
@@ -47,6 +52,8 @@ def stats(
         ),
     ] = None,
     force: ForceOption = False,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Sum up many packs: sizes, ratios by type, duplicates, the largest files.
@@ -61,15 +68,13 @@ def stats(
       srcpack stats s3://bucket/packs/ --json | jq .duplicates
       srcpack stats packs/ --index files.parquet
     """
-    for each in inputs:
-        if each == "-":
-            raise typer.BadParameter("- is no pack; one of that name is ./-")
-        path_or_url(each)  # a mistake is told before anything is done
+    if "-" in (packs or ()):
+        raise typer.BadParameter("- is no pack; one of that name is ./-")
     if index is not None:
         _check_index(index, force=force)
     try:
-        with status() as tell, _written(index) as row:
-            statistics = gather(inputs, failed=_complain, row=row, progress=_progress(tell))
+        with named_packs(packs, files_from, null=null) as found, status() as tell, _written(index) as row:
+            statistics = gather(found, failed=_complain, row=row, progress=_progress(tell))
             if not statistics.packs and not statistics.files:
                 raise Failure("no pack could be read")
     except ModuleNotFoundError as error:
@@ -108,7 +113,7 @@ def _written(path: Path | None) -> Iterator[Callable[[Row], None] | None]:
 
 
 def _complain(error: Exception) -> None:
-    complain(described(error) if isinstance(error, OSError) else str(error))
+    complain(described(error))
 
 
 def _progress(tell: Callable[[str], None]) -> Callable[[str, Statistics], None]:

@@ -173,8 +173,10 @@ def writing(name: str) -> Iterator[None]:
         raise Failure(f"{name}: it is closed") from None
 
 
-def described(error: OSError) -> str:
-    """Return an error of the operating system as people read it."""
+def described(error: Exception) -> str:
+    """Return an error as people read it."""
+    if not isinstance(error, OSError):
+        return str(error)
     reason = error.strerror or str(error) or type(error).__name__
     return reason if error.filename is None else f"{without_secrets(os.fsdecode(error.filename))}: {reason}"
 

@@ -1,8 +1,8 @@
 """The command `verify`."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -10,19 +10,22 @@ import typer
 import srcpack
 from srcpack import Pack, SrcpackError
 from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
+from srcpack.source.hashing import sha256_of
 from srcpack_convert.back.compare import compare
 from srcpack_convert.cli.arguments import (
+    FilesFromOption,
     JsonLinesOption,
     MaxFiles,
     MaxFileSize,
     MaxManifestSize,
     MaxTotalRatio,
     MaxTotalSize,
+    NullOption,
     PacksArgument,
     parse_file,
 )
 from srcpack_convert.cli.describe import counts
-from srcpack_convert.cli.opening import name_of, open_whole
+from srcpack_convert.cli.opening import name_of, named_packs, open_whole
 from srcpack_convert.cli.terminal import (
     FAILED,
     about,
@@ -38,7 +41,7 @@ from srcpack_convert.cli.terminal import (
 
 
 def verify(
-    packs: PacksArgument,
+    packs: PacksArgument = None,
     *,
     against: Annotated[
         str | None,
@@ -51,6 +54,8 @@ def verify(
     max_manifest_size: MaxManifestSize = DEFAULT_LIMITS.max_manifest_size,
     max_total_ratio: MaxTotalRatio = DEFAULT_LIMITS.max_total_ratio,
     max_files: MaxFiles = DEFAULT_LIMITS.max_files,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
     as_json: JsonLinesOption = False,
 ) -> int:
     """Check every checksum, every SHA-256 and every rule of the format.
@@ -59,11 +64,9 @@ def verify(
     be another zip than the pack was made from, which is told, if it gives the same answers.
 
     Examples:
-      srcpack verify *.srcpack
+      srcpack verify packs/
       srcpack verify app.srcpack --against app.zip
     """
-    if against is not None and len(packs) != 1:
-        raise typer.BadParameter("--against takes one pack")
     limits = Limits(
         max_file_size=max_file_size,
         max_total_size=max_total_size,
@@ -73,21 +76,26 @@ def verify(
     )
     code = 0
     with ExitStack() as stack:
-        bundle = None if against is None else stack.enter_context(SourceBundle(against, limits=limits))
-        for each in packs:
-            name = name_of(each)
+        found = stack.enter_context(named_packs(packs, files_from, null=null))
+        bundle = None
+        if against is not None:
+            first = list(islice(found, 2))
+            if len(first) != 1:
+                raise typer.BadParameter("--against takes one pack")
+            found = iter(first)
+            bundle = stack.enter_context(SourceBundle(against, limits=limits))
+        for each in found:
+            name = name_of(each.place)
             problems: list[str] = []
             facts: dict[str, Any] = {}
             try:
-                with about(name), open_whole(each) as pack:
+                with about(name), open_whole(each.checked()) as pack:
                     facts = counts(pack)
                     problems += map(str, srcpack.verify(pack))
                     if bundle is not None and not problems:
                         facts |= _digests(pack, bundle)
                         problems += map(str, compare(pack, bundle))
-            except SrcpackError as error:
-                problems.append(str(error))
-            except OSError as error:
+            except (SrcpackError, OSError, ValueError) as error:
                 problems.append(described(error))
             if problems:
                 code = FAILED
@@ -97,11 +105,9 @@ def verify(
 
 def _digests(pack: Pack, bundle: SourceBundle) -> dict[str, str | None]:
     """Return the SHA-256 of a zip, and the one that a pack records of what it was made from, in hex."""
-    with open(bundle.file, "rb") as file:
-        found = hashlib.file_digest(file, "sha256")
     recorded = pack.bundle.source.get("sha256")
     return {
-        "against_sha256": found.hexdigest(),
+        "against_sha256": sha256_of(bundle.source).hex(),
         "source_sha256": recorded.hex() if isinstance(recorded, bytes) else None,
     }
 

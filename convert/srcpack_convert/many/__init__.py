@@ -1,1 +1,1 @@
-"""Many bundles into packs: inputs, outputs, tasks, what is up to date, workers, reports."""
+"""Many bundles into packs: outputs, tasks, what is up to date, workers, reports."""

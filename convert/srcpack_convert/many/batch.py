@@ -14,9 +14,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from srcpack.source.locations import is_url, is_web, parse_url, path_or_url, without_secrets
+from srcpack_convert.inputs.bundles import Input, Inputs
+from srcpack_convert.inputs.names import absolute, working_folder
 from srcpack_convert.many.capacity import cores, memory_bound, memory_of
 from srcpack_convert.many.cluster import Cluster
-from srcpack_convert.many.inputs import Input, Inputs, absolute, working_folder
 from srcpack_convert.many.outputs import Outputs
 from srcpack_convert.many.progress import TELL_EVERY, ProgressOfBatch, Tally
 from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport

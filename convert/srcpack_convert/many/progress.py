@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from srcpack_convert.many.inputs import Input, Inputs
+from srcpack_convert.inputs.bundles import Input, Inputs
 from srcpack_convert.many.reports import BatchReport, BatchStopped, FailureReport
 from srcpack_convert.one.report import ConversionReport
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import srcpack
 from srcpack.bundle.magic import MAGIC_SIZE
 from srcpack.source.locations import is_url
-from srcpack_convert.many.inputs import begins_as_input
+from srcpack_convert.inputs.bundles import begins_as_input
 from srcpack_convert.one.options import Options
 from srcpack_convert.storage import first_bytes, head, no_bundle
 

@@ -1,32 +1,28 @@
 """Figures over many packs: sizes, duplicates, the largest files (`srcpack stats`).
 
 Packs are opened one by one and read block by block. What is kept of all of them is 16 bytes of the SHA-256 of
-each distinct content, and of each pack's place: about 100 bytes of memory for each, with the dict or set. All
-else does not grow with the number of packs.
+each distinct content: about 100 bytes of memory for each, with the dict. All else does not grow with the
+number of packs.
 """
 
-import errno
 import heapq
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import Entry, Pack, SrcpackError
-from srcpack.format.head_tail import LOOKUPS, PACK_HEAD, is_pack
+from srcpack.format.head_tail import LOOKUPS
 from srcpack.opening import open_pack, packfile_of
-from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
+from srcpack.source.locations import without_secrets
+from srcpack_convert.inputs.packs import FoundPack
 from srcpack_convert.stats.index import Row, rows_of
-from srcpack_convert.storage import first_bytes, head, list_objects
 
 __all__ = ["Duplicates", "LargeFile", "Statistics", "TypeTotals", "gather"]
 
 Failed: TypeAlias = Callable[[SrcpackError | OSError | ValueError], None]
 """Told of what could not be read."""
 
-_SUFFIX = ".srcpack"
 _LARGEST = 10
 _DIGEST = 16
 
@@ -245,52 +241,45 @@ def ratio(part: int, whole: int) -> float | None:
 
 
 def gather(
-    inputs: Iterable[str],
+    packs: Iterable[FoundPack],
     *,
     failed: Failed,
     row: Callable[[Row], None] | None = None,
     progress: Callable[[str, Statistics], None] | None = None,
 ) -> Statistics:
-    """Count packs, one after the other, each once: also one that several inputs or links lead to.
+    """Count packs, one after the other.
 
     Args:
-        inputs: Packs, and folders with packs, by path or URL. In a folder, also below it, the packs are what
-            begins as one and what is named `.srcpack`; in a bucket, whose objects are not looked into for
-            that, what is named so.
+        packs: As `find_packs` yields them.
         failed: Told why a pack could not be read, or not to its end; or an input not be listed.
         row: Called with the row of each entry. What it raises is no pack's fault, and ends all.
         progress: Told which pack is next, and what was counted so far.
 
     Raises:
-        TypeError: `inputs` is a single text or path.
         ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
     """
-    if isinstance(inputs, str | bytes | os.PathLike):
-        raise TypeError("inputs takes many: put a single one into a list")
     statistics = Statistics()
-    seen: set[bytes] = set()
 
     def fail(error: SrcpackError | OSError | ValueError) -> None:
         statistics.failed += 1
         failed(error)
 
-    for each in inputs:
-        for name in _packs_of(each, seen, fail):
-            if progress is not None:
-                progress(without_secrets(name), statistics)
-            for each_row in _counted(name, statistics, fail, with_rows=row is not None):
-                if row is not None:
-                    row(each_row)
-                    statistics.rows += 1
+    for pack in packs:
+        if progress is not None:
+            progress(without_secrets(pack.place), statistics)
+        for each in _counted(pack, statistics, fail, with_rows=row is not None):
+            if row is not None:
+                row(each)
+                statistics.rows += 1
     return statistics
 
 
-def _counted(name: str, statistics: Statistics, fail: Failed, *, with_rows: bool) -> Iterator[Row]:
+def _counted(found: FoundPack, statistics: Statistics, fail: Failed, *, with_rows: bool) -> Iterator[Row]:
     """Count a pack, and yield its entries' rows if they are wanted."""
     # Errors of whoever takes the rows, a full disk say, do not come through here: they are not a pack's.
     try:
         # By `pread`: a map would end the process if someone cut the file.
-        with open_pack(name, source="pread") as pack:
+        with open_pack(found.checked(), source="pread") as pack:
             entries = statistics.count(pack)
             if with_rows:
                 yield from rows_of(pack, entries)
@@ -298,57 +287,3 @@ def _counted(name: str, statistics: Statistics, fail: Failed, *, with_rows: bool
                 deque(entries, maxlen=0)
     except (SrcpackError, OSError, ValueError) as error:
         fail(error)
-
-
-def _packs_of(name: str, seen: set[bytes], fail: Failed) -> Iterator[str]:
-    """Yield the packs that an input stands for and that were not seen yet, by the digests of their places."""
-    found = False
-    failures = 0
-
-    def fail_here(error: OSError | ValueError) -> None:
-        nonlocal failures
-        failures += 1
-        fail(error)
-
-    try:
-        place = path_or_url(name)
-        for pack in _packs_at(place) if is_url(place) else _packs_in(place, fail_here):
-            found = True
-            if (digest := _digest_of(pack)) not in seen:
-                seen.add(digest)
-                yield pack
-    except (OSError, ValueError) as error:
-        fail_here(error)
-    if not found and not failures:
-        fail(FileNotFoundError(errno.ENOENT, "no pack in it", without_secrets(name)))
-
-
-def _digest_of(pack: str) -> bytes:
-    # A URL as it is: its query, which is left out of messages, may be what names the object.
-    place = pack if is_url(pack) else os.path.realpath(pack)
-    return sha256(place.encode(errors="surrogatepass")).digest()[:_DIGEST]
-
-
-def _packs_in(path: str, fail: Callable[[OSError], None]) -> Iterator[str]:
-    if not os.path.isdir(path):
-        yield path
-        return
-    for folder, folders, names in os.walk(path, onerror=fail):
-        folders.sort()
-        for name in sorted(names):
-            file = os.path.join(folder, name)
-            try:
-                if name.endswith(_SUFFIX) or is_pack(first_bytes(file, PACK_HEAD)):
-                    yield file
-            except OSError as error:
-                fail(error)
-
-
-def _packs_at(url: str) -> Iterator[str]:
-    _, _, key = url.partition("://")[2].partition("/")
-    if is_web(url) or (key and not key.endswith("/") and head(url) is not None):
-        yield url
-        return
-    for found in list_objects(url):
-        if found.url.endswith(_SUFFIX):
-            yield found.url

@@ -62,12 +62,101 @@ def test_commands_on_packs_say_of_a_zip_that_it_is_one(
 
 @pytest.mark.parametrize(
     "command",
-    [["info"], ["ls"], ["cat", "--url", "x"], ["find", "--url", "x"], ["verify"], ["extract", "-o", "out"]],
+    [["info"], ["ls"], ["cat", "--url", "x"], ["extract", "-o", "out"]],
 )
-def test_commands_on_packs_say_of_a_folder_that_it_is_one(
+def test_commands_on_one_pack_say_of_a_folder_that_it_is_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = run(*command, tmp_path)
     line = (result.out + result.err).removeprefix("error: ")
     assert (result.code, line) == (1, f"{tmp_path}: it is a folder; name the packs in it\n")
+
+
+OVER_MANY = {
+    "find": ["--path", "C:/src/main.c"],
+    "verify": [],
+    "check": [],
+    "stats": [],
+    "resolve": ["--at", "~/app.js:1:1", "--explain"],
+}
+
+
+@pytest.fixture
+def tree(pack: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pack and a zip, which the working folder has as `in`."""
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    pack.rename(tmp_path / "in" / "below" / "a.srcpack")
+    bundle.rename(tmp_path / "in" / "z.zip")
+    (tmp_path / "in" / "notes.txt").write_text("neither")
+    (tmp_path / "list").write_bytes(b"in/below/a.srcpack\n" * 2)
+    (tmp_path / "list0").write_bytes(b"in/below/a.srcpack\0")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "in"
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize("command", OVER_MANY)
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["in/below"],
+        ["in/**/*.srcpack"],
+        ["--files-from", "list"],
+        ["in/below", "--files-from", "list0", "-0"],
+    ],
+    ids=" ".join,
+)
+def test_commands_over_many_packs_take_folders_patterns_and_lists(
+    run: Run, command: str, places: list[str]
+) -> None:
+    """And do with them what they do with the pack named, once."""
+    expected = run(command, "in/below/a.srcpack", *OVER_MANY[command])
+    assert "a.srcpack" in expected.out or command in ("stats", "resolve")
+    assert run(command, *places, *OVER_MANY[command]) == expected
+
+
+@pytest.mark.usefixtures("tree")
+def test_commands_that_read_zips_find_them_in_folders_too(run: Run) -> None:
+    found = run("find", "in", "--path", "C:/src/main.c", "--json")
+    assert [json.loads(line)["pack"] for line in found.out.splitlines()] == ["in/below/a.srcpack", "in/z.zip"]
+    assert run("verify", "in").out.count("\n") == 1
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize("command", OVER_MANY)
+def test_what_cannot_be_looked_at_is_told_by_its_name(run: Run, command: str) -> None:
+    result = run(command, "in/none*", *OVER_MANY[command])
+    what = "no pack in it" if command in ("stats", "verify") else "no pack and no SourceBundle in it"
+    assert result.code == 1
+    assert f"in/none*: {what}" in result.out + result.err
+
+
+@pytest.mark.parametrize("command", ["find", "verify", "check", "stats"])
+@pytest.mark.parametrize(
+    ("places", "problem"),
+    [
+        ([], "give at least one PACK, or --files-from"),
+        (["a.srcpack", "-0"], "--null is only for --files-from"),
+        (["ftp://host/a.srcpack"], "ftp://"),
+    ],
+)
+def test_what_names_no_packs_is_wrong_usage(run: Run, command: str, places: list[str], problem: str) -> None:
+    result = run(command, *places, *OVER_MANY[command])
+    assert (result.code, result.out) == (2, "")
+    assert problem in result.err
+
+
+def test_only_one_pack_is_compared_with_a_zip(run: Run, tree: Path) -> None:
+    zipped = tree / "z.zip"
+    assert run("verify", "in", "--against", zipped).out.endswith(f", equal to {zipped}\n")
+    (tree / "b.srcpack").write_bytes((tree / "below" / "a.srcpack").read_bytes())
+    assert run("verify", "in", "--against", zipped).code == 2
+
+
+@pytest.mark.usefixtures("tree")
+def test_an_event_and_a_list_do_not_both_come_from_stdin(run: Run) -> None:
+    for given in ([], ["-"]):
+        result = run("resolve", "--files-from", "-", *given)
+        assert (result.code, result.out) == (2, "")
+        assert "both come from stdin" in result.err

@@ -98,7 +98,7 @@ def test_packs_are_found_in_folders_and_a_trace_comes_by_standard_input(
     result = run("resolve", tmp_path / "empty", tmp_path / "trace.txt")
     assert (result.code, result.err) == (
         1,
-        f"error: {tmp_path / 'empty'}: no .srcpack and no .zip is in it\n",
+        f"error: {tmp_path / 'empty'}: no pack and no SourceBundle in it\n",
     )
     assert run("resolve", tmp_path / "trace.txt").code == 2
     assert run("resolve", APP, tmp_path / "trace.txt", tmp_path / "trace.txt").code == 2

@@ -14,6 +14,7 @@ import srcpack
 from srcpack.opening import packfile_of
 from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
+from srcpack_convert.inputs.packs import find_packs
 from srcpack_convert.stats import index as stats_index
 from srcpack_convert.stats.index import COLUMNS, Row, rows_of, written_index
 from srcpack_convert.stats.statistics import LargeFile, Statistics, TypeTotals, gather
@@ -48,7 +49,7 @@ def failing(error: Exception) -> None:
 
 def sum_up(*inputs: object) -> tuple[Statistics, list[str]]:
     failures: list[Exception] = []
-    statistics = gather(map(str, inputs), failed=failures.append)
+    statistics = gather(find_packs(map(str, inputs)), failed=failures.append)
     assert statistics.failed == len(failures)
     return statistics, [str(failure) for failure in failures]
 
@@ -179,7 +180,7 @@ def test_a_pack_counts_once_however_often_it_is_named(
     found, failures = sum_up(folder, path)
     assert (found.packs, found.duplicates.copies, failures) == (2, 1, [])
     rows: list[Row] = []
-    gather([str(path), str(path)], failed=failing, row=rows.append)
+    gather(find_packs([str(path), str(path)]), failed=failing, row=rows.append)
     assert len(rows) == 1
 
 
@@ -269,7 +270,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_the_index_has_a_row_for_each_file(index: Path) -> None:
     with written_index(index) as row:
-        gather([str(PACKS)], failed=failing, row=row)
+        gather(find_packs([str(PACKS)]), failed=failing, row=row)
     expected = []
     for path in sorted(PACKS.glob("*.srcpack")):
         with srcpack.open(path) as pack:
@@ -294,7 +295,7 @@ def test_batches_and_groups_lose_nothing(write: Write, index: Path, monkeypatch:
     monkeypatch.setattr(stats_index, "_BATCH_ROWS", 3)
     monkeypatch.setattr(stats_index, "_GROUP_ROWS", 12)
     with written_index(index) as row:
-        gather([str(path)], failed=failing, row=row)
+        gather(find_packs([str(path)]), failed=failing, row=row)
     assert [row["member"] for row in read_index(index)] == [f"{number:03}" for number in range(100)]
     if index.suffix == ".parquet":
         parquet = pytest.importorskip("pyarrow.parquet")
@@ -307,7 +308,7 @@ def test_long_texts_end_a_batch_early(write: Write, index: Path, monkeypatch: py
     manifest = {"files": {f"{number}": {"path": f"/{number}" * 100} for number in range(10)}}
     path = write("a.srcpack", {f"{number}": b"" for number in range(10)}, manifest)
     with written_index(index) as row:
-        gather([str(path)], failed=failing, row=row)
+        gather(find_packs([str(path)]), failed=failing, row=row)
     assert [row["path"] for row in read_index(index)] == [f"/{number}" * 100 for number in range(10)]
     if index.suffix == ".parquet":
         parquet = pytest.importorskip("pyarrow.parquet")
@@ -322,7 +323,7 @@ def test_of_a_map_in_its_reference_the_index_keeps_the_kind(write: Write, index:
         {"files": {"a": {}, "b": {"headers": {"sourcemap": "data:" + "x" * 5000}}}},
     )
     with written_index(index) as row:
-        gather([str(path)], failed=failing, row=row)
+        gather(find_packs([str(path)]), failed=failing, row=row)
     first, second = (row["source_mapping_url"] for row in read_index(index))
     assert first == "data:application/json;base64"
     assert len(second) == 200
@@ -335,7 +336,7 @@ def test_a_path_that_is_no_text_is_escaped(write: Write, index: Path) -> None:
     except OSError:
         pytest.skip("this file system takes no such name")
     with written_index(index) as row:
-        gather([str(path.parent)], failed=failing, row=row)
+        gather(find_packs([str(path.parent)]), failed=failing, row=row)
     assert [row["pack"] for row in read_index(index)] == [f"{path.parent}/\\udcff.srcpack"]
 
 
@@ -363,7 +364,7 @@ def test_an_error_of_the_index_is_no_pack_s() -> None:
 
     failures: list[Exception] = []
     with pytest.raises(OSError, match="No space"):
-        gather([str(PACKS)], failed=failures.append, row=full)
+        gather(find_packs([str(PACKS)]), failed=failures.append, row=full)
     assert failures == []
 
 
@@ -378,7 +379,7 @@ def test_a_pack_with_a_value_that_is_none_is_one_that_fails(index: Path, write: 
     (folder / "m.srcpack").write_bytes(bad.build())
     failures: list[Exception] = []
     with written_index(index) as row:
-        found = gather([str(folder)], failed=failures.append, row=row)
+        found = gather(find_packs([str(folder)]), failed=failures.append, row=row)
     assert [each["member"] for each in read_index(index)] == ["a", "z"]
     assert (found.packs, found.failed, found.rows) == (2, 1, 2)
     (failure,) = map(str, failures)
@@ -388,8 +389,8 @@ def test_a_pack_with_a_value_that_is_none_is_one_that_fails(index: Path, write: 
 
 @pytest.mark.parametrize("many", ["packs", b"packs", PACKS])
 def test_a_single_text_is_not_taken_for_many(many: Any) -> None:
-    with pytest.raises(TypeError, match="inputs takes many"):
-        gather(many, failed=failing)
+    with pytest.raises(TypeError, match="names takes many"):
+        find_packs(many)
 
 
 @pytest.mark.parametrize(
@@ -536,7 +537,7 @@ def test_duckdb_finds_ids_with_an_age_in_json_lines_too(write: Write, tmp_path: 
     manifest = {"files": {"a": {"type": "source", "headers": {"debug-id": f"{DEBUG_ID}-a"}}}}
     path = write("a.srcpack", {"a": b"a"}, manifest)
     with written_index(tmp_path / "files.jsonl") as row:
-        gather([str(PACKS), str(path)], failed=failing, row=row)
+        gather(find_packs([str(PACKS), str(path)]), failed=failing, row=row)
     query = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
     query = query.replace("/tmp/", f"{tmp_path}/").replace(DEBUG_ID, f"{DEBUG_ID}-a")
     assert duckdb.sql(query).fetchall() == [(str(path), "source")]

@@ -10,13 +10,13 @@ from urllib.parse import unquote
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
-from srcpack_convert.many.patterns import Pattern, is_any_match, is_pattern
+from srcpack_convert.inputs.folders import Unlisted, files_below, joined
+from srcpack_convert.inputs.names import absolute, is_folder_url, names_in, working_folder
+from srcpack_convert.inputs.patterns import Pattern, is_any_match, is_pattern
 from srcpack_convert.storage import list_objects
 
-__all__ = ["Input", "Inputs", "absolute", "begins_as_input", "is_folder_url", "working_folder"]
+__all__ = ["Input", "Inputs", "begins_as_input"]
 
-_LONGEST_NAME = 64 << 10
-"""Bytes of a name in a list of inputs; the limit of systems is far below."""
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 """How the files begin that macOS puts beside others, as `._app.zip`, where it cannot store attributes."""
 
@@ -110,7 +110,7 @@ class Inputs:
 
     def _names(self, listed: io.BufferedReader) -> Iterator[Input]:
         try:
-            for name in _names(listed, b"\0" if self._zero else b"\n"):
+            for name in names_in(listed, b"\0" if self._zero else b"\n"):
                 yield from self._checked(name, self._of_list)
         except (OSError, ValueError) as error:
             # What came before is done; nothing that follows can be told from a name.
@@ -221,43 +221,23 @@ class Inputs:
             )
 
     def _folder(self, root: str, pattern: Pattern | None) -> Iterator[Input]:
-        """Yield the inputs below a folder, one folder's names at a time in memory for each depth."""
-        levels = [self._listing(root, "")]
-        while levels:
-            path = next(levels[-1], None)
-            if path is None:
-                levels.pop()
-            elif isinstance(path, Input):
-                yield path
-            elif path.endswith("/"):
-                folder = path[:-1]
-                if (pattern is None or pattern.leads_to(folder)) and not self._excluded(folder):
-                    levels.append(self._listing(root, folder))
+        """Yield the inputs below a folder."""
+
+        def enters(folder: str) -> bool:
+            return (pattern is None or pattern.leads_to(folder)) and not self._excluded(folder)
+
+        for path in files_below(root, enters=enters, passed_over=self._pass_over):
+            if isinstance(path, Unlisted):
+                source = joined(root, path.folder) if path.folder else root
+                yield Input(source=source, relative=path.folder, problem=_reason(path.error))
             elif pattern is None or pattern.matches(path):
                 named = pattern is not None and pattern.names(path)
-                found = self._candidate(_joined(root, path), path, named=named)
+                found = self._candidate(joined(root, path), path, named=named)
                 if found is not None:
                     yield found
 
-    def _listing(self, root: str, folder: str) -> Iterator["str | Input"]:
-        """Yield the paths in a folder, relative to the root, sorted; those of folders end with a slash."""
-        path = _joined(root, folder) if folder else root
-        names: list[str] = []
-        try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    is_folder = _is_folder(entry)
-                    if is_folder is None:
-                        self.ignored += 1
-                    else:
-                        names.append(entry.name + "/" * is_folder)
-        except OSError as error:
-            yield Input(source=path, relative=folder, problem=_reason(error))
-            return
-        names.sort()
-        names.reverse()
-        while names:  # what was yielded is let go of
-            yield f"{folder}/{names.pop()}" if folder else names.pop()
+    def _pass_over(self) -> None:
+        self.ignored += 1
 
     def _candidate(self, source: str, relative: str, *, named: bool) -> Input | None:
         """Return a file found in a folder as an input; None if it is to be passed over."""
@@ -279,32 +259,9 @@ class Inputs:
         return bool(self._exclude) and is_any_match(relative, self._exclude)
 
 
-def is_folder_url(url: str) -> bool:
-    """Return whether a URL names a folder: it ends with a slash, or is just a bucket."""
-    url = without_secrets(url)
-    return url.endswith("/") or url.count("/") == 2
-
-
 def begins_as_input(name: str, head: bytes) -> bool:
     """Return whether a file that was found, by its name and first `MAGIC_SIZE` bytes, is an input."""
     return is_source_bundle(head) or (_is_zip(name) and head != _APPLE_DOUBLE)
-
-
-def working_folder() -> str:
-    """Return the working folder; nothing if it is gone, so that absolute paths can still be used."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""
-
-
-def absolute(place: str, folder: str) -> str:
-    """Return a path, which counts from a folder, as one that means the same everywhere; a URL as it is."""
-    if is_url(place):
-        return place
-    path = os.path.join(folder, place)
-    # Behind a link to a folder, `..` leads elsewhere than the text says.
-    return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
 
 
 def _is_zip(path: str) -> bool:
@@ -319,49 +276,6 @@ def _key(url: str) -> str:
     """Return what follows the bucket or host in a URL; if that is nothing, the host."""
     host, _, key = without_secrets(url).partition("://")[2].partition("/")
     return (unquote(key) if is_web(url) else key) or host
-
-
-def _joined(folder: str, path: str) -> str:
-    return path if folder == "." else os.path.join(folder, path)
-
-
-def _names(listed: io.BufferedReader, end: bytes) -> Iterator[str]:
-    """Yield the names in a list, as soon as they are there to be read.
-
-    Raises:
-        ValueError: What is read is no list: a name, or a run of ends without one, is too long.
-        OSError: It cannot be read.
-    """
-    rest = b""
-    ends = 0
-    # Not line by line: what is no list may be one line of any length.
-    while block := listed.read1(_LONGEST_NAME):
-        *lines, rest = (rest + block).split(end)
-        for line in lines:
-            name = line.removesuffix(b"\r") if end == b"\n" else line
-            ends = 0 if name else ends + 1
-            _check_length(max(len(name), ends))
-            if name:
-                yield os.fsdecode(name)
-        _check_length(len(rest))
-    name = rest.removesuffix(b"\r") if end == b"\n" else rest
-    if name:
-        yield os.fsdecode(name)
-
-
-def _check_length(length: int) -> None:
-    if length > _LONGEST_NAME:
-        raise ValueError(f"it is no list: it has {_LONGEST_NAME:,} bytes without a name, or in one")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool | None:
-    """Return whether this is a folder, or a file or a link to one; None if it is neither."""
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            return True
-        return False if entry.is_file() else None
-    except OSError:  # links that lead to themselves
-        return None
 
 
 def _head(path: str) -> tuple[os.stat_result, bytes]:
