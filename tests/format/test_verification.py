@@ -106,7 +106,7 @@ class Parts:
         self.records[number] = self.records[number]._replace(**fields)
 
     def build(self) -> bytes:
-        seed, items = self.tail.seed, [pack_entry(record) for record in self.records]
+        seed, items = self.tail.seed, [pack_entry(record)[0] for record in self.records]
         identity = self.identity
         if identity is None:
             parts = [attributes_in_identity(self.attributes), *map(entry_in_identity, self.records)]

@@ -4,7 +4,6 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import zstandard
@@ -22,8 +21,7 @@ _IN_FLIGHT = 32 << 20
 """Bytes of content that wait to be compressed or written, beyond which no more is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A content that is not empty, ready to be written.
 
     Attributes:

@@ -92,7 +92,9 @@ class Options:
 
     def stores_raw(self, name: str) -> bool:
         """Return whether the content of a member with this name is to be stored as it is."""
-        return self.settings.level is None or any(fnmatchcase(name, pattern) for pattern in self.raw)
+        if self.level is None and PRESETS[self.preset].level is None:
+            return True
+        return bool(self.raw) and any(fnmatchcase(name, pattern) for pattern in self.raw)
 
     def as_recorded(self) -> dict[str, Any]:
         """Return what a pack records of them: those that decide its bytes."""

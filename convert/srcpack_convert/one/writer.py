@@ -35,7 +35,6 @@ from srcpack.format.index import (
 from srcpack.format.manifest import (
     ATTRIBUTES_BLOCK,
     attributes_in_identity,
-    entry_in_identity,
     pack_attributes,
     pack_block,
     pack_entry,
@@ -130,11 +129,13 @@ class PackWriter:
             LimitExceeded: A block of entries is larger than the version allows, or no seed was found.
         """
         content_end = self._offset
-        entries = [pack_entry(record) for record in records]
         described = Attributes(attributes, source_links, has_files, b"", dict(source), dict(created_by))
         identity = hashlib.sha256(attributes_in_identity(described))
+        entries = []
         for record in records:
-            identity.update(entry_in_identity(record))
+            packed, in_identity = pack_entry(record)
+            entries.append(packed)
+            identity.update(in_identity)
         packed_attributes = pack_attributes(described._replace(identity=identity.digest()))
         seed, buckets = self._choose_seed(records, packed_attributes, entries)
 

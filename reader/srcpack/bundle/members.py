@@ -297,6 +297,12 @@ class SourceBundle:
         As in flate2, data without a final block is no error of its own, nor are bytes after it.
         """
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        if 0 < end - start <= _CHUNK and 0 < limit <= _CHUNK and end <= stop:
+            # Nearly all are small: what is inflated at once needs no buffer.
+            try:
+                return inflater.decompress(self._pread(start, end - start), limit)
+            except zlib.error as error:
+                raise DamagedMember(self.file, member.name, f"it is not deflate data: {error}") from error
         content = io.BytesIO()
         packed = b""
         while (room := min(_CHUNK, limit - content.tell())) > 0 and not inflater.eof:

@@ -104,19 +104,32 @@ def item_of(block: bytes, item: int, *, count: int, file: str, offset: int) -> b
 # ---- entries
 
 
-def pack_entry(record: EntryRecord) -> bytes:
-    """Return the msgpack map of an entry; fields at their default are left out."""
-    packed: bytes = msgpack.packb(_fields_of(record))
-    return packed
+def pack_entry(record: EntryRecord) -> tuple[bytes, bytes]:
+    """Return the msgpack map of an entry, and what the content identity is worked out of for it.
+
+    Fields at their default are left out.
+    """
+    fields = _fields_of(record)
+    return msgpack.packb(fields), _in_identity(fields)
 
 
 def _fields_of(record: EntryRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {"name": record.name}
     if record.type is not None or record.type_is_null:
         fields["type"] = _TYPE_CODES.index(record.type)
-    for key in ("path", "url", "headers", "debug_id", "extra", "position"):
-        if (value := getattr(record, key)) is not None:
-            fields[key] = value
+    # Written out: this is done twice for each entry of a conversion.
+    if record.path is not None:
+        fields["path"] = record.path
+    if record.url is not None:
+        fields["url"] = record.url
+    if record.headers is not None:
+        fields["headers"] = record.headers
+    if record.debug_id is not None:
+        fields["debug_id"] = record.debug_id
+    if record.extra is not None:
+        fields["extra"] = record.extra
+    if record.position is not None:
+        fields["position"] = record.position
     if not record.listed:
         fields["unlisted"] = True
     if record.reason is None:
@@ -128,9 +141,12 @@ def _fields_of(record: EntryRecord) -> dict[str, Any]:
         fields["raw"] = True
     if not record.utf8:
         fields["binary"] = True
-    for key in ("reference", "content_debug_id", "reason"):
-        if (value := getattr(record, key)) is not None:
-            fields[key] = value
+    if record.reference is not None:
+        fields["reference"] = record.reference
+    if record.content_debug_id is not None:
+        fields["content_debug_id"] = record.content_debug_id
+    if record.reason is not None:
+        fields["reason"] = record.reason
     if record.lookup is not None:
         fields["lookup"] = list(record.lookup)
     if record.lookup_reason is not None:
@@ -145,8 +161,13 @@ def attributes_in_identity(attributes: Attributes) -> bytes:
 
 def entry_in_identity(record: EntryRecord) -> bytes:
     """Return what the content identity is worked out of for an entry: what it holds, not where and how."""
-    fields = _fields_of(record)
-    packed: bytes = msgpack.packb({key: fields[key] for key in fields if key not in _NOT_IN_IDENTITY})
+    return _in_identity(_fields_of(record))
+
+
+def _in_identity(fields: dict[str, Any]) -> bytes:
+    for key in _NOT_IN_IDENTITY:
+        fields.pop(key, None)
+    packed: bytes = msgpack.packb(fields)
     return packed
 
 

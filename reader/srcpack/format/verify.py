@@ -20,6 +20,7 @@ from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import KeyHash
 from srcpack.records import EntryRecord
 from srcpack.rules.context import count_lines
+from srcpack.rules.discover import is_utf8
 from srcpack.rules.lookup_keys import ALL_KINDS
 from srcpack.source.hashing import sha256_of
 
@@ -62,18 +63,19 @@ def _problems(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Iterato
         yield _alone(error)
     try:
         _check_sections(pack)
-        winners, first_of_content = check_entries(pack, expected)
+        winners, first_of_content, tables = check_entries(pack, expected)
         _check_index(pack, winners)
     except (FormatError, LimitExceeded) as error:
         yield _alone(error)
         return
-    for number, record in enumerate(pack.records()):
+    # Entries that were expected are those that were found, and need not be read again.
+    for number, record in enumerate(pack.records() if expected is None else expected):
         if number in first_of_content:
             try:
                 _check_content(pack, record)
             except (FormatError, LimitExceeded) as error:
                 yield _alone(error)
-    for problem in find_lookup_problems(pack):
+    for problem in find_lookup_problems(pack, tables):
         yield _alone(problem)
 
 
@@ -179,7 +181,7 @@ def _check_content(pack: PackFile, record: EntryRecord) -> None:
     newlines = 0
     data = b""
     utf8 = True
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder = codecs.getincrementaldecoder("utf-8")() if len(record.frames) > 1 else None
     for number, frame in enumerate(record.frames):
         if newlines != frame.newlines_before:
             raise FormatError(
@@ -192,7 +194,10 @@ def _check_content(pack: PackFile, record: EntryRecord) -> None:
         data = pack.read_part(record, number)
         if not record.raw:
             _check_frame_header(pack, record, frame.offset)
-        utf8 = utf8 and _decodes(decoder, data, final=number + 1 == len(record.frames))
+        if decoder is None:
+            utf8 = is_utf8(data)
+        else:
+            utf8 = utf8 and _decodes(decoder, data, final=number + 1 == len(record.frames))
         digest.update(data)
         newlines += data.count(b"\n")
     lines = count_lines(newlines, record.size, ends_with_newline=data.endswith(b"\n"))

@@ -41,10 +41,12 @@ class Checked(NamedTuple):
     Attributes:
         winners: By the SHA-256 of a key, the number of the entry that has it.
         first_of_content: Numbers of the entries whose contents are to be looked at: one for each.
+        tables: Numbers of the entries that have a lookup table.
     """
 
     winners: dict[bytes, int]
     first_of_content: set[int]
+    tables: list[int]
 
 
 def check_entries(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Checked:
@@ -67,7 +69,8 @@ def check_entries(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Che
         raise FormatError(pack.file, "entry", found="no more entries", expected=expected[len(pack)])
     checking.check_sums()
     checking.check_contents()
-    return Checked(checking.winners, {content.number for content in checking.contents.values()})
+    first_of_content = {content.number for content in checking.contents.values()}
+    return Checked(checking.winners, first_of_content, checking.tables)
 
 
 class _Checking:
@@ -82,6 +85,7 @@ class _Checking:
         self._places: dict[bytes, int] = {}
         self.winners: dict[bytes, int] = {}
         self.contents: dict[int, _Content] = {}
+        self.tables: list[int] = []
 
     def add(self, number: int, record: EntryRecord) -> None:
         """Take the next entry."""
@@ -102,6 +106,8 @@ class _Checking:
                 self.winners[digest_key(tail.seed, kind, key)] = number
         if record.reason is None:
             self._add_content(number, record)
+        if record.lookup is not None:
+            self.tables.append(number)
 
     def _add_content(self, number: int, record: EntryRecord) -> None:
         """Take a content: where it is the same as an earlier one, all that is said of it is the same."""

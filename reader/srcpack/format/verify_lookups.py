@@ -4,7 +4,7 @@ Everything in a table is read and held against its map; what the map answers is 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import pairwise
 
@@ -21,10 +21,15 @@ __all__ = ["find_lookup_problems"]
 _QUOTE = b'"'
 
 
-def find_lookup_problems(pack: PackFile) -> Iterator[SrcpackError]:
-    """Check the section of lookup tables; yield all that is wrong with it, for each table the first error."""
+def find_lookup_problems(pack: PackFile, tables: Sequence[int]) -> Iterator[SrcpackError]:
+    """Check the section of lookup tables; yield all that is wrong with it, for each table the first error.
+
+    Args:
+        pack: The pack.
+        tables: Numbers of the entries that have one.
+    """
     shared: dict[int, EntryRecord] = {}
-    for record in pack.records():
+    for record in map(pack.record, tables):
         if record.lookup is None:
             continue
         if record.reason is not None or record.lookup_reason is not None:

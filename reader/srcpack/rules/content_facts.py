@@ -4,8 +4,8 @@ Conversion stores it in the pack; where a zip is read itself it is found out whe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from srcpack.records import EntryRecord, FileType
 from srcpack.rules.context import count_lines
@@ -20,8 +20,7 @@ from srcpack.rules.lookup_keys import header_debug_id, header_reference
 __all__ = ["Facts", "facts_of", "with_facts"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is found out about a member's content.
 
     Attributes:

@@ -81,12 +81,17 @@ def keys_of(record: EntryRecord) -> Iterator[tuple[Kind, str]]:
 
 
 _REFERENCE_HEADERS = ("sourcemap", "x-sourcemap")
+_DEBUG_ID = "debug-id"
+_DEBUG_ID_LENGTH = len(_DEBUG_ID)
 
 
 def header_debug_id(headers: Mapping[str, str] | None) -> DebugId | None:
     """Return the debug id that the `debug-id` header gives; None if there is none or it is invalid."""
-    text = lower_headers(headers).get("debug-id")
-    return None if text is None else DebugId.parse_or_none(text)
+    if headers is None:
+        return None
+    # Nearly always there is one or none. Of two that are one by `lower_headers` the greater name wins.
+    found = [name for name in headers if len(name) == _DEBUG_ID_LENGTH and name.lower() == _DEBUG_ID]
+    return DebugId.parse_or_none(headers[max(found)]) if found else None
 
 
 def lower_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

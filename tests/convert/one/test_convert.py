@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 import srcpack
 from srcpack.bundle.members import Limits, SourceBundle
 from srcpack.errors import FormatError, LimitExceeded
+from srcpack.format import directory, index, verify_entries
 from srcpack.format.head_tail import Tail
+from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
+from srcpack.records import EntryRecord
 from srcpack.rules.discover import is_utf8
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.compress import Compression, Content
@@ -581,3 +584,47 @@ def test_no_skippable_frame_is_longer_than_its_length_can_say(monkeypatch: pytes
             source={"sha256": bytes(32), "size": 0},
             created_by={"tool": "t", "libzstd": "z", "options": {}},
         )
+
+
+# ---- what it costs
+
+
+def test_the_check_reads_each_entry_and_each_frame_of_the_pack_once(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries, frames = list[bytes](), list[tuple[str, int]]()
+    parse, read_part = vars(directory)["parse_entry"], PackFile.read_part
+
+    def parsed(data: bytes, **rest: Any) -> Any:
+        entries.append(data)
+        return parse(data, **rest)
+
+    def part_read(pack: PackFile, record: EntryRecord, number: int) -> bytes:
+        frames.append((record.name, number))
+        return read_part(pack, record, number)
+
+    monkeypatch.setattr(directory, "parse_entry", parsed)
+    monkeypatch.setattr(PackFile, "read_part", part_read)
+    report = convert(mixed, tmp_path / "mixed.srcpack", frame_size=1 << 20)
+    assert len(entries) == len(set(entries)) == report.files
+    assert len(frames) == len(set(frames)) == report.content_count + 1
+
+
+def test_each_key_is_hashed_once_to_be_written_and_once_to_be_checked(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = list[tuple[object, ...]]()
+    for module, name in ((index, "hash_key"), (verify_entries, "digest_key")):
+        function = getattr(module, name)
+
+        def counted(*key: object, function: Any = function) -> object:
+            hashed.append(key)
+            return function(*key)
+
+        monkeypatch.setattr(module, name, counted)
+    report = convert(mixed, tmp_path / "mixed.srcpack")
+    with srcpack.open(tmp_path / "mixed.srcpack") as pack:
+        keys = packfile_of(pack).tail.slot_count
+    assert keys == 2 * report.files  # names and URLs
+    assert len(hashed) == 2 * keys
+    assert len(set(hashed)) == keys
