@@ -154,7 +154,8 @@ class JavaScriptFrames:
     def _load_script(self, abs_path: str, place: tuple[int, int] | None) -> _Script | FrameError:
         """Find the minified file, the first that can be read around a place, or whole where there is none."""
         debug_id = self._debug_ids.get(abs_path)
-        for script in self._search.find_all(abs_path, debug_id, FileType.MINIFIED_SOURCE):
+        # What its own reference is joined to is found out below.
+        for script in self._search.find_all(abs_path, debug_id, FileType.MINIFIED_SOURCE, abs_path):
             text = FileText(self._search, script)
             try:
                 if place is None:
@@ -278,7 +279,7 @@ class JavaScriptFrames:
         """Find an original source that the map does not embed."""
         if url not in self._sources:
             self._sources[url] = None
-            for found in self._search.find_all(url, None, FileType.SOURCE):
+            for found in self._search.find_all(url, None, FileType.SOURCE, url):
                 try:
                     text = FileText(self._search, found).whole()
                 except UnreadableError:

@@ -86,11 +86,12 @@ def check_readable(entry: Entry) -> None:
         DamagedMember: The member could not be read when the bundle was converted, or is not UTF-8.
         LimitExceeded: The content is larger than the pack's `max_read`.
     """
-    reason = entry.damage or (None if entry.record.utf8 else "not UTF-8")
+    record, pack = entry.record, entry.pack
+    reason = record.reason or (None if record.utf8 else "not UTF-8")
     if reason is not None:
-        raise DamagedMember(entry.pack.file, entry.name, reason)
-    if entry.size > entry.pack.max_read:
-        raise LimitExceeded(entry.pack.file, "read", entry.size, entry.pack.max_read, member=entry.name)
+        raise DamagedMember(pack.file, record.name, reason)
+    if record.size > pack.max_read:
+        raise LimitExceeded(pack.file, "read", record.size, pack.max_read, member=record.name)
 
 
 def decoded(resolved: Resolved, content: bytes) -> str:

@@ -39,10 +39,10 @@ def find_lookup(
         cache = lookup_cache.SHARED_LOOKUPS if lookups is None else lookups
         return cache.get(script, source_map, read)
 
+    if script.entry.record.lookup is None:
+        return build()
     try:
-        table = script.entry.lookup_table()
-        if table is not None:
-            table = script.entry.lookup_table(_sha256_of(source_map, script, read))
+        table = script.entry.lookup_table(_sha256_of(source_map, script, read))
     except (SrcpackError, OSError) as error:
         if is_from_outside(error):
             raise

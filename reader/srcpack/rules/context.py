@@ -143,6 +143,8 @@ def trim_line(line: str, column: int) -> str:
     if column < 0:
         raise ValueError(f"column {column} must not be negative")
     if line.isascii():
+        if len(line) <= _KEPT_WHOLE:  # as most lines have
+            return line
         start, end = _kept(len(line), column)
         return _marked(line[start:end], start > 0, end < len(line))
     return _trimmed(line, _encoded(line), column)
