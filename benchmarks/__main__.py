@@ -13,6 +13,7 @@ from . import (
     contention,
     convert,
     generated,
+    integrations,
     lines,
     memory,
     open,  # noqa: A004  the questions' names
@@ -37,6 +38,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "contention": contention.run,
     "replay": replay.run,
     "resolve": resolve.run,
+    "integrations": integrations.run,
     "lines": lines.run,
     "size": size.run,
     "blocks": blocks.run,

@@ -17,6 +17,8 @@ from srcpack_convert.one.convert import convert
 
 from .contenders import BY_NAME, Contender
 from .formats import FORMATS
+from .harness import ROOT
+from .integrations import ARCHIVES
 
 __all__ = ["main"]
 
@@ -66,6 +68,22 @@ def _open_all(way: str, folder: str, urls: str) -> dict[str, dict[str, int]]:
     return {"before": before, "opened": after_open, "read": memory()}
 
 
+def _open_archive(way: str, path: str, urls: str) -> dict[str, dict[str, int]]:
+    open_archive = ARCHIVES[way]
+    # What the first one imports and allocates for good is no bundle's.
+    fixtures = ROOT / "fixtures"
+    for small in (fixtures / "bundles" / "app.zip", fixtures / "packs" / "app.srcpack"):
+        if Path(path).suffix == small.suffix:
+            with open_archive(small) as first:
+                first.get_file_by_url("~/static/app.min.js")[0].read()
+    before = memory()
+    with open_archive(Path(path)) as archive:
+        after_open = memory()
+        for url in json.loads(urls):
+            archive.get_file_by_url(url)[0].read()
+        return {"before": before, "opened": after_open, "read": memory()}
+
+
 def _serve(way: str, path: str, names: str) -> dict[str, dict[str, int]]:
     """Open a bundle; for each line on stdin read all names and answer with a line; return the memory."""
     wanted: list[str] = json.loads(Path(names).read_text(encoding="utf-8"))
@@ -82,6 +100,7 @@ _PROBES: Mapping[str, Callable[..., Any]] = {
     "convert": _convert,
     "make": _make,
     "open": _open_all,
+    "archive": _open_archive,
     "serve": _serve,
 }
 

@@ -21,10 +21,10 @@ from .contenders import clear_caches
 from .harness import ROOT, Cell, Column, Job, Result, Table, Target, measure
 from .workspace import Workspace
 
-__all__ = ["run"]
+__all__ = ["FRAMES", "Position", "draw_positions", "run"]
 
 _BUNDLES = 200
-_FRAMES = 4
+FRAMES = 4
 _FEW = 4
 """Positions that are asked of what builds a lookup for each."""
 
@@ -39,7 +39,9 @@ _PYTHON = {
 }
 
 
-class _Position(NamedTuple):
+class Position(NamedTuple):
+    """A place in a minified file; line and column count from 1."""
+
     name: str
     url: str
     line: int
@@ -62,7 +64,7 @@ def run(work: Workspace) -> Result:
     with ExitStack() as stack:
         forms = {"zip": bundle, "plain": plain, "tables": tables}
         opened = {form: stack.enter_context(srcpack.open(path)) for form, path in forms.items()}
-        positions = _positions(opened["tables"], 40 if work.quick else 400)
+        positions = draw_positions(opened["tables"], 40 if work.quick else 400)
         frames = measure(_frame_jobs(opened, positions), work.rounds(7))
         copies = {form: _copies(work.folder / form, path, _BUNDLES) for form, path in forms.items()}
         events = measure(_event_jobs(copies, positions), work.rounds(5))
@@ -72,7 +74,7 @@ def run(work: Workspace) -> Result:
         method=f"""
             Positions are drawn at random from the minified files of {name} that have their source map in the
             bundle. A frame is one position, found by URL; what builds a lookup for each frame answers
-            {_FEW} of them in turn. An event has {_FRAMES} frames and five lines of context each; it is
+            {_FEW} of them in turn. An event has {FRAMES} frames and five lines of context each; it is
             resolved by one of {_BUNDLES} packs or zips, another one each time, which is opened for it.
             *{_TABLE_COLD}*: nothing that the process kept of packs before helps.
         """,
@@ -92,7 +94,7 @@ def run(work: Workspace) -> Result:
                 ],
             ),
             Table(
-                title=f"An event of {_FRAMES} frames",
+                title=f"An event of {FRAMES} frames",
                 columns=[
                     Column("way", "Way"),
                     Column("ms", "ms", 2),
@@ -123,26 +125,27 @@ def run(work: Workspace) -> Result:
     )
 
 
-def _positions(pack: Pack, count: int) -> list[_Position]:
+def draw_positions(pack: Pack, count: int) -> list[Position]:
+    """Return positions of minified files that have a lookup table, the same ones each time."""
     rng = random.Random(17)
     scripts = [entry for entry in pack.entries() if entry.record.lookup is not None and entry.url]
     texts: dict[str, list[str]] = {}
-    found: list[_Position] = []
+    found: list[Position] = []
     while len(found) < count:
         entry = rng.choice(scripts)
         lines = texts.setdefault(entry.name, entry.text().split("\n"))
         line = rng.randrange(len(lines))
         if lines[line]:
             url = f"https://host.example{(entry.url or '').removeprefix('~')}"
-            found.append(_Position(entry.name, url, line + 1, rng.randrange(len(lines[line])) + 1))
+            found.append(Position(entry.name, url, line + 1, rng.randrange(len(lines[line])) + 1))
     return found
 
 
 # ---- frames
 
 
-def _frame_jobs(opened: dict[str, Pack], positions: Sequence[_Position]) -> list[Job]:
-    def asked(search: PackSet, places: Sequence[_Position]) -> Callable[[], object]:
+def _frame_jobs(opened: dict[str, Pack], positions: Sequence[Position]) -> list[Job]:
+    def asked(search: PackSet, places: Sequence[Position]) -> Callable[[], object]:
         turn = itertools.cycle(places)
 
         def one() -> object:
@@ -194,13 +197,13 @@ def _loading(load: Callable[[str], Any], maps: Sequence[str]) -> Callable[[], ob
 # ---- events
 
 
-def _event_jobs(copies: dict[str, list[Path]], positions: Sequence[_Position]) -> list[Job]:
+def _event_jobs(copies: dict[str, list[Path]], positions: Sequence[Position]) -> list[Job]:
     rng = random.Random(23)
     events = [
         {
             "stacktraces": [
                 {"frames": [{"abs_path": place.url, "lineno": place.line, "colno": place.column}]}
-                for place in rng.sample(positions, _FRAMES)
+                for place in rng.sample(positions, FRAMES)
             ]
         }
         for _ in range(_FEW)

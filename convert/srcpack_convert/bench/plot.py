@@ -30,7 +30,7 @@ def require_matplotlib() -> Any:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError as error:
         raise PlotUnavailable(
-            f"a plot needs matplotlib ({error}): pip install 'srcpack[bench]', or leave --plot out"
+            f"a plot needs matplotlib ({error}): pip install 'srcpack[plot]', or leave --plot out"
         ) from error
     return Figure
 

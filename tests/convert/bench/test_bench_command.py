@@ -378,7 +378,7 @@ def test_without_matplotlib_a_plot_is_refused_before_the_work(
     path = write(javascript())
     code, out, err = run(capfd, path, "--plot", tmp_path / "plot.png")
     assert (code, out) == (1, "")
-    assert "pip install 'srcpack[bench]'" in err
+    assert "pip install 'srcpack[plot]'" in err
     assert run(capfd, path)[0] == 0
 
 
