@@ -3,5 +3,5 @@
 from importlib.metadata import entry_points
 
 if __name__ == "__main__":
-    (command,) = entry_points(group="console_scripts", name="srcpack")
-    command.load()()
+    (_command,) = entry_points(group="console_scripts", name="srcpack")
+    _command.load()()

@@ -75,7 +75,7 @@ class Shelf(Generic[K, V]):
 
     def __init__(self) -> None:
         self.values: dict[K, V] = {}
-        self.generation = -1
+        self.generation: int = -1
 
 
 class Shelves(Generic[K, V]):

@@ -36,7 +36,7 @@ class Entry:
     __slots__ = ("_record", "pack")
 
     def __init__(self, pack: "Pack", record: EntryRecord) -> None:
-        self.pack = pack
+        self.pack: Pack = pack
         # What the manifest says is taken from here, what a content shows from `record`.
         self._record = record
 

@@ -34,8 +34,8 @@ class Pack(Mapping[str, Entry]):
 
     def __init__(self, store: Store) -> None:
         """Make a pack over an open store; `srcpack.open` is how most do."""
-        self.store = store
-        self.file = store.file
+        self.store: Store = store
+        self.file: str = store.file
         self._find = store.find
         self._links: SourceLinks | None = None
 

@@ -6,7 +6,7 @@ Field by field as in SPEC.md, "Manifest", and as in a SourceBundle's `manifest.j
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 __all__ = [
     "FILE_KEYS",
@@ -37,8 +37,9 @@ class ReadOnlyDict(dict[K, V]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("what a pack says cannot be changed; dict() makes a copy that can")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+    if not TYPE_CHECKING:  # of a dict, they are what they are there
+        __setitem__ = __delitem__ = __ior__ = _refuse
+        clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[type["ReadOnlyDict[K, V]"], tuple[dict[K, V]]]:
         return type(self), (dict(self),)

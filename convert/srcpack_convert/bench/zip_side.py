@@ -34,7 +34,7 @@ class Zip:
     def __init__(self, file: str, key: Key) -> None:
         self.file = file
         self.key: Key = key
-        self.zip = zipfile.ZipFile(file)
+        self.zip: zipfile.ZipFile = zipfile.ZipFile(file)
         try:
             self.files: dict[str, dict[str, Any]] = (
                 json.loads(self.zip.read("manifest.json")).get("files") or {}

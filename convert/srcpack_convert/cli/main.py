@@ -144,7 +144,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="srcpack",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -99,7 +99,7 @@ class Inputs:
         if base is not None:
             base = without_secrets(absolute(path_or_url(os.fsdecode(base)), self._here)).rstrip("/")
         self._base = base
-        self.ignored = 0
+        self.ignored: int = 0
 
     def __iter__(self) -> Iterator[Input]:
         self.ignored = 0

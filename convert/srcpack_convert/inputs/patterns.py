@@ -40,7 +40,7 @@ class Pattern:
 
         parts = text.split("/")
         literal = list(takewhile(lambda part: not _MAGIC.search(part), parts))
-        self.root = "/".join(literal) or ("/" if text.startswith("/") else ".")
+        self.root: str = "/".join(literal) or ("/" if text.startswith("/") else ".")
         rest = [part for part in parts[len(literal) :] if part not in {"", "."}]
         while rest and rest[-1] == "**":  # all below a folder is the folder
             rest.pop()

@@ -62,7 +62,8 @@ class Tally:
         self._inputs = inputs
         self._progress = progress
         self._max_failures = max_failures
-        self.found = self._found_size = 0
+        self.found: int = 0
+        self._found_size = 0
         self.is_all = False
         self._done = self._done_size = self._converted_size = 0
         self._failures = self._in_a_row = 0

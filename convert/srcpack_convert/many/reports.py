@@ -1,7 +1,7 @@
 """What a conversion reports, and what a batch reports of each of its inputs."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from srcpack_convert.one.report import ConversionReport, DamageReport, report_as_json
 
@@ -30,7 +30,7 @@ class SkipReport:
         damaged: Members that could not be read when it was converted, as the pack has them.
     """
 
-    status: ClassVar[str] = "skipped"
+    status: ClassVar[Literal["skipped"]] = "skipped"
 
     source: str
     output: str
@@ -59,7 +59,7 @@ class FailureReport:
         seconds: How long it took.
     """
 
-    status: ClassVar[str] = "failed"
+    status: ClassVar[Literal["failed"]] = "failed"
 
     source: str
     output: str | None
@@ -82,7 +82,7 @@ class PlanReport:
         source_size: Bytes of the zip, None if not known.
     """
 
-    status: ClassVar[str] = "planned"
+    status: ClassVar[Literal["planned"]] = "planned"
 
     source: str
     output: str

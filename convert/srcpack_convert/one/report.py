@@ -1,7 +1,7 @@
 """What a conversion reports."""
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -52,7 +52,7 @@ class ConversionReport:
         without_lookup: Files that were to have one and have none.
     """
 
-    status: ClassVar[str] = "converted"
+    status: ClassVar[Literal["converted"]] = "converted"
 
     source: str
     output: str

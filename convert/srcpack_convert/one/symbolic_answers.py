@@ -67,7 +67,7 @@ class SymbolicAnswers:
         except SymbolicError as error:
             raise Refused(error.message) from error
         self.tokens: int = len(self._view)
-        self.sources = [
+        self.sources: list[bytes] = [
             _owned_text(lib.symbolic_sourcemapview_get_source_name, self._view, number)
             for number in range(self._view.source_count)
         ]

@@ -54,9 +54,9 @@ class ZipStore(Store):
             FormatError: It is no SourceBundle, or one that symbolic refuses.
             LimitExceeded: It is over a limit.
         """
-        self.bundle = SourceBundle(place, limits=limits)
-        self.file = self.bundle.file
-        self.source = self.bundle.source
+        self.bundle: SourceBundle = SourceBundle(place, limits=limits)
+        self.file: str = self.bundle.file
+        self.source: ByteSource = self.bundle.source
         self.max_read = max_read
         self._limits = limits
         self._listed = {record.name: record for record in records_of(self.bundle)}

@@ -56,7 +56,7 @@ class Directory:
         Raises:
             FormatError: The index is not of the size that the tail's counts give.
         """
-        self.layout = IndexLayout.of(tail, file=file)
+        self.layout: IndexLayout = IndexLayout.of(tail, file=file)
         self._source = source
         self._tail = tail
         self._file = file

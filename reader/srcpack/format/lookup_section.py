@@ -104,7 +104,7 @@ class TableLookup(Lookup):
     __slots__ = ("_record", "_store", "table")
 
     def __init__(self, table: LookupTable, store: Store, record: EntryRecord) -> None:
-        self.table = table
+        self.table: LookupTable = table
         self._store = store
         self._record = record
 

@@ -57,7 +57,7 @@ class LookupTable:
             FormatError: The pack is damaged here.
             LimitExceeded: The head is larger than the version allows.
         """
-        self.record = record
+        self.record: LookupRecord = record
         self._file = file
         self._read = read
         at = start + record.offset
@@ -65,7 +65,7 @@ class LookupTable:
         data = self._frame(at, record.head, record.checksum, MAX_LOOKUP_HEAD, "head of a lookup table")
         self.head: LookupHead = parse_head(data, record, file=file, offset=at)
         self._strings: dict[int, str] = {0: ""}
-        self.cost = len(data) + 128 * min(self.head.strings, _KEPT_STRINGS) + 1024
+        self.cost: int = len(data) + 128 * min(self.head.strings, _KEPT_STRINGS) + 1024
 
     # ---- look-ups
 

@@ -102,7 +102,7 @@ class PackFile(Store):
         self.directory: Final = Directory(source, tail, file=file)
         if source.distant:
             source.keep(tail.sections[MANIFEST].end)
-        self.frame_size = tail.frame_size
+        self.frame_size: int = tail.frame_size
         self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
         section = tail.sections.get(LOOKUPS)
         self._lookups = None if section is None else _lookup_section(source, section, file)

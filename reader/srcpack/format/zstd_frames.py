@@ -116,8 +116,10 @@ class Dictionary(Decompressors):
     __slots__ = ("data", "sha256")
 
     def __init__(self, data: bytes) -> None:
-        self.data = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
-        self.sha256 = sha256(data).digest()
+        self.data: zstandard.ZstdCompressionDict = zstandard.ZstdCompressionDict(
+            data, dict_type=zstandard.DICT_TYPE_FULLDICT
+        )
+        self.sha256: bytes = sha256(data).digest()
         super().__init__(self.data)
 
     def keep(self) -> None:

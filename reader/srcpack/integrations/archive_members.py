@@ -45,6 +45,8 @@ class MemberInfo:
 class ArchiveMembers:
     """What both classes have: the manifest, and members by name."""
 
+    pack: Pack
+
     def __init__(self, bundle: Pack | opening.Place) -> None:
         self._close: list[Callable[[], None]] = []
         if isinstance(bundle, Pack):

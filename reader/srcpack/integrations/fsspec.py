@@ -41,6 +41,8 @@ class SrcpackFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         pack: The pack.
     """
 
+    pack: Pack
+
     protocol = "srcpack"
     root_marker = ""
     cachable = False  # a file that is replaced is another file system

@@ -89,7 +89,7 @@ class ContentCache:
         """
         if max_bytes < 0 or max_entries < 0:
             raise ValueError(f"limits of {max_bytes} bytes and {max_entries} entries must not be negative")
-        self.max_bytes = max_bytes
+        self.max_bytes: int = max_bytes
         self._keep = keep
         self._max_entries = max_entries
         self._state = _State({})

@@ -106,8 +106,8 @@ class LookupCache:
         """
         if max_bytes < 0 or build_seconds < 0:
             raise ValueError(f"limits of {max_bytes} bytes and {build_seconds} seconds must not be negative")
-        self.max_bytes = max_bytes
-        self.build_seconds = build_seconds
+        self.max_bytes: int = max_bytes
+        self.build_seconds: float = build_seconds
         # Dictionaries are changed by single operations alone, so that no lock is needed.
         self._files: dict[_Files, _Contents] = {}
         self._kept: dict[_Contents, _Kept] = {}

@@ -86,7 +86,7 @@ class PackCache:
         """
         if max_open < 1:
             raise ValueError(f"max_open is at least 1, not {max_open}")
-        self.max_open = max_open
+        self.max_open: int = max_open
         self._opener = opener
         # All there is: how many there are and which goes next follow from it, wherever an exception arrives.
         self._kept: dict[str, _Kept] = {}

@@ -77,11 +77,11 @@ class PackSet:
         Raises:
             TypeError: They are no packs, but paths of packs, say, or the names in a single one.
         """
-        self.packs = tuple(packs)
+        self.packs: tuple[Pack, ...] = tuple(packs)
         for pack in self.packs:
             if not isinstance(pack, Pack):
                 raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
-        self.errors = 0
+        self.errors: int = 0
         self._on_error = on_error
         self._read = methodcaller("read") if content_cache is None else content_cache.read
         self._lookups = lookup_cache

@@ -74,7 +74,7 @@ class SymbolicLookup(Lookup):
                 reason = f"symbolic cannot write a temporary file: {error}"
                 raise LookupUnavailable(file, member, reason) from error
             raise MalformedSourceMap(file, member, str(error)) from error
-        self.size = _size(thin, names, self._contents)
+        self.size: int = _size(thin, names, self._contents)
 
     def token(self, line: int, column: int) -> Token | None:
         """Find the token at a position of the minified file.

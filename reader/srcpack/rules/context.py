@@ -162,7 +162,7 @@ class SourceText:
     __slots__ = ("_encoded", "_lines", "_uses", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self._uses = 0
         self._lines: list[str] = []
         self._encoded: dict[int, bytes] = {}

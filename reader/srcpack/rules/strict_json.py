@@ -12,8 +12,12 @@ from functools import cache
 
 __all__ = ["COLON", "PLAIN", "SPACE", "JsonError", "Walker", "check_object", "compiled", "shown", "text_of"]
 
-compiled = cache(re.compile)
-"""Compile an expression when it is first needed: importing a module must not cost that."""
+
+@cache
+def compiled(expression: bytes) -> re.Pattern[bytes]:
+    """Compile an expression when it is first needed: importing a module must not cost that."""
+    return re.compile(expression)
+
 
 SPACE = rb"[ \t\n\r]*+"
 PLAIN = rb'[^"\\\x00-\x1f]*+'
@@ -93,8 +97,8 @@ class Walker:
     __slots__ = ("_left", "_start", "at", "data")
 
     def __init__(self, data: bytes, *, most: int | None = None) -> None:
-        self.data = data
-        self.at = 0
+        self.data: bytes = data
+        self.at: int = 0
         self._left = len(data) if most is None else most
         self._start = 0
 

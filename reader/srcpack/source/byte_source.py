@@ -25,8 +25,8 @@ class ByteSource(ABC):
     """
 
     distant: ClassVar[bool] = False
-    replaced = False
-    closed = False
+    replaced: bool = False
+    closed: bool = False
     name: str
     size: int
 

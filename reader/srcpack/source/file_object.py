@@ -57,7 +57,7 @@ class FileObjectSource(ByteSource):
         self._file: BinaryIO | None = file
         self._cursor = Cursor()
         position = file.tell()
-        self.size = file.seek(0, os.SEEK_END)
+        self.size: int = file.seek(0, os.SEEK_END)
         file.seek(position)
 
     def read(self, offset: int, length: int) -> bytes:

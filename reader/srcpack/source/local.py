@@ -17,7 +17,7 @@ class BytesSource(ByteSource):
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self.name = "<bytes>"
         self._data: bytes | None = data if isinstance(data, bytes) else bytes(data)
-        self.size = len(self._data)
+        self.size: int = len(self._data)
 
     def _open(self) -> bytes:
         if self._data is None:
@@ -51,10 +51,10 @@ class MmapSource(ByteSource):
     _SMALL = 256 << 10
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(path)
+        self.name: str = os.fspath(path)
         self._path = _absolute(self.name)
         self._descriptor: OpenFile | None = OpenFile.at(path)
-        self.size = self._descriptor.size
+        self.size: int = self._descriptor.size
         self._map: mmap.mmap | None = None
         self._small_reads = 0 if HAS_PREAD else self._SMALL_READS
         self._refused = False
@@ -123,10 +123,10 @@ class PreadSource(ByteSource):
         if isinstance(path, OpenFile):
             self.name, self._path, self._descriptor = "<file>", None, path
         else:
-            self.name = os.fspath(path)
+            self.name: str = os.fspath(path)
             self._path = _absolute(self.name)
             self._descriptor = OpenFile.at(path)
-        self.size = self._descriptor.size
+        self.size: int = self._descriptor.size
 
     def read(self, offset: int, length: int) -> bytes:
         if (descriptor := self._descriptor) is None:

@@ -12,25 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from srcpack.source.locations import BUCKETS, is_web, parse_url, without_secrets
 from srcpack.source.store_errors import errors_of, obstore_missing
 
 if TYPE_CHECKING:
-    from obstore.store import (
-        AzureStore,
-        ClientConfig,
-        GCSStore,
-        HTTPStore,
-        LocalStore,
-        MemoryStore,
-        RetryConfig,
-        S3Store,
-    )
-
-    ObjectStore: TypeAlias = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 __all__ = ["PATIENCE", "Patience", "check_process", "locate", "locate_folder"]
 

@@ -1,11 +1,11 @@
 """Open files, read at explicit offsets and closed when nobody has them any more."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from stat import S_ISREG
 from threading import RLock
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from srcpack.errors import FormatError
 
@@ -41,7 +41,7 @@ class OpenFile(FileIO):
     cursor: "Cursor"
 
     # In C: it is no step of Python, which an exception could end, and needs no module that may be gone.
-    __del__ = FileIO.close
+    __del__: ClassVar[Callable[["OpenFile"], None]] = FileIO.close
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> "OpenFile":

@@ -52,6 +52,7 @@ class RemoteSource(ByteSource):
     """
 
     distant = True
+    replaced: bool = False
 
     def __init__(self, url: str) -> None:
         """Fetch the object's end.
@@ -62,13 +63,13 @@ class RemoteSource(ByteSource):
             ModuleNotFoundError, ValueError, RuntimeError: As `object_stores.locate`.
         """
         self.url = url
-        self.name = without_secrets(url)
+        self.name: str = without_secrets(url)
         self._store, self._key = locate(url)
         self._token = next(_tokens)
         self._here = _Here()
         result = self._open()
         self._known = _Version.of(result.meta)
-        self.size = self._known.size
+        self.size: int = self._known.size
         self._kept_from, end = result.range
         if end - self._kept_from > PIECE:  # it grew since it was asked for its size
             raise OSError(errno.ESTALE, "the object was replaced meanwhile", self.name)
