@@ -73,6 +73,7 @@ def what_is_opened(path: Path, file: BinaryIO) -> None:
     with srcpack.open(memoryview(b"")) as pack:
         assert_type(pack, Pack)
     assert_type(srcpack.__version__, str)
+    srcpack.open_all  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     srcpack.open(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     srcpack.open(path, source="read")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     srcpack.open(path, "pread")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
