@@ -33,6 +33,7 @@ __all__ = [
     "fetched",
     "first_bytes",
     "head",
+    "is_one_file",
     "list_objects",
     "no_bundle",
     "put",
@@ -139,6 +140,11 @@ def first_bytes(place: str, size: int) -> bytes:
 
         store, key = locate(place)
         return bytes(obstore.get_range(store, key, start=0, length=size))
+
+
+def is_one_file(path: str, other: str) -> bool:
+    """Return whether two paths lead to one file that is there."""
+    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)
 
 
 def no_bundle(url: str, reason: str = "no such object") -> FileNotFoundError:

@@ -25,6 +25,7 @@ from srcpack.records import BundleManifest
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.report import DamageReport, report_as_json
+from srcpack_convert.storage import is_one_file
 
 __all__ = ["ExportReport", "export"]
 
@@ -103,7 +104,7 @@ def export(
         file, manifest = opened.file, opened.bundle_manifest()
         content = _manifest_content(opened, manifest)
         if isinstance(dst, str):
-            if os.path.exists(file) and os.path.exists(dst) and os.path.samefile(file, dst):
+            if is_one_file(file, dst):
                 raise ValueError(f"{dst}: source and destination are one file")
             output = dst
             with written_aside(dst) as (out, aside):

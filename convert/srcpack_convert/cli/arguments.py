@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -86,6 +86,11 @@ def parse_list(text: str) -> str:
     return text if text == "-" else parse_file(text)
 
 
+def _size_option(text: str) -> Any:
+    """Return an option of a number of bytes, whose help has the default as people write it."""
+    return typer.Option(metavar="BYTES", parser=parse_bytes, show_default=False, help=text)
+
+
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
 PacksArgument: TypeAlias = Annotated[
     list[str] | None,
@@ -127,31 +132,13 @@ DebugIdOption: TypeAlias = Annotated[
     str | None, typer.Option("--debug-id", metavar="ID", help="Debug id, in any form.")
 ]
 MaxFileSize: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="BYTES",
-        parser=parse_bytes,
-        show_default=False,
-        help="Members that unpack to more count as damaged; 1G by default.",
-    ),
+    int, _size_option("Members that unpack to more count as damaged; 1G by default.")
 ]
 MaxTotalSize: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="BYTES",
-        parser=parse_bytes,
-        show_default=False,
-        help="A bundle whose members unpack to more is refused; 16G by default.",
-    ),
+    int, _size_option("A bundle whose members unpack to more is refused; 16G by default.")
 ]
 MaxManifestSize: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="BYTES",
-        parser=parse_bytes,
-        show_default=False,
-        help="A bundle with a larger manifest is refused; 256M by default.",
-    ),
+    int, _size_option("A bundle with a larger manifest is refused; 256M by default.")
 ]
 MaxTotalRatio: TypeAlias = Annotated[
     int,

@@ -105,10 +105,7 @@ def bench(
                     seconds=seconds,
                     progress=partial(_tell, tell, each),
                 )
-        except SrcpackError as error:
-            complain(str(error))
-            continue
-        except OSError as error:
+        except (SrcpackError, OSError) as error:
             complain(described(error))
             continue
         done.append(comparison)

@@ -35,8 +35,6 @@ from srcpack_convert.many.state import STATE_NAME
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS
 
-_MANY = "Many bundles"
-
 
 def convert(
     sources: Annotated[
@@ -115,48 +113,37 @@ def convert(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print only what is wrong: no progress, no summary.")
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print a line on each bundle.", rich_help_panel=_MANY)
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line on each bundle.")] = False,
     files_from: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE|-", parser=parse_list, help="Read more inputs, one a line.", rich_help_panel=_MANY
-        ),
+        typer.Option(metavar="FILE|-", parser=parse_list, help="Read more inputs, one a line."),
     ] = None,
     null: Annotated[
         bool,
-        typer.Option(
-            "--null", "-0", help="Paths in --files-from and --errors-to end with NUL.", rich_help_panel=_MANY
-        ),
+        typer.Option("--null", "-0", help="Paths in --files-from and --errors-to end with NUL."),
     ] = False,
     include: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Take only such files from folders.", rich_help_panel=_MANY),
+        typer.Option(metavar="GLOB", help="Take only such files from folders."),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out such files and folders.", rich_help_panel=_MANY),
+        typer.Option(metavar="GLOB", help="Leave out such files and folders."),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            metavar="FOLDER", help="Put packs by their inputs' paths relative to it.", rich_help_panel=_MANY
-        ),
+        typer.Option(metavar="FOLDER", help="Put packs by their inputs' paths relative to it."),
     ] = None,
-    flat: Annotated[
-        bool, typer.Option("--flat", help="Put all packs into the one folder.", rich_help_panel=_MANY)
-    ] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="Put all packs into the one folder.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be done, a line each.", rich_help_panel=_MANY),
+        typer.Option("--dry-run", help="Only say what would be done, a line each."),
     ] = False,
     checksum: Annotated[
         bool,
         typer.Option(
             "--checksum",
             help="Read each zip to find whether its pack is up to date, whatever size and time say.",
-            rich_help_panel=_MANY,
         ),
     ] = False,
     state: Annotated[
@@ -165,12 +152,9 @@ def convert(
             metavar="FILE",
             parser=parse_file,
             help=f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.",
-            rich_help_panel=_MANY,
         ),
     ] = None,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="End with the first that fails.", rich_help_panel=_MANY)
-    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End with the first that fails.")] = False,
     max_failures: Annotated[
         int | None,
         typer.Option(
@@ -178,7 +162,6 @@ def convert(
             parser=parse_count,
             help="End after so many that fail; by default after some in a row that fail for a reason that is "
             "not theirs, as a full disk.",
-            rich_help_panel=_MANY,
         ),
     ] = None,
     errors_to: Annotated[
@@ -187,16 +170,12 @@ def convert(
             metavar="FILE",
             parser=parse_file,
             help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
-            rich_help_panel=_MANY,
         ),
     ] = None,
     report: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE",
-            parser=parse_file,
-            help="Write a line of JSON on each input; over what is there.",
-            rich_help_panel=_MANY,
+            metavar="FILE", parser=parse_file, help="Write a line of JSON on each input; over what is there."
         ),
     ] = None,
     max_memory: Annotated[
@@ -206,15 +185,12 @@ def convert(
             parser=parse_bytes,
             help="Memory that what is converted at once may take, estimated by the zips' sizes; "
             "by default three quarters of the machine's.",
-            rich_help_panel=_MANY,
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS",
-            help="Convert on the workers of this Dask scheduler, tcp://host:8786 say.",
-            rich_help_panel=_MANY,
+            metavar="ADDRESS", help="Convert on the workers of this Dask scheduler, tcp://host:8786 say."
         ),
     ] = None,
     max_file_size: MaxFileSize = DEFAULT_LIMITS.max_file_size,
@@ -319,7 +295,6 @@ def convert(
                 as_json=as_json,
                 is_quiet=quiet,
                 shown=Shown(progress=progress and not quiet, each=verbose, report=report),
-                report=report,
                 errors_to=errors_to,
                 end=b"\0" if null else b"\n",
             ),

@@ -37,10 +37,11 @@ from srcpack_convert.many.reports import (
     FailureReport,
     PlanReport,
     SkipReport,
+    status_json,
 )
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.report import ConversionReport
-from srcpack_convert.storage import first_bytes
+from srcpack_convert.storage import first_bytes, is_one_file
 
 __all__ = ["BatchOutput", "check_written", "cluster", "run_batch"]
 
@@ -54,8 +55,7 @@ class BatchOutput:
     Attributes:
         as_json: Print results as JSON.
         is_quiet: Print no summary, unless as JSON.
-        shown: What is shown while it goes on.
-        report: A file for a line of JSON on each input.
+        shown: What is shown while it goes on, and the file for a line of JSON on each input.
         errors_to: A file for the paths of inputs that failed.
         end: What ends a path there.
     """
@@ -63,7 +63,6 @@ class BatchOutput:
     as_json: bool
     is_quiet: bool
     shown: Shown
-    report: str | None
     errors_to: str | None
     end: bytes
 
@@ -113,9 +112,9 @@ def check_written(path: str, sources: Sequence[str], files_from: str | None) -> 
     """Refuse to write over what is read, and over bundles and packs."""
     if not os.path.isfile(path):
         return
-    if files_from is not None and os.path.exists(files_from) and os.path.samefile(path, files_from):
+    if files_from is not None and is_one_file(path, files_from):
         raise Failure(f"{path}: it is read for --files-from; write to another file")
-    if any(os.path.exists(source) and os.path.samefile(path, source) for source in map(path_or_url, sources)):
+    if any(is_one_file(path, source) for source in map(path_or_url, sources)):
         raise Failure(f"{path}: it is an input; write to another file")
     head = first_bytes(path, PACK_HEAD)
     if is_source_bundle(head[:MAGIC_SIZE]) or is_pack(head):
@@ -139,7 +138,7 @@ def cluster(address: str) -> Iterator[Executor]:
 
 def _print_plan(report: BatchReport, *, as_json: bool) -> None:
     if as_json:
-        print_json(_as_json(report))
+        print_json(status_json(report))
         return
     line = f"{_PLANS[report.status]} {short(report.source)}"
     if isinstance(report, FailureReport):
@@ -149,10 +148,6 @@ def _print_plan(report: BatchReport, *, as_json: bool) -> None:
     else:
         line += f": {short(report.output)} is up to date"
     print_line(shown(line))
-
-
-def _as_json(report: BatchReport) -> dict[str, Any]:
-    return {"status": report.status, **report.as_json()}
 
 
 class _Summary:
@@ -227,7 +222,7 @@ class _Log:
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            self._report = self._open(opened, self._output.report)
+            self._report = self._open(opened, self._output.shown.report)
             self._errors = self._open(opened, self._output.errors_to)
             self._files = opened.pop_all()
         return self
@@ -244,8 +239,8 @@ class _Log:
 
     def write(self, report: BatchReport) -> None:
         if self._report is not None:
-            line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **_as_json(report)}
-            self._write(self._report, self._output.report, json.dumps(line).encode() + b"\n")
+            line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **status_json(report)}
+            self._write(self._report, self._output.shown.report, json.dumps(line).encode() + b"\n")
         if self._errors is not None and isinstance(report, FailureReport):
             self._write(self._errors, self._output.errors_to, os.fsencode(report.source) + self._output.end)
 

@@ -30,7 +30,7 @@ from srcpack_convert.cli.terminal import (
     warn,
 )
 from srcpack_convert.many.outputs import pack_name
-from srcpack_convert.many.reports import SkipReport
+from srcpack_convert.many.reports import SkipReport, status_json
 from srcpack_convert.many.tasks import Task
 from srcpack_convert.many.up_to_date import facts_at, fits, is_of, skipped
 from srcpack_convert.one.convert import convert_bundle
@@ -64,7 +64,7 @@ def convert_one(
         if skipped is None:
             raise Failure(f"{without_secrets(output)}: it exists; --force replaces it")
         if as_json:
-            print_json({"status": skipped.status, **skipped.as_json()})
+            print_json(status_json(skipped))
         elif not is_quiet:
             print_line(shown(f"{skipped.output}: up to date"))
         return 0
@@ -73,7 +73,7 @@ def convert_one(
     with about(output), _progress(is_shown=is_watched) as progress:
         report = convert_bundle(src, dst, options, jobs=jobs, progress=progress)
     if as_json:
-        print_json({"status": report.status, **report.as_json()})
+        print_json(status_json(report))
     elif not is_quiet:
         tell = say if output == "-" else print_line
         tell(

@@ -161,6 +161,10 @@ def content_facts(entry: Entry) -> dict[str, Any]:
     }
 
 
+LONG_HEADER = f"{'type':<18} {'size':>13} {'stored':>12} {'lines':>9} {'debug id':<36}  name  URL or path"
+"""What stands above the lines of `ls --long`."""
+
+
 def long_line(entry: Entry) -> str:
     """Return the line of `ls --long` for an entry."""
     line = (

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from srcpack_convert.cli.arguments import JsonLinesOption, PackOrZipArgument
-from srcpack_convert.cli.describe import entry_facts, long_line
+from srcpack_convert.cli.describe import LONG_HEADER, entry_facts, long_line
 from srcpack_convert.cli.opening import open_one
 from srcpack_convert.cli.terminal import Failure, escaped, print_json, print_line
 
@@ -34,6 +34,8 @@ def ls(
     found = False
     with open_one(pack) as opened:
         for entry in opened.find_prefix(prefix):
+            if long and not found and not as_json:
+                print_line(LONG_HEADER)
             found = True
             if as_json:
                 print_json(entry_facts(entry))

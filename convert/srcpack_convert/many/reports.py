@@ -11,6 +11,7 @@ __all__ = [
     "FailureReport",
     "PlanReport",
     "SkipReport",
+    "status_json",
 ]
 
 
@@ -95,6 +96,11 @@ class PlanReport:
 
 BatchReport: TypeAlias = ConversionReport | SkipReport | FailureReport | PlanReport
 """What a batch says of an input; each has `status`, `source`, `output` and `as_json`."""
+
+
+def status_json(report: BatchReport) -> dict[str, Any]:
+    """Return what became of an input, as values that JSON knows, its status first."""
+    return {"status": report.status, **report.as_json()}
 
 
 class BatchStopped(Exception):

@@ -10,11 +10,11 @@ from srcpack.bundle.members import SourceBundle
 from srcpack.errors import DamagedMember, LimitExceeded
 from srcpack.format.head_tail import MAX_DICTIONARY
 
-__all__ = ["SMALLEST_DICTIONARY", "choose_dictionary", "given_dictionary", "pack_dictionary", "train"]
+__all__ = ["choose_dictionary", "given_dictionary", "pack_dictionary", "train"]
 
 _MAGIC = b"\x37\xa4\x30\xec"
 
-SMALLEST_DICTIONARY = 4 << 10
+_SMALLEST_DICTIONARY = 4 << 10
 """Bytes; where a bundle has no samples for this much, a dictionary cannot pay."""
 
 _SAMPLE = 16 << 10
@@ -72,7 +72,7 @@ def choose_dictionary(
     """
     total = sum(bundle.members[name].size for name in names)
     sizes = sorted({min(size, total // _BYTES_PER_BYTE) for size in sizes})
-    if not sizes or sizes[-1] < SMALLEST_DICTIONARY:
+    if not sizes or sizes[-1] < _SMALLEST_DICTIONARY:
         return None
     # In hash order, a sample of any length is spread over all folders and types, and is the same each time.
     order = sorted(names, key=lambda name: sha256(name.encode()).digest())

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from srcpack.format.lookups import LINES_APART
 from srcpack.rules.strict_json import JsonError, Walker
+from srcpack.rules.thin_source_map import junk_size
 
 __all__ = ["EmbeddedText", "MapContents", "line_steps", "locate_contents"]
 
 _NEWLINE_OR_BACKSLASH = re.compile(rb"\\(?:n|u000[aA]|\\)").finditer
-_JUNK = (b")", b"]", b"}", b"'")
 _DEEPEST = 64
 
 
@@ -55,8 +55,7 @@ def locate_contents(source_map: bytes) -> MapContents:
         source_map: The map.
     """
     walker = Walker(source_map)
-    if source_map.startswith(_JUNK):
-        walker.at = max(source_map.find(b"\n"), 0)
+    walker.at = junk_size(source_map)
     found = _Found(walker)
     try:
         found.read_map(0)

@@ -1,9 +1,9 @@
 """The options of a conversion, one object from the caller to the place where each is used."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any, Literal, TypeAlias
 
 import zstandard
@@ -44,6 +44,7 @@ class Options:
         lookups: Give each file that has its source map in the bundle a table of all that the map answers.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
+        settings: The preset's values, or those given in place of them.
 
     Raises:
         ValueError: One is out of its range.
@@ -59,6 +60,8 @@ class Options:
     lookups: bool = False
     verify: bool = True
     limits: Limits = DEFAULT_LIMITS
+    settings: Preset = field(init=False, repr=False, compare=False)
+    _recorded_dictionary: DictionaryChoice = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -73,12 +76,13 @@ class Options:
         if isinstance(self.raw, str):
             raise TypeError(f"raw is a list of patterns, not one text: {self.raw!r}")
         object.__setattr__(self, "raw", tuple(self.raw))
+        object.__setattr__(self, "settings", self._settings())
+        recorded = sha256(self.dictionary).digest() if isinstance(self.dictionary, bytes) else self.dictionary
+        object.__setattr__(self, "_recorded_dictionary", recorded)
         if self.lookups:
             symbolic_version()
 
-    @property
-    def settings(self) -> Preset:
-        """The preset's values, or those given in place of them."""
+    def _settings(self) -> Preset:
         level, sizes, frame_size = PRESETS[self.preset]
         if self.level is not None:
             level = self.level
@@ -98,15 +102,11 @@ class Options:
 
     def as_recorded(self) -> dict[str, Any]:
         """Return what a pack records of them: those that decide its bytes."""
-        settings = self.settings
-        dictionary = self.dictionary
-        if isinstance(dictionary, bytes):
-            dictionary = hashlib.sha256(dictionary).digest()
         return {
             "preset": self.preset,
-            "level": settings.level,
-            "dictionary": dictionary,
-            "frame_size": settings.frame_size,
+            "level": self.settings.level,
+            "dictionary": self._recorded_dictionary,
+            "frame_size": self.settings.frame_size,
             "raw": self.raw,
             **({"lookups": True} if self.lookups else {}),
         }

@@ -20,7 +20,7 @@ from srcpack.source.local import BytesSource, PreadSource
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack.source.object_stores import PATIENCE, Patience
 from srcpack_convert.atomic_write import written_aside
-from srcpack_convert.storage import MAX_FETCH, UPLOAD_PATIENCE, check_destination, fetched, put
+from srcpack_convert.storage import MAX_FETCH, UPLOAD_PATIENCE, check_destination, fetched, is_one_file, put
 
 __all__ = ["Destination", "Source", "Transfer", "check_places", "destination_name", "pack_to", "source_of"]
 
@@ -152,7 +152,7 @@ def check_places(src: Source, dst: Destination) -> None:
     if is_url(source) or is_url(destination):
         if source == destination:
             raise ValueError(f"{without_secrets(destination)}: source and destination are one object")
-    elif os.path.exists(source) and os.path.exists(destination) and os.path.samefile(source, destination):
+    elif is_one_file(source, destination):
         raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
 
 

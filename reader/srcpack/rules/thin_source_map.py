@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["EMPTY_CONTENT", "ThinSourceMap", "thin_source_map", "without_junk"]
+__all__ = ["EMPTY_CONTENT", "ThinSourceMap", "junk_size", "thin_source_map", "without_junk"]
 
 EMPTY_CONTENT = "\0empty"
 """Stands in `marked` for each embedded source that is empty."""
@@ -61,7 +61,14 @@ def thin_source_map(source_map: bytes) -> ThinSourceMap:
 
 def without_junk(source_map: bytes) -> bytes:
     """Skip a first line that keeps a browser from running the map as a script."""
-    return source_map.partition(b"\n")[2] if source_map.startswith(_JUNK) else source_map
+    return source_map[junk_size(source_map) :]
+
+
+def junk_size(source_map: bytes) -> int:
+    """Return how many bytes such a line takes, with its end; 0 where there is none."""
+    if not source_map.startswith(_JUNK):
+        return 0
+    return source_map.find(b"\n") + 1 or len(source_map)
 
 
 def _maps_of(document: Any) -> Iterator[dict[str, Any]]:

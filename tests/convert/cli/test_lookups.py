@@ -92,7 +92,7 @@ def test_a_batch_stores_lookups_and_makes_packs_anew_that_have_none(run: Run, ma
 
 
 def test_ls_shows_tables_and_why_there_are_none(run: Run, pack: Path) -> None:
-    lines = run("ls", pack, "--long").out.splitlines()
+    _, *lines = run("ls", pack, "--long").out.splitlines()
     assert re.search(r"  a\.js  ~/a\.js  \(lookup table: \d+\)$", lines[0])
     assert re.search(r"  b\.js  ~/b\.js  \(no lookup table: symbolic: .+\)$", lines[2])
     assert lines[4].endswith("  c.js  ~/c.js")

@@ -16,7 +16,11 @@ def test_ls_lists_names_in_order_below_a_prefix(run: Run, pack: Path) -> None:
 
 
 def test_ls_long_says_type_sizes_lines_debug_id_and_place(run: Run, pack: Path) -> None:
-    lines = run("ls", pack, "--long").out.splitlines()
+    header, *lines = run("ls", pack, "--long").out.splitlines()
+    assert header.split("  ")[-2:] == ["name", "URL or path"]
+    for title in ("type", "size", "stored", "lines", "debug id"):
+        at = header.index(title)
+        assert lines[0][at : at + len(title)].strip()
     assert lines[0].split() == ["minified_source", "43", "43", "2", DEBUG_ID, "files/app.js", "~/app.js"]
     assert lines[4].split()[-2:] == ["files/main.c", "C:\\src\\main.c"]
     assert lines[5].endswith("loose  (not in the manifest)")

@@ -251,7 +251,7 @@ def test_the_command_converts_a_bucket(
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
-    code, out, err = run(f"{URL}/in/", "-o", f"{URL}/out/", "--report", tmp_path / "report")
+    code, out, err = run(f"{URL}/in/", "-o", f"{URL}/out/", "--report", tmp_path / "report", "--no-progress")
     assert (code, err) == (0, "")
     assert out.startswith("3 bundles: 3 converted; ")
     lines = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
