@@ -72,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--render", action="store_true", help="only make Markdown and plots from the JSON again"
     )
     parser.add_argument(
-        "--readme", action="store_true", help="only put the results' main figures in the README"
+        "--readme", action="store_true", help="only put the results' figures in README and docs/integrations"
     )
     chosen = parser.parse_args(arguments)
     if chosen.readme:
-        readme.write()
+        readme.write_all()
         return 0
     out = chosen.out if chosen.out is not None or chosen.quick else RESULTS
     if chosen.render:

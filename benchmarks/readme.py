@@ -1,4 +1,7 @@
-"""The README's figures, made from the results: `python -m benchmarks --readme` writes them there."""
+"""Figures in the README and on the pages of docs/integrations, made from the results.
+
+`python -m benchmarks --readme` writes them there.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -6,22 +9,48 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .contenders import BY_NAME
-from .harness import RESULTS, ROOT
+from .harness import RESULTS, ROOT, render
 
-__all__ = ["README", "block", "write"]
+__all__ = ["PAGES", "README", "block", "page_block", "write", "write_all"]
 
 README = ROOT / "README.md"
+PAGES = {
+    "sentry.md": ("Calls of an archive", "Memory of an open archive"),
+    "bugsink.md": ("An event of", "Files of", "A native frame"),
+    "glitchtip.md": ("An event of", "Files of"),
+}
+"""Tables of the result on integrations, by the beginnings of their titles, for the pages that show them."""
 _MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
 
 _Row: TypeAlias = Mapping[str, Any]
 
 
-def write(readme: Path = README, results: Path = RESULTS) -> None:
-    """Put the figures between their marks in the README."""
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_MARKS[0])
+def write_all() -> None:
+    """Put the figures in the README and on the pages."""
+    write()
+    for page in PAGES:
+        write(ROOT / "docs" / "integrations" / page, text=page_block(page))
+
+
+def write(document: Path = README, results: Path = RESULTS, *, text: str | None = None) -> None:
+    """Put figures, the README's if no text is given, between their marks in a document."""
+    whole = document.read_text(encoding="utf-8")
+    before, _, rest = whole.partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    readme.write_text(before + _MARKS[0] + block(results) + _MARKS[1] + after, encoding="utf-8")
+    text = block(results) if text is None else text
+    document.write_text(before + _MARKS[0] + text + _MARKS[1] + after, encoding="utf-8")
+
+
+def page_block(page: str, results: Path = RESULTS) -> str:
+    """Return the measured part of a page on integrations: some tables of the result."""
+    result = json.loads((results / "integrations.json").read_text(encoding="utf-8"))
+    _, *sections = render(result).split("\n## ")
+    chosen = [section.strip() for section in sections if section.startswith(PAGES[page])]
+    machine = result["environment"]
+    where = f"{machine['cores']} cores ({machine['processor']}), {machine['python']}"
+    how = "how, is on the page of [all results](../../benchmarks/results/integrations.md)."
+    parts = [*(f"### {section}" for section in chosen), f"Measured on {where}; {how}", ""]
+    return "\n" + "\n\n".join(parts)
 
 
 def block(results: Path = RESULTS) -> str:

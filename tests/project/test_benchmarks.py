@@ -548,6 +548,14 @@ def test_the_readme_has_the_figures_of_the_results() -> None:
     assert readme.block() in readme.README.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_pages_on_integrations_have_the_figures_of_the_result(page: str) -> None:
+    """Each shows the tables that it is to show, as they are."""
+    text = readme.page_block(page)
+    assert text.count("### ") == len(readme.PAGES[page])
+    assert text in (ROOT / "docs" / "integrations" / page).read_text(encoding="utf-8")
+
+
 def test_the_readme_is_written_between_its_marks(tmp_path: Path) -> None:
     """All else stays."""
     page = tmp_path / "README.md"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.documents import python_blocks
 from support.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +27,7 @@ def run(arguments: list[str]) -> str:
     return done.stdout
 
 
-SNIPPETS = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", README, re.DOTALL)
+SNIPPETS = python_blocks(README)
 
 
 @pytest.mark.parametrize(("block", "output"), SNIPPETS, ids=range(len(SNIPPETS)))

@@ -249,6 +249,31 @@ def test_an_error_of_the_operating_system_is_a_miss_too(make: Make, monkeypatch:
     assert packs.errors
 
 
+def test_errors_that_nobody_takes_are_logged(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Damage is a warning; what the conversion found unreadable is told to those who look for it."""
+    files = {"a": script("https://x/a.js", ID_A)}
+    packs = PackSet([make({}, bundle=with_damaged_member(files, "a"))])
+    with caplog.at_level("DEBUG", logger="srcpack"):
+        assert packs.resolve("https://x/a.js") is None
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("srcpack", "DEBUG")
+    assert record.getMessage().startswith("looking for 'https://x/a.js': ")
+    assert "'a' cannot be read" in record.getMessage()
+
+
+def test_damage_that_nobody_takes_is_a_warning(
+    make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = make({"a": script("~/a.js")})
+
+    def fail(*_: int) -> bytes:
+        raise OSError(5, "no such disk")
+
+    monkeypatch.setattr(broken.store.source, "read", fail)
+    assert PackSet([broken]).resolve("https://x/a.js") is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(caplog.records) != []
+
+
 def test_a_closed_pack_is_misuse(make: Make) -> None:
     pack = make({"a": script("~/a.js")})
     pack.close()

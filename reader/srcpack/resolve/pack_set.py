@@ -20,7 +20,7 @@ from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
-from srcpack.resolve.search import Origin
+from srcpack.resolve.search import Origin, log_error
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.original_position import OriginalPosition
@@ -69,7 +69,7 @@ class PackSet:
         Args:
             packs: The packs, first the one to try first.
             on_error: Called for each error that counts as "not here", in the thread that searches. What it
-                raises ends the search.
+                raises ends the search. If None, they are logged by `srcpack`.
             content_cache: What `read` reads through.
             lookup_cache: What keeps the lookups of source maps; if None, one that the process shares.
             origins: Where the packs are from, in their order; those that have none are known by their path.
@@ -82,7 +82,7 @@ class PackSet:
             if not isinstance(pack, Pack):
                 raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
         self.errors: int = 0
-        self._on_error = on_error
+        self._on_error = log_error if on_error is None else on_error
         self._read = methodcaller("read") if content_cache is None else content_cache.read
         self._lookups = lookup_cache
         self._origins = tuple(origins)
@@ -385,8 +385,7 @@ class PackSet:
 
     def _report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
         self.errors += 1
-        if self._on_error is not None:
-            self._on_error(pack, key, error)
+        self._on_error(pack, key, error)
 
     def __repr__(self) -> str:
         return f"<PackSet of {len(self.packs)} packs>"

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
+from srcpack.errors import DamagedMember, SrcpackError
 from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.resolved import DecodedMap, Resolved
@@ -13,7 +14,7 @@ from srcpack.rules.debug_id import DebugId
 from srcpack.rules.source_links import SourceLink
 from srcpack.store import Lookup
 
-__all__ = ["FileSearch", "Origin"]
+__all__ = ["FileSearch", "Origin", "log_error"]
 
 
 class Origin(NamedTuple):
@@ -62,3 +63,11 @@ class FileSearch(Protocol):
     def origin(self, pack: Pack) -> Origin:
         """Say where a pack is from."""
         ...
+
+
+def log_error(_: Pack, key: str, error: SrcpackError | OSError) -> None:
+    """Log an error that counts as "not here": a warning, or for debugging what is known since conversion."""
+    from logging import DEBUG, WARNING, getLogger  # noqa: PLC0415  slow to import, and packs are rarely damaged
+
+    level = DEBUG if isinstance(error, DamagedMember) else WARNING
+    getLogger("srcpack").log(level, "looking for %r: %s", key, error)
