@@ -39,7 +39,7 @@ READ = BundleManifest(
 
 
 def lenient(data: str | bytes, **options: int) -> BundleManifest:
-    return parse_leniently(data.encode() if isinstance(data, str) else data, file="b.zip", **options)
+    return parse_leniently(data.encode() if isinstance(data, str) else data, file="b.zip", **options)[0]
 
 
 def test_what_symbolic_refuses_is_left_out_and_the_rest_is_read() -> None:
@@ -58,8 +58,12 @@ def test_a_bundle_that_sentry_stores_opens() -> None:
         SourceBundle(data)
     with SourceBundle(data, lenient=True) as bundle:
         assert bundle.manifest == READ
+        assert bundle.refused is not None
+        assert bundle.refused.startswith("'manifest.json': the attribute 'project' has the wrong type")
         assert bundle.read("a.js") == b"f();"
         assert manifest_values(bundle.read_manifest(), file=bundle.file) == ODD
+    with SourceBundle(build_bundle({"a.js": b"f();"}, {}), lenient=True) as bundle:
+        assert bundle.refused is None
 
 
 def test_what_symbolic_takes_is_read_as_by_symbolic() -> None:

@@ -123,6 +123,8 @@ class Display(logging.Handler):
             first = report.damaged[0]
             text = f"{members_text(len(report.damaged))} cannot be read, {first.member!r}: {first.reason}"
             self._line(f"warning: {short(report.source)}: {text}")
+        elif isinstance(report, ConversionReport) and report.refused is not None:
+            self._line(f"warning: {short(report.source)}: symbolic refuses it: {report.refused}")
         elif isinstance(report, ConversionReport) and report.without_lookup:
             without = report.without_lookup
             files = counted(len(without), "file has no lookup table", "files have no lookup table")

@@ -91,6 +91,13 @@ def convert(
             "needs symbolic.",
         ),
     ] = False,
+    lenient: Annotated[
+        bool,
+        typer.Option(
+            "--lenient",
+            help="Take also bundles that symbolic refuses over metadata alone, without what it refuses.",
+        ),
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -231,6 +238,7 @@ def convert(
             frame_size=frame_size,
             raw=raw or (),
             lookups=lookups,
+            lenient=lenient,
             verify=verify,
             limits=Limits(
                 max_file_size=max_file_size,

@@ -84,6 +84,8 @@ def convert_one(
                 f"pack {size_text(report.output_size)}, ratio {report.ratio:.3f}; {report.seconds:.1f} s"
             )
         )
+    if report.refused is not None:
+        warn([f"{report.source}: symbolic refuses it: {report.refused}"])
     warn(f"{report.source}: {each.member!r} cannot be read: {each.reason}" for each in report.damaged)
     warn(
         f"{report.source}: {each.member!r} has no lookup table: {each.reason}"

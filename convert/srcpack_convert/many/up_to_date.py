@@ -31,6 +31,7 @@ class PackFacts(NamedTuple):
         sha256: Its identity.
         files: Its entries.
         damaged: Members that could not be read.
+        is_refused: Whether symbolic refuses the zip, and only a lenient conversion gives this pack.
     """
 
     source_sha256: bytes
@@ -40,6 +41,7 @@ class PackFacts(NamedTuple):
     sha256: bytes
     files: int
     damaged: tuple[DamageReport, ...]
+    is_refused: bool
 
 
 def facts_at(place: str) -> PackFacts | None:
@@ -77,7 +79,16 @@ def _facts_of(pack: Pack) -> PackFacts | None:
     if tail.damaged_count:
         told = ((entry.name, entry.damage) for entry in pack.entries())
         damaged = tuple(DamageReport(member=name, reason=why) for name, why in told if why is not None)
-    return PackFacts(sha256, size, options, tail.file_length, tail.sha256, tail.entry_count, damaged)
+    return PackFacts(
+        sha256,
+        size,
+        options,
+        tail.file_length,
+        tail.sha256,
+        tail.entry_count,
+        damaged,
+        is_refused="refused" in described.created_by,
+    )
 
 
 def fits(task: Task, facts: PackFacts) -> bool:
@@ -90,6 +101,7 @@ def fits(task: Task, facts: PackFacts) -> bool:
     return (
         task.size in (None, facts.source_size)
         and facts.options == task.options.as_recorded()
+        and (task.options.lenient or not facts.is_refused)
         and (not facts.damaged or known_limits == task.limits)
     )
 

@@ -61,6 +61,7 @@ def convert(
     frame_size: int | None = None,
     raw: Sequence[str] = (),
     lookups: bool = False,
+    lenient: bool = False,
     jobs: int = 1,
     verify: bool = True,
     limits: Limits = DEFAULT_LIMITS,
@@ -85,6 +86,8 @@ def convert(
         raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
         lookups: Give each file that has its source map in the bundle a table of all that the map answers, so
             that `Entry.original` needs neither map nor symbolic. symbolic answers, of the extra `lookups`.
+        lenient: Convert also a bundle that symbolic refuses over metadata alone, without what it refuses. The
+            report says why, and so does the pack.
         jobs: Threads that compress, and processes that build tables.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
@@ -109,6 +112,7 @@ def convert(
         frame_size=frame_size,
         raw=raw,
         lookups=lookups,
+        lenient=lenient,
         verify=verify,
         limits=limits,
     )
@@ -164,7 +168,7 @@ def convert_bundle(
     file = destination_name(dst)
     with (
         source_of(src, transfer) as (source, may_change),
-        SourceBundle(source, limits=options.limits) as bundle,
+        SourceBundle(source, limits=options.limits, lenient=options.lenient) as bundle,
         pack_to(dst, transfer) as (out, aside),
     ):
         source_sha256 = sha256_of(source)
@@ -206,6 +210,7 @@ def convert_bundle(
             for record in records
             if record.reason is not None
         ),
+        refused=bundle.refused,
         lookups=sum(record.lookup is not None for record in records),
         without_lookup=tuple(
             WithoutLookup(member=record.name, reason=record.lookup_reason)
@@ -239,6 +244,8 @@ def _write(
         "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
         "options": options.as_recorded(),
     }
+    if bundle.refused is not None:
+        created_by["refused"] = bundle.refused
     with SpooledTemporaryFile(_SPOOLED) as tables:
         lookups = None
         if options.lookups:

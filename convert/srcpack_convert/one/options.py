@@ -42,6 +42,8 @@ class Options:
             lookups, if it has more.
         raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
         lookups: Give each file that has its source map in the bundle a table of all that the map answers.
+        lenient: Convert also a bundle that symbolic refuses over metadata alone, without what it refuses:
+            types that it does not know, attributes and headers that are no texts, and the like.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
         settings: The preset's values, or those given in place of them.
@@ -58,6 +60,7 @@ class Options:
     frame_size: int | None = None
     raw: Sequence[str] = ()
     lookups: bool = False
+    lenient: bool = False
     verify: bool = True
     limits: Limits = DEFAULT_LIMITS
     settings: Preset = field(init=False, repr=False, compare=False)

@@ -48,6 +48,8 @@ class ConversionReport:
         verified: Whether every file was read back from the pack and compared.
         seconds: How long it took.
         damaged: Members that could not be read.
+        refused: Why symbolic refuses the bundle, whose metadata is kept as far as it takes it; None if it
+            does not.
         lookups: Files that have a lookup table.
         without_lookup: Files that were to have one and have none.
     """
@@ -72,6 +74,7 @@ class ConversionReport:
     verified: bool
     seconds: float
     damaged: tuple[DamageReport, ...] = field(default=())
+    refused: str | None = None
     lookups: int = 0
     without_lookup: tuple[WithoutLookup, ...] = field(default=())
 

@@ -18,7 +18,9 @@ __all__ = ["manifest_values", "parse_leniently"]
 _MAX_DIGITS = 4000
 
 
-def parse_leniently(data: bytes, *, file: str, max_files: int | None = None) -> BundleManifest:
+def parse_leniently(
+    data: bytes, *, file: str, max_files: int | None = None
+) -> tuple[BundleManifest, str | None]:
     """Read a manifest: as symbolic if it takes it, else without what it would refuse.
 
     A type that is unknown is left out, so that the file reads as `source`.
@@ -28,12 +30,15 @@ def parse_leniently(data: bytes, *, file: str, max_files: int | None = None) -> 
         file: The bundle, as errors are to name it.
         max_files: Most files that it may list.
 
+    Returns:
+        What it says, and why symbolic refuses it; None where it does not.
+
     Raises:
         FormatError: It is no JSON object, or its `files` are none; the error is symbolic's.
         LimitExceeded: It lists too many files.
     """
     try:
-        return parse_manifest(data, file=file, max_files=max_files)
+        return parse_manifest(data, file=file, max_files=max_files), None
     except FormatError as refusal:
         try:
             values = manifest_values(data, file=file)
@@ -42,10 +47,11 @@ def parse_leniently(data: bytes, *, file: str, max_files: int | None = None) -> 
         files = values.get("files", {})
         if not isinstance(files, dict):
             raise
+        reason = str(refusal).removeprefix(f"{file}: ")
     if max_files is not None and len(files) > max_files:
         raise LimitExceeded(file, "the number of files in the manifest", len(files), max_files)
     links = values.get("source_links")
-    return BundleManifest(
+    manifest = BundleManifest(
         files={name: _file_info(info) for name, info in files.items() if _is_text(name)},
         source_links=_texts(links) if isinstance(links, dict) else None,
         attributes={
@@ -53,6 +59,7 @@ def parse_leniently(data: bytes, *, file: str, max_files: int | None = None) -> 
         },
         has_files="files" in values,
     )
+    return manifest, reason
 
 
 def manifest_values(data: bytes, *, file: str) -> dict[str, Any]:

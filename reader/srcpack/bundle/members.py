@@ -87,6 +87,7 @@ class SourceBundle:
         file: The bundle as errors name it: the path as given, or `<bytes>`.
         source: Where its bytes come from.
         manifest: Its manifest.
+        refused: Why symbolic refuses its manifest; None where it does not.
         members: The members by name; the last in the directory of those with one name. `manifest.json`
             and directories (`dir/`) only where the manifest lists them as files.
 
@@ -99,6 +100,7 @@ class SourceBundle:
     file: str
     source: ByteSource
     manifest: BundleManifest
+    refused: str | None
     members: Mapping[str, Member]
 
     def __init__(
@@ -109,7 +111,7 @@ class SourceBundle:
         lenient: bool = False,
     ) -> None:
         self._limits = limits
-        self._parse_manifest = parse_leniently if lenient else parse_manifest
+        self._lenient = lenient
         if isinstance(source, bytes):
             self.source: ByteSource = BytesSource(source)
         else:
@@ -140,7 +142,12 @@ class SourceBundle:
         self._check_total(by_name.values())
         max_missing = _MISSING_FREE + self._most // _MISSING_SHARE
         max_files = min(self._limits.max_files, len(by_name) + max_missing)
-        self.manifest = self._parse_manifest(self.read_manifest(), file=self.file, max_files=max_files)
+        data = self.read_manifest()
+        if self._lenient:
+            self.manifest, self.refused = parse_leniently(data, file=self.file, max_files=max_files)
+        else:
+            self.manifest = parse_manifest(data, file=self.file, max_files=max_files)
+            self.refused = None
         listed = self.manifest.files
         missing = len(listed.keys() - by_name.keys())
         what = "the number of files that the manifest lists and the zip does not have"
