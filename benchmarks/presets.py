@@ -23,7 +23,7 @@ __all__ = ["run"]
 _BUNDLES = ("js-many", "js-web", "jvm-junit4", "native-lua", "native-zstd")
 _JOBS = (1, 2)
 _TARGETS = {
-    "balanced": {"js-many": 0.63, "jvm-junit4": 0.63, "native-lua": 0.83, "js-web": 0.90},
+    "compact": {"js-many": 0.63, "jvm-junit4": 0.63, "native-lua": 0.83, "js-web": 0.90},
     "max": {"js-many": 0.575, "jvm-junit4": 0.60, "native-lua": 0.79, "js-web": 0.82},
 }
 _LEVELS = (3, 5, 6, 9, 11, 12, 13, 15, 19)
@@ -95,7 +95,10 @@ def _described(preset: Preset) -> str:
     if preset.level is None:
         return "all contents raw"
     sizes = " or ".join(f"{size >> 10} KiB" for size in preset.dictionary)
-    return f"level {preset.level}, dictionary of {sizes}, frames of {preset.frame_size >> 20} MiB"
+    level = f"level {preset.level}"
+    if preset.large_level is not None:
+        level += f", {preset.large_level} for parts over 256 KiB"
+    return f"{level}, dictionary of {sizes}, frames of {preset.frame_size >> 20} MiB"
 
 
 # ---- whole conversions

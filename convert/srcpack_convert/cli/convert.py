@@ -58,7 +58,8 @@ def convert(
     preset: Annotated[
         str,
         typer.Option(
-            help=f"{', '.join(PRESETS)}: from fast to small; raw does not compress.",
+            help=f"{', '.join(PRESETS)}: from fast (uploads that somebody waits for) to small (archives); "
+            "raw does not compress.",
             autocompletion=lambda: list(PRESETS),
         ),
     ] = DEFAULT_PRESET,

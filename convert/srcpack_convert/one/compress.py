@@ -17,6 +17,8 @@ __all__ = ["CompressedMember", "Compression", "Content", "compressed"]
 
 _TASK_BYTES = 256 << 10
 _TASK_PARTS = 64
+_LARGE = 256 << 10
+"""Bytes over which a part is large; libzstd's parameters take a step there."""
 _IN_FLIGHT = 32 << 20
 """Bytes of content that wait to be compressed or written, beyond which no more is read."""
 
@@ -67,22 +69,55 @@ class CompressedMember(NamedTuple):
 
 
 class Compression:
-    """Compresses parts of contents, in any thread; each thread has a compressor of its own."""
+    """Compresses parts of contents, in any thread; each thread has compressors of its own.
 
-    def __init__(self, level: int, dictionary: zstandard.ZstdCompressionDict | None) -> None:
+    Args:
+        level: Of zstd.
+        dictionary: What the parts are compressed with.
+        large_level: In place of `level` for parts over 256 KiB, if it is another.
+        frame_size: Most bytes of a part, where there is a `large_level`.
+    """
+
+    def __init__(
+        self,
+        level: int,
+        dictionary: zstandard.ZstdCompressionDict | None,
+        *,
+        large_level: int | None = None,
+        frame_size: int = 0,
+    ) -> None:
         self._level = level
+        self._large_level = large_level
+        self._frame_size = frame_size
         self._dictionary = dictionary
         self._local = threading.local()
 
     def compress(self, parts: Sequence[memoryview | bytes]) -> list[bytes]:
         """Return the frame of each part, with its size and its checksum."""
-        compressor: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
-        if compressor is None:
-            compressor = zstandard.ZstdCompressor(
-                level=self._level, dict_data=self._dictionary, write_checksum=True, write_content_size=True
-            )
-            self._local.compressor = compressor
-        return [compressor.compress(part) for part in parts]
+        compressors: tuple[zstandard.ZstdCompressor, zstandard.ZstdCompressor] | None
+        compressors = getattr(self._local, "compressors", None)
+        if compressors is None:
+            compressors = self._local.compressors = self._made()
+        small, large = compressors
+        return [(large if len(part) > _LARGE else small).compress(part) for part in parts]
+
+    def _made(self) -> tuple[zstandard.ZstdCompressor, zstandard.ZstdCompressor]:
+        """Return a compressor for parts of up to 256 KiB, and one for larger parts."""
+        small = zstandard.ZstdCompressor(
+            level=self._level, dict_data=self._dictionary, write_checksum=True, write_content_size=True
+        )
+        if self._large_level is None:
+            return small, small
+        # By its level alone libzstd would take the dictionary's size into account, and other parameters,
+        # with which these parts take twice as long and are larger.
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            self._large_level,
+            source_size=self._frame_size,
+            write_checksum=True,
+            write_content_size=True,
+            write_dict_id=True,
+        )
+        return small, zstandard.ZstdCompressor(compression_params=parameters, dict_data=self._dictionary)
 
 
 def compressed(

@@ -77,7 +77,7 @@ def convert(
         src: The zip: its path, URL or bytes, or a binary file, of which all is read.
         dst: The pack to write, by path or URL, where what is there is replaced; or a binary file that is open
             for writing, which stays open.
-        preset: `fast`, `balanced`, `max` or `raw`.
+        preset: `fast`, `balanced`, `compact`, `max` or `raw`.
         level: Level of zstd in place of the preset's.
         dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
             bytes one may have; bytes are a trained dictionary, always used.
@@ -233,8 +233,14 @@ def _write(
     """Write the pack of a bundle, and return its entries and its tail."""
     settings, manifest = options.settings, bundle.manifest
     dictionary = _dictionary(bundle, options)
-    writer = PackWriter(out, file=file, frame_size=settings.frame_size, dictionary=dictionary)
-    compression = Compression(settings.level or 1, dictionary)
+    level = settings.level or 1
+    writer = PackWriter(out, file=file, frame_size=settings.frame_size, dictionary=dictionary, level=level)
+    compression = Compression(
+        level,
+        dictionary,
+        large_level=settings.large_level,
+        frame_size=settings.frame_size,
+    )
     read = distinct(read_members(bundle, options))
     total = sum(member.size for member in bundle.members.values())
     with closing(compressed(read, compression, settings.frame_size, jobs)) as members:
@@ -267,7 +273,7 @@ def _write(
 def _dictionary(bundle: SourceBundle, options: Options) -> zstandard.ZstdCompressionDict | None:
     if isinstance(options.dictionary, bytes):
         return given_dictionary(options.dictionary)
-    level, sizes, frame_size = options.settings
+    level, sizes, frame_size, _ = options.settings
     if level is None or not sizes:
         return None
     names = [name for name in bundle.members if not options.stores_raw(name)]

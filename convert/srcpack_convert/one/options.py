@@ -34,7 +34,7 @@ class Options:
     Same bundle, options and libzstd: same bytes.
 
     Attributes:
-        preset: `fast`, `balanced`, `max` or `raw`.
+        preset: `fast`, `balanced`, `compact`, `max` or `raw`.
         level: Level of zstd in place of the preset's.
         dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
             bytes that one may have; bytes are a trained dictionary, always used.
@@ -86,28 +86,29 @@ class Options:
             symbolic_version()
 
     def _settings(self) -> Preset:
-        level, sizes, frame_size = PRESETS[self.preset]
+        level, sizes, frame_size, large_level = PRESETS[self.preset]
         if self.level is not None:
-            level = self.level
+            level, large_level = self.level, None
         if isinstance(self.dictionary, int):
             sizes = (self.dictionary,)
         elif self.dictionary != "auto":
             sizes = ()
         if self.lookups:
             frame_size = min(frame_size, _FRAME_SIZE_WITH_LOOKUPS)
-        return Preset(level=level, dictionary=sizes, frame_size=self.frame_size or frame_size)
+        return Preset(
+            level=level, dictionary=sizes, frame_size=self.frame_size or frame_size, large_level=large_level
+        )
 
     def stores_raw(self, name: str) -> bool:
         """Return whether the content of a member with this name is to be stored as it is."""
-        if self.level is None and PRESETS[self.preset].level is None:
-            return True
-        return bool(self.raw) and any(fnmatchcase(name, pattern) for pattern in self.raw)
+        return self.settings.level is None or any(fnmatchcase(name, pattern) for pattern in self.raw)
 
     def as_recorded(self) -> dict[str, Any]:
         """Return what a pack records of them: those that decide its bytes."""
         return {
             "preset": self.preset,
             "level": self.settings.level,
+            **({} if self.settings.large_level is None else {"large_level": self.settings.large_level}),
             "dictionary": self._recorded_dictionary,
             "frame_size": self.settings.frame_size,
             "raw": self.raw,

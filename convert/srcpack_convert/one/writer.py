@@ -52,7 +52,7 @@ BLOCK_ENTRIES = 32
 """Entries in a block: fewer are found faster and packed worse (`benchmarks/results/blocks.md`)."""
 
 _METADATA_LEVEL = 13
-"""Takes 20 us a file; a higher one makes packs hardly smaller, and takes long."""
+"""Most for the manifest, which takes 20 us a file at this; a higher one makes packs hardly smaller."""
 
 
 class PackWriter:
@@ -68,6 +68,7 @@ class PackWriter:
         file: str,
         frame_size: int,
         dictionary: zstandard.ZstdCompressionDict | None = None,
+        level: int = _METADATA_LEVEL,
     ) -> None:
         """Begin a pack.
 
@@ -76,11 +77,13 @@ class PackWriter:
             file: What to call the pack in messages.
             frame_size: Bytes of content in a frame.
             dictionary: What the contents' frames are compressed with.
+            level: Level that these are compressed at; the manifest's is the same, up to 13.
         """
         self._out = out
         self._file = file
         self._frame_size = frame_size
         self._dictionary = dictionary
+        self._level = min(level, _METADATA_LEVEL)
         self._sha256 = hashlib.sha256()
         self._offset = 0
         self._contents = 0
@@ -139,7 +142,7 @@ class PackWriter:
         packed_attributes = pack_attributes(described._replace(identity=identity.digest()))
         seed, buckets = self._choose_seed(records, packed_attributes, entries)
 
-        compressor = zstandard.ZstdCompressor(level=_METADATA_LEVEL, write_checksum=True)
+        compressor = zstandard.ZstdCompressor(level=self._level, write_checksum=True)
         blocks = [self._pack_block(compressor, seed, ATTRIBUTES_BLOCK, [packed_attributes])]
         for first in range(0, len(entries), BLOCK_ENTRIES):
             items = entries[first : first + BLOCK_ENTRIES]

@@ -133,7 +133,7 @@ def test_what_decided_the_bytes_is_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "best"}, "preset is one of fast, balanced, max, raw, not 'best'"),
+        ({"preset": "best"}, "preset is one of fast, balanced, compact, max, raw, not 'best'"),
         ({"level": 0}, "level is 1 to 22, not 0"),
         ({"level": 23}, "level is 1 to 22, not 23"),
         ({"frame_size": 4095}, "frame size is 4096 to 1073741824 bytes, not 4095"),
@@ -560,7 +560,7 @@ def test_a_block_of_entries_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_presets_go_from_fast_to_small() -> None:
-    levels = [PRESETS[name].level for name in ("fast", "balanced", "max")]
+    levels = [PRESETS[name].level for name in ("fast", "balanced", "compact", "max")]
     assert levels == sorted(levels, key=lambda level: level or 0)
     assert PRESETS["raw"].level is None
 
