@@ -25,6 +25,7 @@ from srcpack.format.lookups import (
     pack_strings,
     pack_texts,
 )
+from srcpack.rules.strict_json import TooManyBrackets
 from srcpack_convert.one.map_contents import MapContents, line_steps, locate_contents
 from srcpack_convert.one.symbolic_answers import NO_ANSWER, AnswerRow, Refused, SymbolicAnswers, empty_sources
 
@@ -77,14 +78,16 @@ def build_table(script: bytes, source_map: bytes, number: int, entries: Mapping[
     Raises:
         NoTable: symbolic refuses the map, or it is over a limit.
     """
-    contents = locate_contents(source_map)
     try:
+        contents = locate_contents(source_map)
         answers = SymbolicAnswers(script, source_map, contents.thin)
         if answers.tokens > MAX_TOKENS:
             raise NoTable(f"the map has {answers.tokens:,} tokens, over the limit of {MAX_TOKENS:,}")
         texts = _texts(answers, source_map, contents, entries)
         builder = _Builder(answers.sources)
         builder.add_rows(answers.rows())
+    except TooManyBrackets as error:
+        raise NoTable(f"the map {error.problem}") from error
     except Refused as error:
         raise NoTable(f"symbolic: {error}") from error
     return builder.table(sha256(source_map).digest(), number, texts)

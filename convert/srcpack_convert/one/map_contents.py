@@ -11,13 +11,15 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from srcpack.format.lookups import LINES_APART
-from srcpack.rules.strict_json import JsonError, Walker
+from srcpack.rules.strict_json import JsonError, TooManyBrackets, Walker
 from srcpack.rules.thin_source_map import junk_size
 
 __all__ = ["EmbeddedText", "MapContents", "line_steps", "locate_contents"]
 
 _NEWLINE_OR_BACKSLASH = re.compile(rb"\\(?:n|u000[aA]|\\)").finditer
 _DEEPEST = 64
+_BRACKETS_FREE = 10_000
+_BYTES_PER_BRACKET = 32
 
 
 class EmbeddedText(NamedTuple):
@@ -53,13 +55,19 @@ def locate_contents(source_map: bytes) -> MapContents:
 
     Args:
         source_map: The map.
+
+    Raises:
+        TooManyBrackets: Of brackets, texts and sections there is more than one for every 32 bytes, and 10,000
+            more. No map comes near that, and each takes a hundred times as long as other bytes.
     """
-    walker = Walker(source_map)
+    walker = Walker(source_map, most=_BRACKETS_FREE + len(source_map) // _BYTES_PER_BRACKET)
     walker.at = junk_size(source_map)
     found = _Found(walker)
     try:
         found.read_map(0)
         walker.end()
+    except TooManyBrackets:
+        raise
     except (JsonError, UnicodeDecodeError):
         return MapContents([], source_map, has_sections=False)
     pieces, last = [], 0
@@ -94,6 +102,7 @@ class _Found:
     def read_map(self, depth: int) -> None:
         walker = self._walker
         for name in walker.members():
+            walker.count()
             key = walker.text(name)
             if walker.peek() == b"n":
                 walker.null()
@@ -111,7 +120,9 @@ class _Found:
         walker = self._walker
         more = walker.enter(b"[", "a list")
         while more:
+            walker.count()
             for name in walker.members():
+                walker.count()
                 if walker.text(name) == "map" and walker.peek() == b"{":
                     self.read_map(depth + 1)
                 else:
@@ -122,6 +133,7 @@ class _Found:
         walker = self._walker
         more = walker.enter(b"[", "a list")
         while more:
+            walker.count()
             if walker.peek() == b"n":
                 walker.null()
                 self.texts.append(None)

@@ -10,7 +10,18 @@ import re
 from collections.abc import Collection, Iterator
 from functools import cache
 
-__all__ = ["COLON", "PLAIN", "SPACE", "JsonError", "Walker", "check_object", "compiled", "shown", "text_of"]
+__all__ = [
+    "COLON",
+    "PLAIN",
+    "SPACE",
+    "JsonError",
+    "TooManyBrackets",
+    "Walker",
+    "check_object",
+    "compiled",
+    "shown",
+    "text_of",
+]
 
 
 @cache
@@ -77,6 +88,10 @@ class JsonError(ValueError):
         self.offset = offset
         self.found = found
         self.expected = expected
+
+
+class TooManyBrackets(JsonError):
+    """A text has more brackets than it may have."""
 
 
 class Walker:
@@ -192,7 +207,7 @@ class Walker:
                     return
             else:
                 enclosing += b"]" * len(value[1]) if value[1] else b"}"
-                self._count()
+                self.count()
             expression = _ELEMENTS if enclosing[-1] == _END_OF_LIST else _MEMBERS
             value = compiled(expression).match(data, self.at)
         if enclosing.endswith(b"}"):
@@ -212,7 +227,7 @@ class Walker:
                 if after[1] is None:
                     self.at = after.end()
                     return True
-                self._count()
+                self.count()
                 brackets, needed = after[1][: len(enclosing)], enclosing[: -len(after[1]) - 1 : -1]
                 self.at = after.start(1)
                 if brackets == needed:
@@ -225,10 +240,11 @@ class Walker:
             raise self._not_json(f"',' or '{needed[:1].decode()}'")
         return False
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count a bracket, or what takes as long to pass over."""
         self._left -= 1
         if self._left < 0:
-            raise self.error("has too many brackets")
+            raise TooManyBrackets("has too many brackets", self.at)
 
     def _take(self, expression: bytes) -> bool:
         match = compiled(expression).match(self.data, self.at)

@@ -299,6 +299,25 @@ def test_a_map_over_a_bound_has_no_table(monkeypatch: pytest.MonkeyPatch) -> Non
         build_table(SCRIPT, packed, 0, {})
 
 
+@pytest.mark.parametrize(
+    ("before", "repeated", "after"),
+    [
+        (b'"x":[', b"[[],0]", b"]"),
+        (b'"x":[', b'{"":[]}', b"]"),
+        (b'"sourcesContent":[', b'""', b"]"),
+        (b'"sections":[', b'{"map":{}}', b"]"),
+        (b"", b'"":0', b""),
+    ],
+)
+def test_a_map_that_is_nearly_all_brackets_has_no_table(before: bytes, repeated: bytes, after: bytes) -> None:
+    def of(number: int) -> bytes:
+        return b'{"version":3,' + before + b",".join([repeated] * number) + after + b"}"
+
+    assert locate_contents(of(2000)).thin
+    with pytest.raises(NoTable, match="the map has too many brackets"):
+        build_table(SCRIPT, of(20_000), 0, {})
+
+
 def test_a_line_or_a_string_over_a_bound_has_no_table() -> None:
     far = packed_map(source_map([(0, 0, 0, 2**30, 0)], ["a"]))
     with pytest.raises(NoTable, match="a line or column 1,073,741,824, over the limit"):
