@@ -29,6 +29,12 @@ def test_a_process_that_builds_lookup_tables_imports_nothing_of_batches_and_of_t
     assert not loaded & {"asyncio", "sqlite3", "typer", "rich", "zstandard.backend_cffi"}
 
 
+def test_the_command_line_needs_only_what_is_installed_with_it() -> None:
+    """symbolic, obstore and the others come by extras."""
+    optional = {"symbolic", "obstore", "fsspec", "distributed", "pyarrow", "matplotlib"}
+    assert not modules_after("import srcpack_convert.cli.main") & optional
+
+
 def test_a_batch_imports_asyncio_for_a_cluster_only() -> None:
     assert "asyncio" not in modules_after("from srcpack_convert import convert_many")
 

@@ -13,7 +13,8 @@ from srcpack.format.lookups import DATA_URL
 from srcpack.records import EntryRecord
 from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert.one import lookup_tables
-from srcpack_convert.one.lookups import NoTable, build_table
+from srcpack_convert.one.lookups import build_table
+from srcpack_convert.one.table import NoTable
 
 __all__ = ["Segment", "ask_symbolic", "indexed_map", "packed_map", "source_map", "tables_built_here"]
 

@@ -10,7 +10,8 @@ from srcpack.format.lookups import DATA_URL
 from srcpack.records import EntryRecord
 from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert.one import lookup_tables
-from srcpack_convert.one.lookups import Table, build_table
+from srcpack_convert.one.lookups import build_table
+from srcpack_convert.one.table import Table
 
 __all__ = ["build_tables_here", "original"]
 

@@ -24,7 +24,7 @@ from srcpack.format.lookups import DATA_URL
 from srcpack.records import EntryRecord, LookupRecord
 from srcpack.rules.source_maps import find_source_maps
 from srcpack_convert.one.lookup_worker import receive, seconds_for, send
-from srcpack_convert.one.lookups import NoTable, Table
+from srcpack_convert.one.table import NoTable, Table
 
 __all__ = ["MAX_SCRIPT", "MAX_SOURCE_MAP", "symbolic_version", "write_tables"]
 

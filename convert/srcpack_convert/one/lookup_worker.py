@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import msgpack
 
-from srcpack_convert.one.lookups import NoTable, build_table
+from srcpack_convert.one.table import NoTable
 
 __all__ = ["main", "receive", "seconds_for", "send"]
 
@@ -32,6 +32,9 @@ _SHA256_SIZE = 32
 
 def main() -> None:
     """Serve the process that has the other ends of standard input and output, until it closes them."""
+    # What starts this process needs the names below where symbolic is not installed.
+    from srcpack_convert.one.lookups import build_table  # noqa: PLC0415
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the other process decides
     _limit_to(resource.RLIMIT_CORE, 0)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

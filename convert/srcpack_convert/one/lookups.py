@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import accumulate
-from typing import NamedTuple
 
 import zstandard
 
@@ -28,8 +27,9 @@ from srcpack.format.lookups import (
 from srcpack.rules.strict_json import TooManyBrackets
 from srcpack_convert.one.map_contents import MapContents, line_steps, locate_contents
 from srcpack_convert.one.symbolic_answers import NO_ANSWER, AnswerRow, Refused, SymbolicAnswers, empty_sources
+from srcpack_convert.one.table import NoTable, Table
 
-__all__ = ["MAX_TOKENS", "NoTable", "Table", "build_table"]
+__all__ = ["MAX_TOKENS", "build_table"]
 
 MAX_TOKENS = 8 << 20
 """Most tokens of a map that gets a table; each takes about 8 us and 100 bytes of memory."""
@@ -46,24 +46,6 @@ _MOST_INSIDE = 32 << 10
 _LEVEL = 12
 _NO_ANSWER = (0, 0, 0, 0, 0)
 _new = tuple.__new__
-
-
-class NoTable(Exception):
-    """There is no table for a map; the message says why."""
-
-
-class Table(NamedTuple):
-    """A table as it is stored.
-
-    Attributes:
-        data: The frames of head and blocks.
-        head: Length of the head's frame.
-        rows: How many rows it has.
-    """
-
-    data: bytes
-    head: int
-    rows: int
 
 
 def build_table(script: bytes, source_map: bytes, number: int, entries: Mapping[bytes, int]) -> Table:

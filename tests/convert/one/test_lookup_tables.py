@@ -21,10 +21,11 @@ from srcpack.format.lookups import ABSENT, DATA_URL, EMBEDDED, ENTRY
 from srcpack.records import EntryRecord, LookupRecord
 from srcpack_convert.one import lookup_tables, lookups
 from srcpack_convert.one.lookup_tables import write_tables
-from srcpack_convert.one.lookups import NoTable, Table, build_table
+from srcpack_convert.one.lookups import build_table
 from srcpack_convert.one.map_contents import line_steps, locate_contents
 from srcpack_convert.one.options import Options
 from srcpack_convert.one.read import read_members
+from srcpack_convert.one.table import NoTable, Table
 from support.bundle_builder import build_bundle
 from support.source_maps import ask_symbolic, indexed_map, packed_map, source_map
 from support.tables import original
