@@ -26,6 +26,7 @@ from srcpack_convert.cli.batch_display import Shown
 from srcpack_convert.cli.convert_batch import BatchOutput, check_written, cluster, run_batch
 from srcpack_convert.cli.convert_one import convert_one
 from srcpack_convert.cli.opening import listed_names
+from srcpack_convert.cli.prune import Prune, check_prune
 from srcpack_convert.cli.terminal import Failure
 from srcpack_convert.inputs.bundles import Inputs
 from srcpack_convert.inputs.names import is_folder_url
@@ -147,6 +148,14 @@ def convert(
         bool,
         typer.Option("--dry-run", help="Only say what would be done, a line each."),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Then remove packs that earlier runs made of zips in the same folders that are gone; asks.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --prune removes.")] = False,
     checksum: Annotated[
         bool,
         typer.Option(
@@ -222,6 +231,7 @@ def convert(
       curl https://host/app.zip | srcpack convert - -o app.srcpack
       srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
       srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
+      srcpack convert bundles -o packs --prune --dry-run
       find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
     """
     sources = sources or []
@@ -255,7 +265,8 @@ def convert(
         "--files-from": files_from, "--null": null, "--include": include, "--exclude": exclude,
         "--base": base, "--flat": flat, "--dry-run": dry_run, "--checksum": checksum, "--state": state,
         "--fail-fast": fail_fast, "--max-failures": max_failures, "--errors-to": errors_to,
-        "--report": report, "--max-memory": max_memory, "--scheduler": scheduler, "--verbose": verbose,
+        "--report": report, "--prune": prune, "--max-memory": max_memory, "--scheduler": scheduler,
+        "--verbose": verbose, "--yes": yes,
     }  # fmt: skip
     if not _are_many(sources, output, files_from):
         if given := [name for name, value in for_many.items() if value]:
@@ -286,6 +297,10 @@ def convert(
         )
     if not is_url(output) and os.path.lexists(output) and not os.path.isdir(output):
         raise Failure(f"{output}: it exists and is no folder")
+    if yes and not prune:
+        raise typer.BadParameter("--yes is only for --prune")
+    if prune:
+        check_prune(sources, output, files_from, asks=not (yes or dry_run))
     for written in filter(None, (report, errors_to)):
         check_written(written, sources, files_from)
     with ExitStack() as stack:
@@ -307,6 +322,11 @@ def convert(
                 errors_to=errors_to,
                 end=b"\0" if null else b"\n",
             ),
+            prune=Prune(
+                names=sources, output=output, state=state, is_agreed=yes, dry_run=dry_run, as_json=as_json
+            )
+            if prune
+            else None,
             executor=None if scheduler is None else stack.enter_context(cluster(scheduler)),
             jobs=jobs,
             flat=flat,

@@ -16,6 +16,7 @@ from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.source.locations import path_or_url
 from srcpack_convert.cli.batch_display import Display, Shown, bundles_text, duration_text, short
+from srcpack_convert.cli.prune import Prune
 from srcpack_convert.cli.terminal import (
     FAILED,
     PARTLY,
@@ -67,7 +68,15 @@ class BatchOutput:
     end: bytes
 
 
-def run_batch(inputs: Inputs, destination: str, options: Options, output: BatchOutput, **how: Any) -> int:
+def run_batch(
+    inputs: Inputs,
+    destination: str,
+    options: Options,
+    output: BatchOutput,
+    *,
+    prune: Prune | None = None,
+    **how: Any,
+) -> int:
     """Convert many bundles and return the exit code; see `convert_many` for `how`."""
     summary = _Summary()
     dry_run: bool = how["dry_run"]
@@ -80,6 +89,8 @@ def run_batch(inputs: Inputs, destination: str, options: Options, output: BatchO
             with closing(reports):
                 for report in reports:
                     summary.add(report)
+                    if prune is not None:
+                        prune.see(report)
                     log.write(report)
                     display.tell_of(report)
                     if dry_run:
@@ -96,8 +107,10 @@ def run_batch(inputs: Inputs, destination: str, options: Options, output: BatchO
     summary.ignored = inputs.ignored
     if not summary.total:
         raise Failure(f"no SourceBundle was found{summary.ignored_text()}")
+    if prune is not None and stopped is None:
+        summary.pruned, summary.not_pruned = prune.run(), prune.failed
     if dry_run:
-        display.say(summary.text())
+        display.say(summary.text(dry_run=True))
     elif output.as_json:
         print_json({**summary.as_json(), "left": stopped.left if stopped else 0})
     elif not output.is_quiet:
@@ -157,6 +170,7 @@ class _Summary:
         self._started = time.monotonic()
         self.counts = {"converted": 0, "skipped": 0, "failed": 0, "planned": 0}
         self.damaged = self.source_size = self.output_size = self.ignored = 0
+        self.pruned = self.not_pruned = 0
 
     @property
     def total(self) -> int:
@@ -174,7 +188,7 @@ class _Summary:
         failed = self.counts["failed"]
         if failed and failed == self.total:
             return FAILED
-        return PARTLY if failed or self.damaged else 0
+        return PARTLY if failed or self.damaged or self.not_pruned else 0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -182,12 +196,13 @@ class _Summary:
             **{status: count for status, count in self.counts.items() if status != "planned"},
             "with_damaged_members": self.damaged,
             "ignored_files": self.ignored,
+            "pruned": self.pruned,
             "source_size": self.source_size,
             "output_size": self.output_size,
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
-    def text(self) -> str:
+    def text(self, *, dry_run: bool = False) -> str:
         counts, total = self.counts, self.total
         seconds = time.monotonic() - self._started
         if counts["skipped"] == total:
@@ -206,6 +221,8 @@ class _Summary:
             ratio = self.output_size / self.source_size
             text += f"; zips {size_text(self.source_size)}, packs {size_text(self.output_size)}, "
             text += f"ratio {ratio:.3f}"
+        if self.pruned:
+            text += f"; {counted(self.pruned, 'pack', 'packs')} {'to remove' if dry_run else 'removed'}"
         text += self.ignored_text()
         return f"{text}; {duration_text(seconds) if seconds >= 60 else f'{seconds:.1f} s'}"
 

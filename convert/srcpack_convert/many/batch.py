@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from heapq import nlargest
 from itertools import chain
 from queue import Empty, SimpleQueue
@@ -22,7 +21,7 @@ from srcpack_convert.many.outputs import Outputs
 from srcpack_convert.many.progress import TELL_EVERY, ProgressOfBatch, Tally
 from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport
 from srcpack_convert.many.run_task import Outcome, failure, is_systemic, run_task
-from srcpack_convert.many.state import STATE_NAME, State, check_state
+from srcpack_convert.many.state import State, check_state, default_state
 from srcpack_convert.many.tasks import Known, Task, asked, is_input
 from srcpack_convert.many.up_to_date import facts_at, fits, is_of, knows, skipped
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
@@ -137,14 +136,6 @@ def convert_many(
         progress=progress,
     )
     return batch.run()
-
-
-def default_state(destination: str) -> str:
-    """Return where a batch remembers its sources: in the destination, or for a URL in the user's cache."""
-    if not is_url(destination):
-        return os.path.join(destination, STATE_NAME)
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "srcpack", f"{sha256(os.fsencode(destination)).hexdigest()[:32]}.db")
 
 
 @dataclass(kw_only=True)

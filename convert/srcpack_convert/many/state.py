@@ -12,15 +12,18 @@ import sqlite3
 import stat
 import struct
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from itertools import count
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from srcpack.source.locations import is_url
 from srcpack_convert.many.tasks import Known
 
-__all__ = ["STATE_NAME", "State", "check_state"]
+__all__ = ["STATE_NAME", "State", "check_state", "default_state"]
 
 STATE_NAME = ".srcpack-state.db"
 
@@ -99,13 +102,32 @@ class State:
         except _ERRORS as error:
             self._on_error(error)
             return None
-        if row is None:
-            return None
-        source, size, stamp, sha256, limits = row
-        # A column's type in SQLite is only what it prefers.
-        if (*map(type, row),) != (bytes, int, str, bytes, str):
-            return None
-        return Known(os.fsdecode(source), size, stamp, sha256, limits)
+        return None if row is None else _known_of(row)
+
+    def rows(self) -> Iterator[tuple[str, Known]]:
+        """Yield all outputs, and what is known of the source that each was made from."""
+        if self._database is None:
+            return
+        self.save()
+        try:
+            for output, *row in self._database.execute(
+                "SELECT output, source, size, stamp, sha256, limits FROM made"
+            ):
+                known = _known_of(row)
+                if known is not None and type(output) is bytes:
+                    yield os.fsdecode(output), known
+        except _ERRORS as error:
+            self._on_error(error)
+
+    def forget(self, output: str) -> None:
+        """Forget what an output was made from."""
+        if self._database is None or self._is_read_only:
+            return
+        try:
+            with self._database:
+                self._database.execute("DELETE FROM made WHERE output = ?", (os.fsencode(output),))
+        except _ERRORS as error:
+            self._on_error(error)
 
     def add(self, output: str, known: Known) -> None:
         """Remember what an output was made from."""
@@ -156,6 +178,14 @@ class State:
             self._database = None
 
 
+def default_state(destination: str) -> str:
+    """Return where a batch remembers its sources: in the destination, or for a URL in the user's cache."""
+    if not is_url(destination):
+        return os.path.join(destination, STATE_NAME)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "srcpack", f"{sha256(os.fsencode(destination)).hexdigest()[:32]}.db")
+
+
 def check_state(path: str, *, is_default: bool) -> None:
     """Refuse what must not be written to: somebody else's file, or no file at all.
 
@@ -170,6 +200,15 @@ def check_state(path: str, *, is_default: bool) -> None:
         return  # none is there, or SQLite cannot open it either
     if not may_be_used:
         raise FileExistsError(errno.EEXIST, "it exists and is no state file", path)
+
+
+def _known_of(row: Sequence[object]) -> Known | None:
+    """Return what a row says; None if it cannot be one of ours."""
+    # A column's type in SQLite is only what it prefers.
+    match row:
+        case [bytes(source), int(size), str(stamp), bytes(digest), str(limits)]:
+            return Known(os.fsdecode(source), size, stamp, digest, limits)
+    return None
 
 
 def _is_ours(path: str) -> bool:
