@@ -235,9 +235,18 @@ def verify_tables(reader: SpecReader) -> None:
         "lookup: section header",
     )
     need(at == end - start - 8, "lookup: tables do not fill their section")
+    owners: dict[int, Entry] = {}
     for entry in entries:
         table = find_table(reader, entry)
-        if table is None or table.map == NO_ENTRY:
+        if table is None:
+            continue
+        need("reason" not in entry and "lookup_reason" not in entry, "lookup: of a file that has none")
+        owner = owners.setdefault(entry["lookup"][0], entry)
+        need(
+            owner["sha256"] == entry["sha256"] and owner["lookup"] == entry["lookup"],
+            "lookup: another file's",
+        )
+        if table.map == NO_ENTRY:
             continue
         need(table.map < len(entries), "lookup: a map that is none")
         need(entries[table.map].get("sha256") == table.map_sha256, "lookup: another map")

@@ -545,7 +545,8 @@ class SpecReader:
         unpacked = 0
         for offset, length in blocks:
             need(offset == at, "blocks do not fill the manifest")
-            unpacked += zstandard.frame_content_size(self.data[offset : offset + length])
+            need(length <= BLOCK_LIMIT, "a block is too long")
+            unpacked += len(unzstd(self.data[offset : offset + length], BLOCK_LIMIT))
             at = offset + length
         need(at == end, "blocks do not fill the manifest")
         need(unpacked <= BLOCK_LIMIT + (end - self.sections[2][0] << 8), "blocks unpack to too much")

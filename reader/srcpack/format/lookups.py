@@ -328,7 +328,8 @@ def text_of(block: bytes, which: int, count: int, *, file: str, offset: int) -> 
         FormatError: The block or the record is not as SPEC.md says.
     """
     base = 4 * (count + 1)
-    if base <= len(block):
+    bounds = block[:4] + block[base - 4 : base]  # of all records: from 0 to the end of the block
+    if base <= len(block) and bounds == _TWO.pack(0, len(block) - base):
         start, end = _TWO.unpack_from(block, 4 * which)
         record = block[base + start : base + end]
         kind = record[0] if start < end <= len(block) - base else -1

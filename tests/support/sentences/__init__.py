@@ -1,0 +1,1 @@
+"""Rows for each sentence of SPEC.md that excludes something."""
