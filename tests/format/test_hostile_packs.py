@@ -34,9 +34,12 @@ from srcpack import (
     Pack,
     SrcpackError,
 )
+from srcpack.format import zstd_frames as decoding
+from srcpack.format.head_tail import Tail
 from srcpack.format.manifest import pack_block
 from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
+from srcpack.source.byte_source import ByteSource
 from support import sample_packs
 from support.damaged_packs import forget_dictionaries
 from support.pack_lies import lie
@@ -1087,12 +1090,11 @@ def test_a_pack_with_a_dictionary_is_right() -> None:
         ({"content": b"\x37\xa4\x30\xec\1\0\0\0"}, "dictionary: "),
         (
             {"content": DICTIONARY.as_bytes()[:-1], "dictionary_size": 1024},
-            "size, SHA-256 and id of the dictionary",
+            "size and id of the dictionary",
         ),
         ({"content": DICTIONARY.as_bytes()[:100]}, "dictionary: "),
-        ({"dictionary_id": 77}, "size, SHA-256 and id of the dictionary"),
-        ({"dictionary_sha256": b"x" * 32}, "size, SHA-256 and id of the dictionary"),
-        ({"dictionary_size": 5000}, "size, SHA-256 and id of the dictionary"),
+        ({"dictionary_id": 77}, "size and id of the dictionary"),
+        ({"dictionary_size": 5000}, "size and id of the dictionary"),
         ({"frame": b""}, "dictionary: frame"),
         ({"frame": b"x"}, "dictionary: frame"),
         ({"frame": DICTIONARY.as_bytes()}, "dictionary: frame"),
@@ -1125,6 +1127,56 @@ def test_a_dictionary_over_its_size_is_refused_before_memory_is_taken(
 def test_a_dictionary_over_the_limit_of_the_version_is_refused_at_open() -> None:
     with pytest.raises(LimitExceeded, match="dictionary size is 1,048,577, over the limit of 1,048,576"):
         srcpack.open(dictionary_recipe(dictionary_size=(1 << 20) + 1))
+
+
+def test_a_dictionary_with_another_sha256_serves_its_own_pack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It claims the SHA-256 of a dictionary that it does not have, and is there first."""
+    forget_dictionaries()
+    words = [b"%d: other words, %d of them" % (number % 5, number) for number in range(300)]
+    other = zstandard.train_dictionary(1024, [*words], dict_id=DICTIONARY.dict_id())
+    made = recipe(None, other)
+    made.tail = {"dictionary_sha256": hashlib.sha256(DICTIONARY.as_bytes()).digest()}
+    liar = srcpack.open(made.build())
+    assert liar["bad.js"].read() == BAD
+    loaded = counted_dictionaries(monkeypatch)
+    honest = srcpack.open(dictionary_recipe())
+    assert honest["bad.js"].read() == BAD
+    assert packfile_of(honest).dictionary().data.as_bytes() == DICTIONARY.as_bytes()
+    assert packfile_of(liar).dictionary().data.as_bytes() == other.as_bytes()
+    assert len(loaded) == 1
+    assert any("SHA-256 of the dictionary" in problem for problem in problems(made.build()))
+    assert problems(dictionary_recipe()) == []
+
+
+def test_a_dictionary_of_many_packs_is_loaded_once_and_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_dictionaries()
+    loaded = counted_dictionaries(monkeypatch)
+    hashed: list[int] = []
+
+    def counting(data: bytes) -> Any:
+        hashed.append(len(data))
+        return hashlib.sha256(data)
+
+    monkeypatch.setattr(decoding, "sha256", counting)
+    packs = [srcpack.open(dictionary_recipe()) for _ in range(5)]
+    assert packs[0]["bad.js"].read() == BAD
+    assert (len(loaded), hashed) == (1, [])
+    for pack in [*packs, *packs]:
+        assert pack["bad.js"].read() == BAD
+    assert (len(loaded), hashed) == (1, [len(DICTIONARY.as_bytes())])
+
+
+def counted_dictionaries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by a name with each dictionary that is read from a pack."""
+    loaded: list[str] = []
+    read_dictionary = decoding.read_dictionary
+
+    def counting(source: ByteSource, tail: Tail, *, file: str) -> decoding.Dictionary:
+        loaded.append(file)
+        return read_dictionary(source, tail, file=file)
+
+    monkeypatch.setattr(decoding, "read_dictionary", counting)
+    return loaded
 
 
 def test_a_dictionary_that_another_pack_has_hides_nothing_from_verify() -> None:

@@ -33,6 +33,7 @@ from srcpack import (
 from srcpack.format.head_tail import (
     FRAME_HEADER,
     HEAD_SIZE,
+    INDEX,
     TAIL_SIZE,
     Section,
     pack_frame_header,
@@ -138,6 +139,19 @@ def test_a_lookup_reads_one_bucket_and_one_block() -> None:
     source.reads.clear()
     assert pack.by_url("~/lib/124.js") is not None
     assert len(source.reads) == 2
+
+
+def test_the_index_of_a_small_pack_is_read_once_and_whole() -> None:
+    pack, source = counted("app")
+    index = packfile_of(pack).tail.sections[INDEX]
+    assert len(pack) <= 32, "one block"
+    names = list(pack)
+    source.reads.clear()
+    pack.store.directory.forget()  # type: ignore[attr-defined]
+    for name in names:
+        assert pack[name].name == name
+    assert source.reads[0] == (index.offset, index.length)
+    assert len(source.reads) == 2, "the index, and the block"
 
 
 def test_a_miss_reads_one_bucket() -> None:

@@ -50,6 +50,37 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, step: Callable[[], object]) -> No
     monkeypatch.setattr(mmap, "mmap", mapped)
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+@pytest.mark.parametrize("kind", [MmapSource, PreadSource])
+def test_the_end_of_a_file_is_announced_once_as_it_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ByteSource]
+) -> None:
+    advice: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *rest: advice.append(rest))
+    monkeypatch.setattr(open_file, "_END", 100)
+    source = kind(path)  # type: ignore[call-arg]
+    assert advice == [(len(DATA) - 100, 0, os.POSIX_FADV_WILLNEED)]
+    assert source.read(0, 10) == DATA[:10]
+    assert len(advice) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+def test_a_file_whose_system_takes_no_advice_is_read_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, "no such advice")
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError("a signal handler's")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    assert PreadSource(path).read(0, 10) == DATA[:10]
+    monkeypatch.setattr(os, "posix_fadvise", interrupt)
+    with pytest.raises(TimeoutError, match="signal handler"):
+        PreadSource(path)
+
+
 @pytest.mark.parametrize("kind", [MmapSource, PreadSource])
 def test_what_the_system_reads_in_small_pieces_is_put_together(
     path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ByteSource]

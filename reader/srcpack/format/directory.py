@@ -14,7 +14,7 @@ from srcpack.rules.lookup_keys import Kind, key_of
 from srcpack.source.byte_source import ByteSource
 
 from .fetch import blocks_ahead
-from .head_tail import CONTENT, FRAME_HEADER, MANIFEST, MAX_BLOCK, Tail
+from .head_tail import CONTENT, FRAME_HEADER, INDEX, MANIFEST, MAX_BLOCK, Tail
 from .index import (
     MAX_BUCKET,
     SLOT,
@@ -38,6 +38,9 @@ Block: TypeAlias = tuple[bytes, int, int, int]
 _BLOCKS: Generations[tuple[int, int], Block] = Generations(4 << 20)
 """Decoded manifest blocks by pack and number; the limit is in bytes."""
 
+_SMALL_INDEX = 2 << 10
+"""An index of so many bytes at most is read whole, and stays: it is that of some 60 files."""
+
 _tokens = count()
 
 
@@ -48,7 +51,7 @@ class Directory:
         layout: Where the parts of the index lie.
     """
 
-    __slots__ = ("_content", "_file", "_most", "_source", "_tail", "_token", "layout")
+    __slots__ = ("_content", "_file", "_index", "_most", "_source", "_tail", "_token", "layout")
 
     def __init__(self, source: ByteSource, tail: Tail, *, file: str) -> None:
         """Work out where things lie; nothing is read.
@@ -63,10 +66,12 @@ class Directory:
         self._content = tail.sections[CONTENT]
         self._most = MOST_VALUES + MOST_VALUES_A_BYTE * tail.sections[MANIFEST].length
         self._token = next(_tokens)
+        self._index: bytes | None = None
 
     def forget(self) -> None:
-        """Let no block that the process keeps answer any more."""
+        """Let nothing that is kept answer any more."""
         self._token = next(_tokens)
+        self._index = None
 
     # ---- by key
 
@@ -106,7 +111,7 @@ class Directory:
             FormatError: They are damaged, or are not this bucket's.
         """
         place = self.layout.fan_out_at(number)
-        first, checksum, end = parse_fan_out(self._read(*place))
+        first, checksum, end = parse_fan_out(self._read_index(*place))
         if not first <= end <= self._tail.slot_count or end - first > MAX_BUCKET:
             raise FormatError(
                 self._file,
@@ -115,7 +120,7 @@ class Directory:
                 found=f"slots {first} to {end}",
                 expected=f"at most {MAX_BUCKET}, up to {self._tail.slot_count}",
             )
-        slots = self._read(self.layout.slots + first * SLOT.size, (end - first) * SLOT.size)
+        slots = self._read_index(self.layout.slots + first * SLOT.size, (end - first) * SLOT.size)
         actual = bucket_checksum(self._tail.seed, number, first, slots)
         if actual != checksum:
             raise FormatError(
@@ -210,7 +215,7 @@ class Directory:
 
     def block_place(self, number: int) -> BlockPlace:
         """Return where the frame of an entry block lies, by the block table."""
-        return parse_block_place(self._read(*self.layout.block_place_at(number)))
+        return parse_block_place(self._read_index(*self.layout.block_place_at(number)))
 
     def read_block(self, place: BlockPlace, first: int, entries: int) -> bytes:
         """Return a block's content, checked to be the one of `entries` items from number `first`.
@@ -237,6 +242,16 @@ class Directory:
             block, seed=self._tail.seed, first=first, count=entries, file=self._file, offset=place.offset
         )
         return block
+
+    def _read_index(self, offset: int, length: int) -> bytes:
+        section = self._tail.sections[INDEX]
+        index = self._index
+        if index is None:
+            if section.length > _SMALL_INDEX:
+                return self._read(offset, length)
+            index = self._index = self._read(*section)
+        offset -= section.offset
+        return index[offset : offset + length]
 
     def _read(self, offset: int, length: int) -> bytes:
         return read_exactly(self._source, offset, length, file=self._file)

@@ -45,7 +45,7 @@ from .zstd_frames import (
     Dictionary,
     check_raw,
     content_size,
-    read_dictionary,
+    shared_dictionary,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PackFile(Store):
         frame_size: Bytes of content in each frame of a file but its last.
     """
 
-    __slots__ = ("_attributes", "_dictionary_sha256", "_kept", "_lookups", "directory", "frame_size", "tail")
+    __slots__ = ("_attributes", "_dictionary_key", "_kept", "_lookups", "directory", "frame_size", "tail")
 
     def __init__(self, source: ByteSource, *, file: str, max_read: int = 1 << 30) -> None:
         """Open a pack from a byte source.
@@ -103,7 +103,7 @@ class PackFile(Store):
         if source.distant:
             source.keep(tail.sections[MANIFEST].end)
         self.frame_size: int = tail.frame_size
-        self._dictionary_sha256 = tail.dictionary_sha256 if DICTIONARY in tail.sections else None
+        self._dictionary_key = object() if DICTIONARY in tail.sections else None
         section = tail.sections.get(LOOKUPS)
         self._lookups = None if section is None else _lookup_section(source, section, file)
         self._attributes: Attributes | None = None
@@ -300,12 +300,12 @@ class PackFile(Store):
         size = record.size - number * self.frame_size
         if size > self.frame_size:
             size = self.frame_size
-        digest = self._dictionary_sha256
+        key = self._dictionary_key
         decoder: Decompressors = PLAIN
-        if digest is not None:
+        if key is not None:
             # Not `get`: without the global lock it takes 20 us where the key is equal but another object.
             try:
-                decoder = DICTIONARIES.young[digest]
+                decoder = DICTIONARIES.young[key]
             except KeyError:
                 decoder = self.dictionary()
         # What the header claims is allocated, so it is compared first. libzstd holds the content against the
@@ -330,11 +330,9 @@ class PackFile(Store):
         Raises:
             FormatError: It is damaged, or the pack has none.
         """
-        digest = self._dictionary_sha256
-        dictionary = None if digest is None else DICTIONARIES.get(digest)
-        if dictionary is None:
-            dictionary = read_dictionary(self.source, self.tail, file=self.file)
-            dictionary.keep()
+        self._dictionary_key, dictionary = shared_dictionary(
+            self._dictionary_key, self.source, self.tail, file=self.file
+        )
         return dictionary
 
     def _joined(self, record: EntryRecord, first: int, end: int) -> bytes:

@@ -105,7 +105,14 @@ def _check_sections(pack: PackFile) -> None:
             what=f"section {id_}",
         )
     if DICTIONARY in pack.tail.sections:
-        read_dictionary(pack.source, pack.tail, file=pack.file)  # not the one that another pack had
+        dictionary = read_dictionary(pack.source, pack.tail, file=pack.file)  # not what another pack had
+        if dictionary.sha256 != pack.tail.dictionary_sha256:
+            raise FormatError(
+                pack.file,
+                "SHA-256 of the dictionary",
+                found=dictionary.sha256.hex(),
+                expected=pack.tail.dictionary_sha256.hex(),
+            )
     place = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size + pack.tail.attributes_length
     _ = pack.attributes
     unpacked = content_size(pack.source.read(place - pack.tail.attributes_length, _FRAME_HEADER_MOST))

@@ -32,6 +32,7 @@ __all__ = [
     "frame_bound",
     "raw_checksum",
     "read_dictionary",
+    "shared_dictionary",
 ]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -46,11 +47,12 @@ zstd needs 4 bytes for each 128 KiB, and a header; so what a read takes is bound
 
 _SMALLEST_FRAME = 4 + 2 + 3 + 4
 
-DICTIONARIES: Generations[bytes, "Dictionary"] = Generations(9 << 20)
-"""By SHA-256, shared by all packs and threads; the limit is in bytes.
+DICTIONARIES: Generations[object, "Dictionary"] = Generations(9 << 20)
+"""Shared by all packs and threads; the limit is in bytes.
 
-One of the usual 126 KiB takes longer to read, unpack and hash than 50 small files to decode, so the 60 to
-120 used last are kept; but not 1,000 for 1,000 open packs.
+By what stands for the pack that it was read from, and, for other packs, by the SHA-256 that this one claims.
+One of the usual 126 KiB takes longer to read and unpack than 50 small files to decode, so the 60 to 120 used
+last are kept; but not 1,000 for 1,000 open packs.
 """
 
 _DICTIONARY_COST = 32 << 10
@@ -110,21 +112,28 @@ class Dictionary(Decompressors):
 
     Attributes:
         data: The dictionary, as zstandard has it.
-        sha256: Of its bytes.
     """
 
-    __slots__ = ("data", "sha256")
+    __slots__ = ("_sha256", "data")
 
     def __init__(self, data: bytes) -> None:
         self.data: zstandard.ZstdCompressionDict = zstandard.ZstdCompressionDict(
             data, dict_type=zstandard.DICT_TYPE_FULLDICT
         )
-        self.sha256: bytes = sha256(data).digest()
+        self._sha256: bytes | None = None
         super().__init__(self.data)
 
-    def keep(self) -> None:
-        """Let packs find it in `DICTIONARIES`."""
-        DICTIONARIES.put(self.sha256, self, len(self.data) + _DICTIONARY_COST)
+    @property
+    def sha256(self) -> bytes:
+        """Of its bytes; worked out when it is first asked for."""
+        if self._sha256 is None:
+            self._sha256 = sha256(self.data.as_bytes()).digest()
+        return self._sha256
+
+    @property
+    def cost(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.data) + _DICTIONARY_COST
 
 
 def content_size(frame: bytes) -> int:
@@ -214,8 +223,37 @@ def read_exactly(source: ByteSource, offset: int, length: int, *, file: str) -> 
     return data
 
 
+def shared_dictionary(key: object, source: ByteSource, tail: Tail, *, file: str) -> tuple[object, Dictionary]:
+    """Return a pack's dictionary, and the key by which `DICTIONARIES` has it; the process keeps the last few.
+
+    A dictionary that another pack brought is used if it has the SHA-256 that this one's tail gives. Only for
+    that is it hashed: what a pack has itself, its checksum guards.
+
+    Args:
+        key: What stands for the pack.
+        source: The pack's bytes.
+        tail: Its tail.
+        file: The pack, for messages.
+
+    Raises:
+        FormatError, LimitExceeded: As `read_dictionary`.
+    """
+    kept = DICTIONARIES.get(key)
+    if kept is not None:
+        return key, kept
+    digest = tail.dictionary_sha256
+    claimed = DICTIONARIES.get(digest)
+    if claimed is not None and claimed.sha256 == digest:
+        DICTIONARIES.put(digest, claimed, claimed.cost)
+        return digest, claimed
+    dictionary = read_dictionary(source, tail, file=file)
+    DICTIONARIES.put(key, dictionary, dictionary.cost)
+    DICTIONARIES.put(digest, dictionary, 0)
+    return key, dictionary
+
+
 def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
-    """Read a pack's dictionary, and check it against the tail, whether or not the process has it already.
+    """Read a pack's dictionary, whether or not the process has it already, and check it but for its SHA-256.
 
     Raises:
         FormatError: It is damaged, or the pack has none.
@@ -239,10 +277,10 @@ def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
         dictionary = Dictionary(data)
     except zstandard.ZstdError as error:
         raise FormatError(file, f"dictionary: {error}", offset=offset) from error
-    found = (len(data), dictionary.sha256.hex(), dictionary.data.dict_id())
-    expected = (tail.dictionary_size, tail.dictionary_sha256.hex(), tail.dictionary_id)
+    found = (len(data), dictionary.data.dict_id())
+    expected = (tail.dictionary_size, tail.dictionary_id)
     if found != expected:
         raise FormatError(
-            file, "size, SHA-256 and id of the dictionary", offset=offset, found=found, expected=expected
+            file, "size and id of the dictionary", offset=offset, found=found, expected=expected
         )
     return dictionary

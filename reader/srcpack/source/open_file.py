@@ -7,12 +7,16 @@ from stat import S_ISREG
 from threading import RLock
 from typing import BinaryIO, ClassVar
 
-from srcpack.errors import FormatError
+from srcpack.errors import FormatError, is_from_outside
 
 __all__ = ["HAS_PREAD", "Cursor", "OpenFile"]
 
 HAS_PREAD = hasattr(os, "pread")
 """Windows has none: there a file is mapped, or its one cursor is shared."""
+
+_CAN_ADVISE = hasattr(os, "posix_fadvise")
+_END = 64 << 10
+"""What the first look-up in a small pack needs, and its dictionary; for a disk hardly more than a page."""
 
 _FLAGS = (
     os.O_RDONLY
@@ -56,6 +60,7 @@ class OpenFile(FileIO):
         if file is not None and file.seekable():
             file.size = file.seek(0, os.SEEK_END)
             if file.size or S_ISREG(os.fstat(file.number).st_mode):
+                file.announce_end()
                 return file
         raise FormatError(os.fspath(path), "not a regular file")
 
@@ -82,6 +87,15 @@ class OpenFile(FileIO):
         if not HAS_PREAD:
             file.cursor = Cursor()
         return file
+
+    def announce_end(self) -> None:
+        """Have the end come from the disk by one read, if it has to: a pack is looked up from there."""
+        if _CAN_ADVISE:
+            try:
+                os.posix_fadvise(self.number, max(0, self.size - _END), 0, os.POSIX_FADV_WILLNEED)
+            except OSError as error:  # nothing is lost but time
+                if is_from_outside(error):
+                    raise
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes from an offset; fewer where the file ends."""
