@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from srcpack.errors import FormatError
 from srcpack.records import EntryRecord, FileType
-from srcpack.rules.context import CONTEXT_LINES, Context, get_context
+from srcpack.rules.context import CONTEXT_LINES, Context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import header_debug_id, header_reference, lower_headers
 from srcpack.rules.original_position import OriginalPosition
@@ -195,8 +195,8 @@ class Entry:
     def context(self, line: int, lines: int = CONTEXT_LINES, column: int = 0) -> Context | None:
         """Return a line and up to `lines` lines either side of it; None if there is no such line.
 
-        Of a pack only the frames that hold these lines are decoded. Each line is cut to about 140 bytes
-        around the column, as symbolicator does.
+        Of a pack only the frames that hold these lines are decoded, and of long lines those in which they
+        begin, end and are shown. Each is cut to about 140 bytes around the column, as symbolicator does.
 
         Args:
             line: Number of the line, from 1; 0 is taken as 1, as symbolicator does.
@@ -210,12 +210,7 @@ class Entry:
         """
         if lines < 0 or column < 0:
             raise ValueError(f"column {column} and {lines} lines must not be negative")
-        line = max(line, 1)
-        found = self.pack.store.lines_around(self._record, line, lines)
-        if found is None:
-            return None
-        first, text = found
-        return get_context(text, line - first + 1, column, lines)
+        return self.pack.store.context(self._record, max(line, 1), column, lines)
 
     # ---- source map
 

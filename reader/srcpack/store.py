@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from srcpack.errors import FormatError, NotFound
 from srcpack.records import Attributes, EntryRecord
+from srcpack.rules.context import Context, get_context
 from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.source.byte_source import ByteSource
@@ -181,6 +182,14 @@ class Store(ABC):
         Lines count from 1. There are fewer where the content begins or ends. None if it is known without
         reading that there is no such line.
         """
+
+    def context(self, record: EntryRecord, line: int, column: int, lines: int) -> Context | None:
+        """Return a line and its neighbours, each trimmed around the column; None if there is no such line."""
+        found = self.lines_around(record, line, lines)
+        if found is None:
+            return None
+        first, text = found
+        return get_context(text, line - first + 1, column, lines)
 
     @abstractmethod
     def parts(self, record: EntryRecord) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from zstandard import ZstdError, frame_content_size
 from srcpack.caches import Shelf, Shelves
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded
 from srcpack.records import Attributes, EntryRecord
+from srcpack.rules.context import Context
 from srcpack.rules.lookup_keys import NAME, Kind
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import PreadSource
@@ -36,7 +37,8 @@ from .head_tail import (
     parse_head,
     parse_tail,
 )
-from .lines import after_newlines, end_of_last_line, parts_of_lines
+from .lines import lines_in, not_as_its_entry_says, parts_of_lines
+from .long_lines import LongLines
 from .zstd_frames import (
     CHECKSUM_FLAG,
     DICTIONARIES,
@@ -44,8 +46,8 @@ from .zstd_frames import (
     Decompressors,
     Dictionary,
     check_raw,
-    content_size,
     shared_dictionary,
+    wrong_frame,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ The limit is in bytes, about, so that few large ones are kept; a small one count
 _RECORD_COST = 256
 _VALUE_COST = 128
 """Bytes that a frame or a header takes beside those that it has in msgpack."""
+
+_LONG = 3
+"""Frames of some lines from which on they are taken apart: of two, both are wanted."""
 
 
 class PackFile(Store):
@@ -216,7 +221,10 @@ class PackFile(Store):
     def read_text(self, record: EntryRecord) -> str:
         """Return the whole content as text."""
         self._check_text(record)
-        return self._decoded(record, self.read(record))
+        try:
+            return self.read(record).decode()
+        except UnicodeDecodeError as error:
+            raise not_as_its_entry_says(self.file, record, error) from error
 
     def lines_around(self, record: EntryRecord, line: int, lines: int) -> tuple[int, str] | None:
         """Return the lines, with the line feeds that end them, and the number of the first."""
@@ -227,16 +235,27 @@ class PackFile(Store):
         start, end = parts_of_lines(record, first, last)
         self._check_readable(record, min((end - start) * self.frame_size, record.size))
         data = self._joined(record, start, end)
-        expected = f"{record.lines} by its entry"
         try:
-            at = after_newlines(data, 0, first - 1 - record.frames[start].newlines_before)
-            if last == record.lines:
-                to = end_of_last_line(data, after_newlines(data, at, last - first))
-            else:
-                to = after_newlines(data, at, last - first + 1)
-        except ValueError:
-            raise FormatError(self.file, "lines", member=record.name, expected=expected) from None
-        return first, self._decoded(record, data[at:to])
+            return first, lines_in(data, record, first, last, start).decode()
+        except ValueError as error:
+            raise not_as_its_entry_says(self.file, record, error) from error
+
+    def context(self, record: EntryRecord, line: int, column: int, lines: int) -> Context | None:
+        """Return a line and its neighbours; of lines over many frames, few are decoded."""
+        self._check_text(record)
+        if line > record.lines:
+            return None
+        start, end = parts_of_lines(record, max(1, line - lines), min(line + lines, record.lines))
+        if end - start < _LONG:
+            return super().context(record, line, column, lines)
+        self._check_readable(record, min((end - start) * self.frame_size, record.size))
+        try:
+            read_part = partial(self.read_part, record)
+            return LongLines(record, self.frame_size, read_part).context(line, column, lines)
+        except ValueError as error:
+            if self.closed:
+                raise
+            raise not_as_its_entry_says(self.file, record, error) from error
 
     def parts(self, record: EntryRecord) -> Iterator[bytes]:
         """Yield the content frame by frame, so that no large file is in memory whole."""
@@ -315,14 +334,7 @@ class PackFile(Store):
                 return decoder.decompress(data)
         except ZstdError as error:
             raise FormatError(self.file, f"frame: {error}", member=record.name, offset=offset) from error
-        raise FormatError(
-            self.file,
-            "frame",
-            member=record.name,
-            offset=offset,
-            found=f"size {content_size(data)}, checksum {data[-4:].hex()}",
-            expected=f"size {size}, checksum {checksum.hex()}",
-        )
+        raise wrong_frame(data, size, frame, file=self.file, member=record.name)
 
     def dictionary(self) -> Dictionary:
         """Return the pack's dictionary, checked against the tail; the process keeps the last few.
@@ -366,14 +378,6 @@ class PackFile(Store):
         self._check_readable(record, 0)
         if not record.utf8:
             raise DamagedMember(self.file, record.name, "not UTF-8")
-
-    def _decoded(self, record: EntryRecord, data: bytes) -> str:
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                self.file, "text", member=record.name, found=error, expected="UTF-8 by its entry"
-            ) from error
 
     @classmethod
     def at(

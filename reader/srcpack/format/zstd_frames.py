@@ -33,6 +33,7 @@ __all__ = [
     "raw_checksum",
     "read_dictionary",
     "shared_dictionary",
+    "wrong_frame",
 ]
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -202,6 +203,18 @@ def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member
             found=checksum.hex(),
             expected=frame.checksum.hex(),
         )
+
+
+def wrong_frame(data: bytes, size: int, frame: FrameRecord, *, file: str, member: str) -> FormatError:
+    """Return the error of a frame that has not the content size and the checksum that it must have."""
+    return FormatError(
+        file,
+        "frame",
+        member=member,
+        offset=frame.offset,
+        found=f"size {content_size(data)}, checksum {data[-4:].hex()}",
+        expected=f"size {size}, checksum {frame.checksum.hex()}",
+    )
 
 
 def frame_bound(size: int) -> int:

@@ -6,7 +6,7 @@ columns count UTF-8 bytes.
 Rule source: symbolicator 87e6456 `symbolicator-service/src/source_context.rs`, and Rust's `str::lines`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Context",
     "SourceText",
     "context_of_lines",
+    "context_of_places",
     "count_lines",
     "get_context",
     "split_lines",
@@ -97,6 +98,24 @@ def context_of_lines(all_lines: Sequence[str], index: int, column: int, lines: i
         trim_line(all_lines[index], column),
         tuple(trim_line(text, column) for text in all_lines[index + 1 : index + 1 + lines]),
     )
+
+
+def context_of_places(
+    read: Callable[[int, int], bytes], places: Sequence[tuple[int, int]], index: int, column: int
+) -> Context:
+    """Take a line and its neighbours out of a file of which no more is read than is shown.
+
+    Args:
+        read: Returns the bytes between two positions of the file, which is UTF-8.
+        places: Of the lines, without their ends: where each begins and ends.
+        index: Which of them is the line.
+        column: Byte in the line to keep in sight where lines are trimmed.
+
+    Raises:
+        ValueError: What is shown is not UTF-8.
+    """
+    lines = tuple(_trimmed_at(read, start, end, column) for start, end in places)
+    return Context(lines[:index], lines[index], lines[index + 1 :])
 
 
 def split_lines(source: str) -> list[str]:
@@ -209,6 +228,15 @@ def _trimmed(line: str, raw: bytes, column: int) -> str:
     return _marked(raw[start:end].decode("utf-8", "surrogatepass"), start > 0, end < len(raw))
 
 
+def _trimmed_at(read: Callable[[int, int], bytes], begin: int, end: int, column: int) -> str:
+    start, stop = _kept(end - begin, column)
+    # The character that the part begins with may begin before it; whether it ends one, its next byte says.
+    low, high = max(0, start - _BYTES_IN_CHARACTER), min(stop + 1, end - begin)
+    raw = read(begin + low, begin + high)
+    kept = raw[_character_start(raw, start - low) : _character_start(raw, stop - low)]
+    return _marked(kept.decode(), start > 0, stop < end - begin)
+
+
 def _kept(size: int, column: int) -> tuple[int, int]:
     """Return where what is kept of a line begins and ends, in bytes."""
     if size <= _KEPT_WHOLE:
@@ -230,7 +258,7 @@ def _marked(kept: str, cut_before: bool, cut_after: bool) -> str:
 
 
 def _character_start(raw: bytes, index: int) -> int:
-    while index < len(raw) and raw[index] & 0xC0 == 0x80:
+    while 0 < index < len(raw) and raw[index] & 0xC0 == 0x80:
         index -= 1
     return index
 
