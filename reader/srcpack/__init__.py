@@ -33,12 +33,15 @@ from srcpack.verification import verify
 
 if TYPE_CHECKING:
     from srcpack.bundle.members import Limits
+    from srcpack.catalog import Catalog, CatalogedPack
     from srcpack.resolve.lookup_cache import LookupCache
     from srcpack.rules.object_info import ObjectInfo
 
     __version__: str
 
 __all__ = [
+    "Catalog",
+    "CatalogedPack",
     "ContentCache",
     "Context",
     "DamagedMember",
@@ -68,6 +71,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "Catalog": "srcpack.catalog",
+    "CatalogedPack": "srcpack.catalog",
     "Limits": "srcpack.bundle.members",
     "LookupCache": "srcpack.resolve.lookup_cache",
     "ObjectInfo": "srcpack.rules.object_info",

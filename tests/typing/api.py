@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, assert_type
 import srcpack
 import srcpack_convert
 from srcpack import (
+    Catalog,
+    CatalogedPack,
     ContentCache,
     Context,
     DamagedMember,
@@ -152,6 +154,22 @@ def errors_are_told_apart(error: SrcpackError, member: DamagedMember) -> None:
 
 
 # ---- many packs
+
+
+def a_catalog_says_which_packs_have_something(catalog: Catalog, id_: DebugId) -> None:
+    assert_type(catalog.by_debug_id("text", "source_map"), list[CatalogedPack])
+    catalog.by_debug_id(id_, FileType.SOURCE)
+    catalog.by_release("release")
+    catalog.by_release("release", None)
+    catalog.by_release(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    catalog.by_bundle(b"identity")
+    for pack in catalog:
+        assert_type(pack.place, str)
+        assert_type(pack.dist, str | None)
+    with PackCache(10) as cache:
+        packs = PackSet.from_catalog(catalog, release="release", debug_ids=["text", id_], opener=cache.get)
+        assert_type(packs, PackSet)
+    PackSet.from_catalog(catalog, "release")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def many_packs_are_searched(packs: PackSet, event: dict[str, Any]) -> None:

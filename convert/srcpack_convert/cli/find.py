@@ -1,10 +1,12 @@
 """The command `find`."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
-from srcpack import DebugId, Entry, FileType, SourceLink, SrcpackError
+from srcpack import Catalog, DebugId, Entry, FileType, SourceLink, SrcpackError
 from srcpack_convert.cli.arguments import (
     DebugIdOption,
     FilesFromOption,
@@ -15,6 +17,7 @@ from srcpack_convert.cli.arguments import (
     UrlOption,
     check_selectors,
     check_type,
+    parse_file,
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
 from srcpack_convert.cli.opening import look_up, name_of, named_packs, near_miss, open_one
@@ -29,6 +32,7 @@ from srcpack_convert.cli.terminal import (
     print_line,
     say,
 )
+from srcpack_convert.inputs.packs import FoundPack
 
 _MOST_ASKED_AGAIN = 100
 """Packs that are looked through for a name that is near, where none has what was asked for."""
@@ -43,6 +47,12 @@ def find(
     file_type: Annotated[
         FileType | None, typer.Option("--type", help="Type of the file, with --debug-id; without it, any.")
     ] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", parser=parse_file, help="Open the packs that have it by a catalog, and no others."
+        ),
+    ] = None,
     files_from: FilesFromOption = None,
     null: NullOption = False,
     as_json: JsonLinesOption = False,
@@ -56,6 +66,7 @@ def find(
       srcpack find *.srcpack --url '~/static/app.min.js'
       srcpack find packs/ --path src/main.c
       srcpack find 's3://bucket/packs/' --debug-id 5e618b9f-54a9-4389-b196-519819dd7c47
+      srcpack find --catalog catalog.db --url '~/static/app.min.js'
     """
     check_selectors({"--url": url, "--path": path, "--debug-id": debug_id})
     check_type(file_type, debug_id)
@@ -63,8 +74,14 @@ def find(
         DebugId.parse(debug_id)
     hits = failures = 0
     asked: list[str] = []
-    are_all = True
-    with named_packs(packs, files_from, null=null, with_zips=True) as found:
+    are_all = catalog is None
+    with ExitStack() as stack:
+        if catalog is None:
+            found = stack.enter_context(named_packs(packs, files_from, null=null, with_zips=True))
+        elif packs or files_from is not None:
+            raise typer.BadParameter("give packs or a --catalog, not both")
+        else:
+            found = _cataloged(catalog, url, debug_id, file_type)
         for each in found:
             name = name_of(each.place)
             try:
@@ -86,6 +103,17 @@ def find(
         _tell_nearest(asked, url, path, are_all=are_all and not failures)
         return FAILED
     return PARTLY if failures else 0
+
+
+def _cataloged(
+    catalog: str, url: str | None, debug_id: str | None, file_type: FileType | None
+) -> Iterator[FoundPack]:
+    """Return the packs that have a file by what a catalog says."""
+    if url is None and debug_id is None:
+        raise typer.BadParameter("a catalog has no paths; give a --url or a --debug-id")
+    with Catalog(catalog) as known:
+        packs = known.by_url(url) if url is not None else known.by_debug_id(debug_id or "", file_type)
+    return (FoundPack(pack.place) for pack in packs)
 
 
 def _tell_nearest(packs: list[str], url: str | None, path: str | None, *, are_all: bool) -> None:

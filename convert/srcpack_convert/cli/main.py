@@ -23,6 +23,7 @@ import srcpack
 from srcpack import SrcpackError
 from srcpack_convert.cli.bench import bench
 from srcpack_convert.cli.cat import cat
+from srcpack_convert.cli.catalog import catalog
 from srcpack_convert.cli.check import check
 from srcpack_convert.cli.convert import convert
 from srcpack_convert.cli.export import export
@@ -171,5 +172,19 @@ def _options(
     """Repackage SourceBundle zips as .srcpack files, and read them."""
 
 
-for _command in (convert, info, ls, cat, find, extract, verify, check, resolve, export, bench, stats):
+for _command in (
+    convert,
+    info,
+    ls,
+    cat,
+    find,
+    extract,
+    verify,
+    check,
+    resolve,
+    export,
+    bench,
+    stats,
+    catalog,
+):
     app.command(help=_help_of(_command))(_command)

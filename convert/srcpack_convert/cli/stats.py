@@ -1,6 +1,5 @@
 """The command over many packs: `stats`."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +28,13 @@ from srcpack_convert.cli.terminal import (
     files_text,
     print_json,
     print_line,
+    seldom,
     shown,
     size_text,
     status,
 )
 from srcpack_convert.stats.index import ENDINGS, ParquetUnavailable, Row, require_pyarrow, written_index
 from srcpack_convert.stats.statistics import Statistics, gather
-
-_BETWEEN = 0.1
-"""Seconds between two changes of what is shown of the progress."""
 
 
 def stats(
@@ -117,13 +114,10 @@ def _complain(error: Exception) -> None:
 
 
 def _progress(tell: Callable[[str], None]) -> Callable[[str, Statistics], None]:
-    due = 0.0
+    show = seldom(tell)
 
     def progress(name: str, so_far: Statistics) -> None:
-        nonlocal due
-        if (now := time.monotonic()) >= due:
-            due = now + _BETWEEN
-            tell(f"{counted(so_far.packs, 'pack', 'packs')}, {files_text(so_far.files)}: {name}")
+        show(f"{counted(so_far.packs, 'pack', 'packs')}, {files_text(so_far.files)}: {name}")
 
     return progress
 

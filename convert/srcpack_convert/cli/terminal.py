@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
@@ -17,6 +18,8 @@ FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
 
 _MOST_LINES = 20
 _MOST_SHOWN = 600
+_BETWEEN = 0.1
+"""Seconds between two changes of what is shown of the progress."""
 
 
 class Failure(Exception):
@@ -156,6 +159,19 @@ def status() -> Iterator[Callable[[str], None]]:
             bar.update(task, description=shown(text), refresh=True)
 
         yield tell
+
+
+def seldom(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a function that tells, but not so often that the telling takes long."""
+    due = 0.0
+
+    def tell_if_due(text: str) -> None:
+        nonlocal due
+        if (now := time.monotonic()) >= due:
+            due = now + _BETWEEN
+            tell(text)
+
+    return tell_if_due
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from srcpack.source.locations import is_url, is_web, path_or_url, without_secret
 from srcpack_convert.inputs.folders import Unlisted, files_below, joined
 from srcpack_convert.inputs.names import is_folder_url, names_in
 from srcpack_convert.inputs.patterns import Pattern, is_pattern
-from srcpack_convert.storage import first_bytes, head, list_objects
+from srcpack_convert.storage import StoredObject, first_bytes, head, list_objects
 
 __all__ = ["FoundPack", "find_packs"]
 
@@ -27,10 +27,12 @@ class FoundPack(NamedTuple):
     Attributes:
         place: Its path or URL, which may have secrets; or `-`.
         error: Why what has this name cannot be looked at; None where nothing is known against it.
+        stored: What a store said of it, where it was asked.
     """
 
     place: str
     error: OSError | ValueError | None = None
+    stored: StoredObject | None = None
 
     def checked(self) -> str:
         """Return the place.
@@ -146,7 +148,9 @@ def _of_name(place: str, kinds: _Kinds, *, is_listed: bool) -> Iterator[FoundPac
         if _is_object(place, kinds):
             yield FoundPack(place)
         else:
-            yield from (FoundPack(each.url) for each in list_objects(place) if kinds.has_name(each.url))
+            for each in list_objects(place):
+                if kinds.has_name(each.url):
+                    yield FoundPack(each.url, stored=each)
     elif os.path.isdir(place):
         yield from _in_folder(place, None, kinds)
     elif not is_listed and is_pattern(place) and not os.path.lexists(place):

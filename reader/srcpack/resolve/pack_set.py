@@ -11,16 +11,17 @@ and the sources), `symbolicator-proguard/src/symbolication.rs` (JVM) and
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from srcpack.entry import Entry
-from srcpack.errors import FormatError, SrcpackError, is_from_outside
+from srcpack.errors import FormatError, SrcpackError
+from srcpack.opening import open as open_any
 from srcpack.pack import Pack
 from srcpack.records import FileType
 from srcpack.resolve.content_cache import ContentCache
-from srcpack.resolve.resolved import DecodedMap, Resolved, check_readable, decoded
-from srcpack.resolve.search import Origin, log_error
+from srcpack.resolve.ordered_packs import ErrorCallback, OrderedPacks
+from srcpack.resolve.resolved import DecodedMap, Resolved
+from srcpack.resolve.search import Origin
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.original_position import OriginalPosition
@@ -29,18 +30,14 @@ from srcpack.rules.urls import candidate_urls, join_paths, jvm_source_url, sourc
 from srcpack.store import Lookup
 
 if TYPE_CHECKING:
+    from srcpack.catalog import Catalog
     from srcpack.resolve.frames import ResolvedFrame
     from srcpack.resolve.lookup_cache import LookupCache
 
 __all__ = ["ErrorCallback", "PackSet"]
 
-ErrorCallback: TypeAlias = Callable[[Pack, str, SrcpackError | OSError], None]
-"""Called with the pack, the key that was looked up in it, and what went wrong."""
 
-F = TypeVar("F", bound=Entry | SourceLink)
-
-
-class PackSet:
+class PackSet(OrderedPacks):
     """Packs that are searched together, in the order given.
 
     symbolicator tries the bundles of a JavaScript event with the greatest URI first, which is what `by_uri`
@@ -53,39 +50,7 @@ class PackSet:
             interpreter has its global one.
     """
 
-    __slots__ = ("_lookups", "_on_error", "_origins", "_read", "errors", "packs")
-
-    def __init__(
-        self,
-        packs: Iterable[Pack],
-        *,
-        on_error: ErrorCallback | None = None,
-        content_cache: ContentCache | None = None,
-        lookup_cache: "LookupCache | None" = None,
-        origins: Iterable[Origin] = (),
-    ) -> None:
-        """Make a set of open packs; it does not close them.
-
-        Args:
-            packs: The packs, first the one to try first.
-            on_error: Called for each error that counts as "not here", in the thread that searches. What it
-                raises ends the search. If None, they are logged by `srcpack`.
-            content_cache: What `read` reads through.
-            lookup_cache: What keeps the lookups of source maps; if None, one that the process shares.
-            origins: Where the packs are from, in their order; those that have none are known by their path.
-
-        Raises:
-            TypeError: They are no packs, but paths of packs, say, or the names in a single one.
-        """
-        self.packs: tuple[Pack, ...] = tuple(packs)
-        for pack in self.packs:
-            if not isinstance(pack, Pack):
-                raise TypeError(f"a PackSet is of open packs, not of {type(pack).__name__}: {pack!r}")
-        self.errors: int = 0
-        self._on_error = log_error if on_error is None else on_error
-        self._read = methodcaller("read") if content_cache is None else content_cache.read
-        self._lookups = lookup_cache
-        self._origins = tuple(origins)
+    __slots__ = ()
 
     @classmethod
     def by_uri(
@@ -111,6 +76,56 @@ class PackSet:
             lookup_cache=lookup_cache,
             origins=(Origin(uri, (resolved_with or {}).get(uri, "unknown")) for uri in uris),
         )
+
+    @classmethod
+    def from_catalog(
+        cls,
+        catalog: "Catalog",
+        *,
+        release: str | None = None,
+        dist: str | None = None,
+        debug_ids: Iterable[DebugId | str] = (),
+        opener: Callable[[str], Pack] = open_any,
+        on_unopened: Callable[[str, SrcpackError | OSError], None] | None = None,
+        on_error: ErrorCallback | None = None,
+        content_cache: ContentCache | None = None,
+        lookup_cache: "LookupCache | None" = None,
+    ) -> Self:
+        """Open the packs that an event needs, and make a set of them as `by_uri` does, by their places.
+
+        They are those with one of the debug ids, of a file or of an object, and those of the release and
+        dist. Each file is looked for by debug id in all of them, and then by URL. A pack that cannot be
+        opened counts as "not here", as an error does.
+
+        Args:
+            catalog: Knows which packs these are.
+            release: The event's release.
+            dist: The event's dist; without one, only packs without one are of the release.
+            debug_ids: Those of the event's modules and files. A text that is not one is passed over.
+            opener: Opens a pack by its path or URL: `srcpack.open`, or the `get` of a `PackCache`, which
+                keeps it open for the next event. Nobody has to close the packs.
+            on_unopened: Called with the path or URL of a pack that cannot be opened, and the error. If None,
+                it is logged by `srcpack`.
+            on_error: Called as by other sets.
+            content_cache: What `read` reads through.
+            lookup_cache: What keeps the lookups of source maps.
+
+        Raises:
+            FormatError, OSError: The catalog cannot be read.
+        """
+        from srcpack.resolve.cataloged import open_all, places_of  # noqa: PLC0415  few have a catalog
+
+        places = places_of(catalog, release, dist, debug_ids)
+        opened = open_all(places, opener, on_unopened)
+        packs = cls.by_uri(
+            opened,
+            resolved_with=places,
+            on_error=on_error,
+            content_cache=content_cache,
+            lookup_cache=lookup_cache,
+        )
+        packs.errors = len(places) - len(opened)
+        return packs
 
     # ---- JavaScript
 
@@ -301,39 +316,6 @@ class PackSet:
         if link is not None:
             yield link
 
-    # ---- contents
-
-    def read(self, resolved: Resolved) -> bytes:
-        """Return the content of a file that was found, through the content cache if there is one.
-
-        Raises:
-            SrcpackError, OSError: As `Entry.read`; reported and counted too.
-        """
-        try:
-            return self._read(resolved.entry)
-        except (SrcpackError, OSError) as error:
-            if not is_from_outside(error):
-                self._report(resolved.pack, resolved.entry.name, error)
-            raise
-
-    def text(self, resolved: Resolved) -> str:
-        """Return the content of a file that was found, as `read` does, as text.
-
-        Raises:
-            SrcpackError, OSError: As `read`; FormatError also for a content that is not UTF-8.
-        """
-        content = self.read(resolved)
-        try:
-            return decoded(resolved, content)
-        except FormatError as error:
-            self._report(resolved.pack, resolved.entry.name, error)
-            raise
-
-    def origin(self, pack: Pack) -> Origin:
-        """Say where a pack of the set is from."""
-        number = self.packs.index(pack)
-        return self._origins[number] if number < len(self._origins) else Origin(pack.file, "unknown")
-
     # ---- one search
 
     def find_all(
@@ -367,25 +349,6 @@ class PackSet:
                         yield Resolved.of(
                             entry, "url", url, abs_path, debug_id=debug_id, source_base=source_base
                         )
-
-    def _readable(
-        self, pack: Pack, key: str, find: Callable[..., F | None], *wanted: str | DebugId | Pack
-    ) -> F | None:
-        """Look a key up. symbolic reads a file as it looks it up: one that it could not read is not found."""
-        try:
-            found = find(*wanted)
-            if isinstance(found, Entry):
-                check_readable(found)
-        except (SrcpackError, OSError) as error:
-            if is_from_outside(error):
-                raise
-            self._report(pack, key, error)
-            return None
-        return found
-
-    def _report(self, pack: Pack, key: str, error: SrcpackError | OSError) -> None:
-        self.errors += 1
-        self._on_error(pack, key, error)
 
     def __repr__(self) -> str:
         return f"<PackSet of {len(self.packs)} packs>"

@@ -1,0 +1,375 @@
+"""A catalog as it is read: what it refuses, threads and forks, and the set of packs that an event needs."""
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import srcpack
+from srcpack import Catalog, CatalogedPack, DebugId, FormatError, Pack, PackCache, PackSet
+from srcpack.catalog import SCHEMA, connect
+from srcpack.resolve import resolve_event
+from srcpack_convert import convert
+from srcpack_convert.inputs.packs import find_packs
+from srcpack_convert.stats.catalog import update_catalog
+from support.bundle_builder import build_bundle
+from support.places import PACKS, ROOT
+
+APP = str(PACKS / "app.srcpack")
+APP_ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
+EVENT = json.loads((ROOT / "examples" / "event.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A catalog of the packs of the fixtures."""
+    path = tmp_path / "catalog.db"
+    update_catalog(path, find_packs([str(PACKS)]), failed=print)
+    return path
+
+
+@pytest.fixture
+def catalog(path: Path) -> Iterator[Catalog]:
+    with Catalog(path) as catalog:
+        yield catalog
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+
+
+def places(packs: list[CatalogedPack]) -> list[str]:
+    return [os.path.basename(pack.place) for pack in packs]
+
+
+def ask_all(catalog: Catalog) -> list[CatalogedPack]:
+    return [
+        *catalog,
+        *catalog.by_url("~/static/app.min.js"),
+        *catalog.by_debug_id(APP_ID),
+        *catalog.by_debug_id(APP_ID, "source_map"),
+        *catalog.by_release("shop@1.0.0"),
+        *catalog.by_bundle(b"x"),
+        *catalog.by_object(APP_ID),
+    ]
+
+
+# ---- the file
+
+
+def test_what_is_no_catalog_is_refused_by_name(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    for content in (b"", b"text", b"SQLite format 3\0" + bytes(84)):
+        other.write_bytes(content)
+        with pytest.raises(FormatError, match=f"^{other}: no catalog: ") as caught:
+            Catalog(other)
+        assert caught.value.file == str(other)
+    with pytest.raises(FormatError, match="no catalog"):
+        Catalog(APP)
+    with pytest.raises(FileNotFoundError):
+        Catalog(tmp_path / "none.db")
+    with pytest.raises(IsADirectoryError):
+        Catalog(tmp_path)
+    change(path, "PRAGMA application_id = 7")
+    with pytest.raises(FormatError, match="an SQLite file of something else"):
+        Catalog(path)
+
+
+def test_a_catalog_of_another_version_is_refused(path: Path) -> None:
+    change(path, "PRAGMA user_version = 2")
+    with pytest.raises(FormatError, match=f"^{path}: catalog of another version: found 2, expected 1"):
+        Catalog(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW more AS SELECT * FROM packs",
+        "DROP TABLE urls",
+        "ALTER TABLE packs RENAME TO old; CREATE VIEW packs AS SELECT * FROM old",
+        "CREATE TRIGGER each AFTER INSERT ON packs BEGIN SELECT 1; END",
+        "DROP INDEX packs_by_release",
+    ],
+)
+def test_a_catalog_with_other_tables_is_refused(path: Path, statement: str) -> None:
+    change(path, statement)
+    with pytest.raises(FormatError, match=f"^{path}: damaged catalog: its tables are others"):
+        Catalog(path)
+
+
+@pytest.mark.parametrize("column", ["place", "size", "files", "release", "bundle"])
+def test_a_value_of_another_type_is_an_error(path: Path, column: str) -> None:
+    change(path, f"UPDATE packs SET {column} = x'00' WHERE place = '{APP}'")
+    with Catalog(path) as catalog, pytest.raises(FormatError, match=f"^{path}: damaged catalog: found "):
+        catalog.by_url("~/static/app.min.js")
+
+
+def test_a_cut_catalog_is_refused(path: Path) -> None:
+    whole = path.read_bytes()
+    for length in (50, 100, 4096, len(whole) - 4096, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(FormatError, match=f"^{path}: "):
+            Catalog(path)
+
+
+def test_a_damaged_catalog_gives_packs_or_errors_that_name_it(path: Path) -> None:
+    """SQLite has no checksums: a letter in a text is not noticed, but nothing else comes of damage."""
+    whole = path.read_bytes()
+    rng = random.Random(1)
+    refused: list[FormatError] = []
+    for _ in range(200):
+        data = bytearray(whole)
+        page = rng.randrange(len(whole) // 4096) * 4096
+        # The heads of pages are where the structure is.
+        place = page + rng.choice([rng.randrange(64), rng.randrange(4096)])
+        data[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(data)
+        try:
+            with Catalog(path) as catalog:
+                assert all(isinstance(pack, CatalogedPack) for pack in ask_all(catalog))
+        except FormatError as error:
+            refused.append(error)
+    assert len(refused) > 5
+    assert {error.file for error in refused} == {str(path)}
+    assert all(str(error).startswith(f"{path}: ") for error in refused)
+
+
+def test_each_lookup_goes_by_an_index(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what it costs does not grow with the packs."""
+    statements: list[tuple[str, tuple[Any, ...]]] = []
+    rows = Catalog._rows
+
+    def noting(self: Catalog, statement: str, *values: str | None) -> Any:
+        statements.append((statement, values))
+        return rows(self, statement, *values)
+
+    monkeypatch.setattr(Catalog, "_rows", noting)
+    with Catalog(path) as catalog:
+        ask_all(catalog)
+        catalog.by_release("shop@1.0.0", None)
+    with closing(connect(path)) as connection:
+        plans = {
+            statement: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            for statement, values in statements
+            if " WHERE " in statement and "WHERE true" not in statement
+        }
+    assert len(plans) == 7
+    for statement, plan in plans.items():
+        assert all(not step.startswith("SCAN") for step in plan), (statement, plan)
+
+
+def test_the_tables_are_as_the_document_says() -> None:
+    document = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    for statement in SCHEMA:
+        assert f"{statement};" in document
+
+
+# ---- its use
+
+
+def test_a_closed_catalog_says_so(path: Path) -> None:
+    catalog = Catalog(path)
+    assert not catalog.closed
+    catalog.close()
+    catalog.close()
+    assert catalog.closed
+    with pytest.raises(ValueError, match=f"{path}: the catalog is closed"):
+        catalog.by_url("~/a")
+
+
+def test_wrong_questions_are_the_callers_fault(catalog: Catalog) -> None:
+    with pytest.raises(ValueError, match="invalid debug id"):
+        catalog.by_debug_id("none")
+    with pytest.raises(ValueError, match="'map'"):
+        catalog.by_debug_id(APP_ID, "map")
+    assert catalog.by_debug_id(DebugId.parse(APP_ID)) == catalog.by_debug_id(APP_ID.replace("-", "").upper())
+
+
+def test_the_next_question_is_asked_of_the_catalog_that_took_the_place(
+    path: Path, catalog: Catalog, tmp_path: Path
+) -> None:
+    assert len(catalog) > 1
+    update_catalog(tmp_path / "one.db", find_packs([APP]), failed=print)
+    os.replace(tmp_path / "one.db", path)
+    assert places(list(catalog)) == ["app.srcpack"]
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        catalog.by_url("~/a")
+    update_catalog(path, find_packs([APP]), failed=print)
+    assert len(catalog) == 1
+
+
+def test_threads_share_a_catalog_that_is_replaced_meanwhile(path: Path, catalog: Catalog) -> None:
+    copy = path.with_suffix(".copy")
+    expected = ask_all(catalog)
+    wrong: list[Any] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not done.is_set():
+                if (answer := ask_all(catalog)) != expected:
+                    wrong.append(answer)
+        except Exception as error:  # noqa: BLE001  a thread's error is lost otherwise
+            wrong.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(30):
+        shutil.copy(path, copy)
+        os.replace(copy, path)
+        ask_all(catalog)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(catalog._free) <= 5
+
+
+def test_a_fork_has_connections_of_its_own(catalog: Catalog) -> None:
+    """Two processes that share one would move each other's place in the file."""
+    expected = ask_all(catalog)
+    inherited = catalog._free[-1][2]
+    child = os.fork()
+    if not child:
+        right = ask_all(catalog) == expected
+        own = all(connection is not inherited for _, _, connection in catalog._free)
+        os._exit(0 if right and own else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ask_all(catalog) == expected
+
+
+def test_reading_a_catalog_imports_nothing_of_the_converter() -> None:
+    """And who has none does not import SQLite."""
+    script = (
+        "import sys, srcpack\n"
+        "assert 'sqlite3' not in sys.modules\n"
+        "srcpack.Catalog\n"
+        "roots = {name.partition('.')[0] for name in sys.modules}\n"
+        "assert 'sqlite3' in roots\n"
+        "print(sorted(roots & {'srcpack_convert', 'typer', 'rich', 'wcmatch', 'obstore', 'pyarrow'}))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# ---- the packs of an event
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Catalog:
+    """A catalog of packs of several releases and dists, and of one with a debug id."""
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    for name, manifest in {
+        "a": {"release": "1"},
+        "b": {"release": "1", "dist": "x"},
+        "c": {"release": "2"},
+        "d": {"release": "1"},
+        "e": {"debug_id": "0a1705ef-5bdb-55c6-8003-096ca0a1462e"},
+    }.items():
+        info = {"type": "minified_source", "url": "~/app.js"}
+        if name == "c":
+            info["headers"] = {"debug-id": APP_ID}  # type: ignore[assignment]
+        bundle = build_bundle({"app.js": name.encode()}, {"files": {"app.js": info}, **manifest})
+        convert(bundle, folder / f"{name}.srcpack", preset="raw", verify=False)
+    update_catalog(tmp_path / "fleet.db", find_packs([str(folder)]), failed=print)
+    return Catalog(tmp_path / "fleet.db")
+
+
+def names(packs: PackSet) -> list[tuple[str, str]]:
+    return [(os.path.basename(pack.file)[0], packs.origin(pack).resolved_with) for pack in packs.packs]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, []),
+        ({"release": "1"}, [("d", "release"), ("a", "release")]),
+        ({"release": "1", "dist": "x"}, [("b", "release")]),
+        ({"release": "none", "debug_ids": ["none", "\ud800"]}, []),
+        ({"dist": "x"}, []),
+        ({"release": "1", "debug_ids": [APP_ID]}, [("d", "release"), ("c", "debug-id"), ("a", "release")]),
+        ({"release": "2", "debug_ids": [DebugId.parse(APP_ID)]}, [("c", "debug-id")]),
+        ({"debug_ids": ["0A1705EF5BDB55C68003096CA0A1462E"]}, [("e", "debug-id")]),
+    ],
+)
+def test_a_set_has_the_packs_that_an_event_needs(
+    fleet: Catalog, wanted: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    opened: list[str] = []
+
+    def opener(place: str) -> Pack:
+        opened.append(place)
+        return srcpack.open(place)
+
+    packs = PackSet.from_catalog(fleet, opener=opener, **wanted)
+    assert names(packs) == expected
+    assert sorted(opened) == sorted(pack.file for pack in packs.packs)
+    assert packs.errors == 0
+
+
+def test_a_file_is_found_by_debug_id_before_the_greatest_pack_with_its_url(fleet: Catalog) -> None:
+    packs = PackSet.from_catalog(fleet, release="1", debug_ids=[APP_ID])
+    by_debug_id = packs.resolve("app:///app.js", APP_ID)
+    by_url = packs.resolve("https://host/app.js")
+    assert by_debug_id is not None
+    assert by_url is not None
+    assert (by_debug_id.entry.read(), by_debug_id.found_by) == (b"c", "debug-id")
+    assert (by_url.entry.read(), by_url.found_by) == (b"d", "url")
+
+
+def test_a_pack_that_cannot_be_opened_is_told_or_logged_and_passed_over(
+    fleet: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    (pack,) = [pack for pack in fleet if pack.place.endswith("d.srcpack")]
+    os.unlink(pack.place)
+    told: list[tuple[str, type[Exception]]] = []
+
+    def unopened(place: str, error: Exception) -> None:
+        told.append((place, type(error)))
+
+    packs = PackSet.from_catalog(fleet, release="1", on_unopened=unopened)
+    assert (names(packs), packs.errors) == ([("a", "release")], 1)
+    assert told == [(pack.place, FileNotFoundError)]
+    with caplog.at_level("WARNING", logger="srcpack"):
+        assert PackSet.from_catalog(fleet, release="1").errors == 1
+    assert [pack.place in record.message for record in caplog.records] == [True]
+
+
+def test_a_timeout_from_outside_ends_the_opening(fleet: Catalog) -> None:
+    def opener(_: str) -> Pack:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        PackSet.from_catalog(fleet, release="1", opener=opener)
+
+
+def test_a_cache_keeps_the_packs_open_for_the_next_event(fleet: Catalog) -> None:
+    with PackCache(10) as cache:
+        first = PackSet.from_catalog(fleet, release="1", opener=cache.get)
+        second = PackSet.from_catalog(fleet, release="1", opener=cache.get)
+        assert first.packs == second.packs
+        assert cache.statistics.misses == 2
+
+
+def test_an_event_is_resolved_by_its_release_as_from_the_pack_itself(catalog: Catalog) -> None:
+    packs = PackSet.from_catalog(catalog, release=EVENT["release"], dist=EVENT.get("dist"))
+    alone = PackSet.by_uri({APP: srcpack.open(APP)}, resolved_with={APP: "release"})
+    assert len(packs.packs) == 1
+    assert resolve_event(EVENT, packs) == resolve_event(EVENT, alone)
