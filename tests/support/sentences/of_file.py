@@ -1,5 +1,7 @@
 """Rows for the sentences of SPEC.md on the file, its contents, dictionary, index and tail."""
 
+from typing import Any
+
 from srcpack.rules.lookup_keys import Kind
 from support.pack_recipe import (
     BAD,
@@ -35,6 +37,7 @@ from support.sentences.packs import (
     gap_in_contents,
     head,
     keys,
+    last_bucket_cut,
     later_slots,
     packed_entry,
     raw,
@@ -51,6 +54,14 @@ __all__ = ["ROWS_OF_FILE"]
 _DICTIONARY = "A reader MUST check the frame as that of a block, with the limit of 1 MiB"
 _INDEX = "the index holds each key's winner"
 _ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
+_DICTIONARIES: dict[str, dict[str, Any]] = {
+    "no checksum flag": {"frame": compress(DICTIONARY.as_bytes(), write_checksum=False)},
+    "no size": {"frame": compress(DICTIONARY.as_bytes(), write_content_size=False)},
+    "over 1 MiB": {"frame": compress(bytes((1 << 20) + 1))},
+    "id": {"dictionary_id": 77},
+    "size": {"dictionary_size": 5000},
+    "SHA-256": {"dictionary_sha256": b"x" * 32},
+}
 
 ROWS_OF_FILE = [
     # 1 Conventions, 2 The file, 3 Head
@@ -144,14 +155,7 @@ ROWS_OF_FILE = [
     # 6 Dictionary
     *(
         Row(_DICTIONARY, what, dictionary(**changes), "dictionary", READ)
-        for what, changes in (
-            ("no checksum flag", {"frame": compress(DICTIONARY.as_bytes(), write_checksum=False)}),
-            ("no size", {"frame": compress(DICTIONARY.as_bytes(), write_content_size=False)}),
-            ("over 1 MiB", {"frame": compress(bytes((1 << 20) + 1))}),
-            ("id", {"dictionary_id": 77}),
-            ("size", {"dictionary_size": 5000}),
-            ("SHA-256", {"dictionary_sha256": b"x" * 32}),
-        )
+        for what, changes in _DICTIONARIES.items()
     ),
     Row("Raw-content dictionaries are not", "one", dictionary(b"no dictionary" * 9), "dictionary", READ),
     # 7 Keys, 8 Index
@@ -183,6 +187,12 @@ ROWS_OF_FILE = [
         "slots of bucket",
     ),
     Row("Bucket 0 has first slot 0", "1", later_slots, "slot"),
+    Row(
+        "the last element of the fan-out has first slot",
+        "a slot less",
+        last_bucket_cut,
+        "last element of the fan-out",
+    ),
     Row(
         "the last element of the fan-out has first slot `slot_count` and checksum 0",
         "1",

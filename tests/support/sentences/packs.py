@@ -59,6 +59,7 @@ __all__ = [
     "inner",
     "items",
     "keys",
+    "last_bucket_cut",
     "later_slots",
     "packed_entry",
     "positions",
@@ -311,6 +312,15 @@ def spoilt_raw_header() -> bytes:
 def later_slots() -> bytes:
     """Begin the first bucket at slot 1, with its checksum right."""
     return with_fan_out(recipe().build(), 0, first=1)
+
+
+def last_bucket_cut() -> bytes:
+    """End the last bucket a slot early, with its checksum right."""
+    data = recipe().build()
+    at = parts_of_index(data)
+    assert at is not None
+    data = with_fan_out(data, at.buckets - 1, end=(at.end - at.slots) // 8 - 1)
+    return with_tail(data, sha256=hashlib.sha256(data[:-320]).digest())
 
 
 def fan_out_end() -> bytes:
