@@ -37,11 +37,11 @@ from support.sentences.packs import (
     gap_in_contents,
     head,
     keys,
-    last_bucket_cut,
     later_slots,
     packed_entry,
     raw,
     section,
+    slot_of_no_bucket,
     slots,
     spoilt_header_of,
     spoilt_raw_header,
@@ -60,7 +60,6 @@ _DICTIONARIES: dict[str, dict[str, Any]] = {
     "over 1 MiB": {"frame": compress(bytes((1 << 20) + 1))},
     "id": {"dictionary_id": 77},
     "size": {"dictionary_size": 5000},
-    "SHA-256": {"dictionary_sha256": b"x" * 32},
 }
 
 ROWS_OF_FILE = [
@@ -157,6 +156,7 @@ ROWS_OF_FILE = [
         Row(_DICTIONARY, what, dictionary(**changes), "dictionary", READ)
         for what, changes in _DICTIONARIES.items()
     ),
+    Row("and of the dictionary", "another", dictionary(dictionary_sha256=b"x" * 32), "dictionary"),
     Row("Raw-content dictionaries are not", "one", dictionary(b"no dictionary" * 9), "dictionary", READ),
     # 7 Keys, 8 Index
     Row(
@@ -189,8 +189,8 @@ ROWS_OF_FILE = [
     Row("Bucket 0 has first slot 0", "1", later_slots, "slot"),
     Row(
         "the last element of the fan-out has first slot",
-        "a slot less",
-        last_bucket_cut,
+        "a slot more",
+        slot_of_no_bucket,
         "last element of the fan-out",
     ),
     Row(
@@ -288,14 +288,14 @@ ROWS_OF_FILE = [
     Row("the SHA-256 of all before the tail", "another", tail(sha256=bytes(32)), "SHA-256 of all"),
     *(
         Row(
-            "and the frame headers of all sections and raw contents",
+            "the frame headers of all sections and raw contents",
             str(each),
             spoilt_header_of(each),
             "frame header|dictionary",
         )
         for each in (2, 3, 4)
     ),
-    Row("and the frame headers of all sections and raw contents", "raw", spoilt_raw_header, "frame header"),
+    Row("the frame headers of all sections and raw contents", "raw", spoilt_raw_header, "frame header"),
     Row(
         "blocks fill the manifest in the order of their numbers",
         "a gap",

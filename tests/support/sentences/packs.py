@@ -59,12 +59,12 @@ __all__ = [
     "inner",
     "items",
     "keys",
-    "last_bucket_cut",
     "later_slots",
     "packed_entry",
     "positions",
     "raw",
     "section",
+    "slot_of_no_bucket",
     "slots",
     "spoilt_header_of",
     "spoilt_raw_header",
@@ -314,13 +314,20 @@ def later_slots() -> bytes:
     return with_fan_out(recipe().build(), 0, first=1)
 
 
-def last_bucket_cut() -> bytes:
-    """End the last bucket a slot early, with its checksum right."""
+def slot_of_no_bucket() -> bytes:
+    """Put a slot behind those of the last bucket, where the index has room for it."""
     data = recipe().build()
     at = parts_of_index(data)
     assert at is not None
-    data = with_fan_out(data, at.buckets - 1, end=(at.end - at.slots) // 8 - 1)
-    return with_tail(data, sha256=hashlib.sha256(data[:-320]).digest())
+    body = bytearray(data[:-320] + b"no slot.")
+    struct.pack_into("<I", body, at.block_table - 4, len(body) - at.block_table)
+
+    def lengthen(rows: list[list[int]]) -> None:
+        rows[2][3] += 8
+
+    made = with_sections(bytes(body) + data[-320:], lengthen)
+    digest = hashlib.sha256(body).digest()
+    return with_tail(made, file_length=len(made), slot_count=(at.end - at.slots) // 8 + 1, sha256=digest)
 
 
 def fan_out_end() -> bytes:
