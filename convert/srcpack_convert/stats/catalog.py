@@ -7,9 +7,12 @@ whole. So whoever reads the old one reads on, and a run that is killed leaves it
 import errno
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +33,9 @@ __all__ = ["CatalogReport", "PackFacts", "read_facts", "update_catalog"]
 
 _Stamp: TypeAlias = tuple[int, str]
 """Size, and time of the last change or ETag."""
+
+_READERS = 16
+"""Packs of stores that are read at a time: for each a few answers are waited for."""
 
 _CACHE = 64 << 20
 """Bytes that SQLite keeps in memory of the catalog that is written."""
@@ -167,6 +173,9 @@ class _Update:
         self._unchanged: set[int] = set()
         self._stale: set[int] = set()
         self._replaced = 0
+        # Packs of stores, that threads read ahead.
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: deque[tuple[str, _Stamp, Callable[[], PackFacts]]] = deque()
         # Inputs that could not be listed; those that end with a slash stand for what is below them.
         self._unlisted: list[str] = []
 
@@ -185,8 +194,19 @@ class _Update:
                 self.report.unchanged += 1
                 return
             self._stale.add(known[0])
+        if is_url(place):
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_READERS)
+                self._stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._ahead.append((place, stamp, self._pool.submit(self._read, place).result))
+            if len(self._ahead) >= 2 * _READERS:
+                self._write(*self._ahead.popleft())
+        else:
+            self._write(place, stamp, partial(self._read, place))
+
+    def _write(self, place: str, stamp: _Stamp, read: Callable[[], PackFacts]) -> None:
         try:
-            facts = self._read(place)
+            facts = read()
         except (SrcpackError, OSError, ValueError) as error:
             self.report.failed += 1
             self._failed(error)
@@ -194,10 +214,12 @@ class _Update:
         with _errors_of(self._path):
             _insert(self._writing(), next(self._ids), place, stamp, facts)
         self.report.read += 1
-        self._replaced += known is not None
+        self._replaced += self._known(place) is not None
 
     def finish(self) -> None:
         """Let go of what is gone. What was written takes its place when the stack is left."""
+        while self._ahead:
+            self._write(*self._ahead.popleft())
         below = tuple(place for place in self._unlisted if place.endswith("/"))
         gone = []
         for number, place in self._rows("SELECT id, place FROM packs"):

@@ -5,6 +5,7 @@ import re
 import resource
 import shlex
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,9 +19,10 @@ from srcpack.rules.lookup_keys import DEBUG_ID, URL, key_of
 from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from srcpack_convert.inputs import packs as found
-from srcpack_convert.inputs.packs import find_packs
+from srcpack_convert.inputs.packs import FoundPack, find_packs
 from srcpack_convert.stats import catalog as catalogs
 from srcpack_convert.stats.catalog import CatalogReport, PackFacts, read_facts, update_catalog
+from srcpack_convert.storage import StoredObject
 from support.bundle_builder import build_bundle
 from support.commands import DEBUG_ID as APP_ID
 from support.places import PACKS, ROOT
@@ -333,6 +335,32 @@ def test_packs_in_a_bucket_are_known_by_their_etags(
 
 def _unreachable(url: str) -> Any:
     raise ConnectionRefusedError(111, "the connection was refused", url)
+
+
+def test_packs_of_a_store_are_read_side_by_side_and_bad_ones_told(fleet: Fleet) -> None:
+    """A few at a time: for each of them answers are waited for."""
+    urls = [f"s3://bucket/{number:03}.srcpack" for number in range(3 * catalogs._READERS)]
+    packs = [FoundPack(url, stored=StoredObject(url, 7, 0.0, f'"{url}"')) for url in urls]
+    together = threading.Barrier(catalogs._READERS)
+    failures: list[str] = []
+
+    def read(place: str) -> PackFacts:
+        together.wait(60)
+        if place == urls[5]:
+            raise FormatError(place, "not a pack")
+        return PackFacts(1, None, None, None, None, set(), {place})
+
+    def update() -> CatalogReport:
+        return update_catalog(fleet.path, packs, failed=lambda error: failures.append(str(error)), read=read)
+
+    assert update() == CatalogReport(packs=len(urls) - 1, read=len(urls) - 1, failed=1)
+    assert failures == [f"{urls[5]}: not a pack"]
+    with Catalog(fleet.path) as catalog:
+        assert [pack.place for url in urls for pack in catalog.by_url(url)] == urls[:5] + urls[6:]
+    together.abort()
+    failures.clear()
+    with pytest.raises(threading.BrokenBarrierError):
+        update()
 
 
 # ---- what stays when it fails
