@@ -13,6 +13,7 @@ from support.documents import python_blocks
 from support.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 SET_UP = ("python3 -m venv", ".venv/bin/pip", ".venv/bin/python -m pytest")
 
 
@@ -38,28 +39,45 @@ def test_python_in_the_readme_runs_and_prints_what_is_shown(block: str, output: 
         assert printed == output
 
 
+def commands_of(block: str, folder: Path) -> list[list[str]]:
+    """Return the commands of a block, without those that set up, as arguments of srcpack."""
+    found = []
+    for command in re.split(r" && |\n\$ ", block.removeprefix("$ ").strip()):
+        if not command.startswith(SET_UP):
+            program, *arguments = shlex.split(command.replace("/tmp/", f"{folder}/"))
+            assert program == ".venv/bin/srcpack"
+            found.append(arguments)
+    return found
+
+
 def test_commands_in_the_readme_run(tmp_path: Path) -> None:
-    commands = [line[2:] for block in blocks("console") for line in block.splitlines()]
-    assert [command for command in commands if not command.startswith(SET_UP)]
-    for command in commands:
-        if command.startswith(SET_UP):
-            continue
-        program, *arguments = shlex.split(command.replace("/tmp/", f"{tmp_path}/"))
-        assert program == ".venv/bin/srcpack"
+    commands = [command for block in blocks("console") for command in commands_of(block, tmp_path)]
+    assert commands
+    for arguments in commands:
         assert run([sys.executable, "-m", "srcpack_convert", *arguments])
 
 
 def test_what_the_readme_shows_of_a_command_is_what_it_prints(tmp_path: Path) -> None:
     shown = re.findall(r"```console\n([^`]*)```\n\n```text\n([^`]*)```", README)
     assert shown
-    for commands, output in shown:
-        lines = commands.replace("/tmp/", f"{tmp_path}/").splitlines()
-        printed = [run([sys.executable, "-m", "srcpack_convert", *shlex.split(line)[2:]]) for line in lines]
+    for block, output in shown:
+        commands = commands_of(block, tmp_path)
+        printed = [run([sys.executable, "-m", "srcpack_convert", *command]) for command in commands]
         assert printed[-1].rstrip() == output.rstrip()
 
 
-def test_files_that_the_readme_names_are_there() -> None:
-    for line in re.findall(r"^\| (`[^|]*\.(?:py|/)?.*?) \|", README, re.MULTILINE):
+def test_two_lines_set_up_and_do_what_they_are_for() -> None:
+    """`.ci/run` takes them from here, and runs them in a clone."""
+    lines = re.findall(r"^\$ (python3 -m venv .*)$", README, re.MULTILINE)
+    assert [line.rsplit(" && ", 1)[1].split()[0] for line in lines] == [
+        ".venv/bin/srcpack",
+        ".venv/bin/python",
+    ]
+    assert lines[1].endswith(" && .venv/bin/python -m pytest -n 2")
+
+
+def test_files_that_the_table_of_rooms_names_are_there() -> None:
+    for line in re.findall(r"^\| (`[^|]*\.(?:py|/)?.*?) \|", DESIGN, re.MULTILINE):
         folder = ""
         for name in re.findall(r"`([^`]+)`", line):
             if " " in name:
@@ -67,8 +85,3 @@ def test_files_that_the_readme_names_are_there() -> None:
             path = name if "/" in name else f"{folder}/{name}"
             folder = os.path.dirname(path)
             assert (ROOT / path).exists(), path
-
-
-def test_ci_runs_the_test_command_of_the_readme() -> None:
-    assert "$ .venv/bin/python -m pytest -n 2\n" in README
-    assert '/bin/python" -m pytest -n 2' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

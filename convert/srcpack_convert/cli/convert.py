@@ -41,7 +41,7 @@ def convert(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUT",
+            metavar="INPUT...",
             help="SourceBundles, by path or URL, - is stdin; folders, searched with all below; "
             "patterns in quotes.",
         ),
@@ -59,7 +59,6 @@ def convert(
     preset: Annotated[
         str,
         typer.Option(
-            metavar="NAME",
             help=f"{', '.join(PRESETS)}: from fast (uploads that somebody waits for) to small (archives); "
             "raw does not compress.",
             autocompletion=lambda: list(PRESETS),
@@ -233,7 +232,7 @@ def convert(
       srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
       srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
       srcpack convert bundles -o packs --prune --dry-run
-      find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs
+      find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
     """
     sources = sources or []
     if not sources and files_from is None:

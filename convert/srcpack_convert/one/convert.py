@@ -143,7 +143,7 @@ def convert_url(
         patience: How long the stores are waited for; the modules' own constants if None.
 
     Raises:
-        As `convert`; LimitExceeded also where the zip is larger than `max_size`.
+        LimitExceeded: As `convert`, and where the zip is larger than `max_size`. Other errors are the same.
     """
     transfer = Transfer(spool=spool, max_size=max_size, patience=patience)
     return convert_bundle(

@@ -1,4 +1,4 @@
-"""The pages on taking packs up: their Python runs and prints what they show, in the order of the page."""
+"""The guide and the pages on taking packs up: their Python runs and prints what they show, in their order."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ FOLDER = ROOT / "docs" / "integrations"
 PAGES = sorted(path.name for path in FOLDER.glob("*.md") if path.name != "README.md")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["../guide.md", *PAGES])
 def test_the_python_of_a_page_runs_and_prints_what_is_shown(page: str, tmp_path: Path) -> None:
     pytest.importorskip("symbolic", reason="some of them convert with lookups")
     blocks = python_blocks((FOLDER / page).read_text(encoding="utf-8"))
