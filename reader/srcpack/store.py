@@ -158,8 +158,8 @@ class Store(ABC):
     # ---- contents
 
     @abstractmethod
-    def read(self, record: EntryRecord) -> bytes:
-        """Return the whole content.
+    def read(self, record: EntryRecord, threads: int = 1) -> bytes:
+        """Return the whole content, decoded by so many threads if it is in pieces.
 
         Raises:
             DamagedMember: The member cannot be read.
@@ -222,6 +222,8 @@ class Store(ABC):
         if threads <= 1:
             return [self.read(self.named(item)) for item in wanted]
         records = [self.named(item) for item in wanted]
+        if len(records) < threads:
+            return [self.read(record, threads) for record in records]
         # A task for each small file would cost more than the file: a thread takes a run of neighbours.
         run = max(1, min(64, len(records) // (4 * threads)))
         runs = [records[at : at + run] for at in range(0, len(records), run)]

@@ -85,6 +85,9 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert refusal(b"SYS") == begin + "b'SYS', expected b'SYSB' or a zip"
     assert refusal(b"BSYS\0\0\0\2PK") == begin + "b'BSYS', expected b'SYSB' or a zip"
     assert refusal(build_bundle({}, None)) == "<bytes>: the zip has no manifest.json"
+    folder = build_bundle({"x/deep/manifest.json": b"{}", "x/manifest.json": b"{}", "x/a.js": b""}, None)
+    problem = "the zip has no manifest.json at its top, but 'x/manifest.json'"
+    assert refusal(folder) == f"<bytes>: {problem}"
     with pytest.raises(FileNotFoundError):
         SourceBundle(tmp_path / "none.zip")
     pipe = tmp_path / "pipe"

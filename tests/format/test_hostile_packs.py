@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import islice, permutations, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -919,6 +920,11 @@ BAD_FRAME = frames_of(BAD)[0]
 DICTIONARY = zstandard.train_dictionary(
     1024, [b"%d: the words of a dictionary, %d of them" % (number % 7, number) for number in range(300)]
 )
+OTHER_DICTIONARY = zstandard.train_dictionary(
+    1024,
+    [b"%d: other words, %d of them" % (number % 5, number) for number in range(300)],
+    dict_id=DICTIONARY.dict_id(),
+)
 
 
 @pytest.mark.parametrize(
@@ -1132,9 +1138,7 @@ def test_a_dictionary_over_the_limit_of_the_version_is_refused_at_open() -> None
 def test_a_dictionary_with_another_sha256_serves_its_own_pack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It claims the SHA-256 of a dictionary that it does not have, and is there first."""
     forget_dictionaries()
-    words = [b"%d: other words, %d of them" % (number % 5, number) for number in range(300)]
-    other = zstandard.train_dictionary(1024, [*words], dict_id=DICTIONARY.dict_id())
-    made = recipe(None, other)
+    made = recipe(None, OTHER_DICTIONARY)
     made.tail = {"dictionary_sha256": hashlib.sha256(DICTIONARY.as_bytes()).digest()}
     liar = srcpack.open(made.build())
     assert liar["bad.js"].read() == BAD
@@ -1142,10 +1146,28 @@ def test_a_dictionary_with_another_sha256_serves_its_own_pack_alone(monkeypatch:
     honest = srcpack.open(dictionary_recipe())
     assert honest["bad.js"].read() == BAD
     assert packfile_of(honest).dictionary().data.as_bytes() == DICTIONARY.as_bytes()
-    assert packfile_of(liar).dictionary().data.as_bytes() == other.as_bytes()
+    assert packfile_of(liar).dictionary().data.as_bytes() == OTHER_DICTIONARY.as_bytes()
     assert len(loaded) == 1
     assert any("SHA-256 of the dictionary" in problem for problem in problems(made.build()))
     assert problems(dictionary_recipe()) == []
+
+
+def test_a_dictionary_with_another_sha256_takes_the_place_of_none() -> None:
+    """Whatever was dropped meanwhile, and whoever reads first again."""
+    made = recipe(None, OTHER_DICTIONARY)
+    made.tail = {"dictionary_sha256": hashlib.sha256(DICTIONARY.as_bytes()).digest()}
+    packs = {"first": dictionary_recipe(), "second": dictionary_recipe(), "liar": made.build()}
+    for before, after in product(permutations(packs), repeat=2):
+        opened = {name: srcpack.open(data) for name, data in packs.items()}
+        for order in (before, after):
+            forget_dictionaries()
+            for name in order:
+                if name == "liar":
+                    with suppress(FormatError):  # the one that it claims was here before
+                        assert opened[name]["bad.js"].read() == BAD
+                else:
+                    assert packfile_of(opened[name]).dictionary().data.as_bytes() == DICTIONARY.as_bytes()
+                    assert opened[name]["bad.js"].read() == BAD
 
 
 def test_a_dictionary_of_many_packs_is_loaded_once_and_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:

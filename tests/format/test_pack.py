@@ -809,3 +809,44 @@ def test_line_feeds_that_are_not_as_the_entry_says_are_told_in_a_long_line(long_
         ):
             with pytest.raises(FormatError, match="lines: expected"):
                 _ = [store.context(lie, line, 0, 0) for line in range(1, lie.lines + 1)]
+
+
+# ---- several threads for one file
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 20, 100])
+def test_a_file_that_threads_decode_side_by_side_is_whole(
+    many_frames: tuple[bytes, bytes], threads: int
+) -> None:
+    content, data = many_frames
+    source = CountingSource(data)
+    pack = Pack(PackFile(source, file="a"))
+    entry = pack["a"]
+    source.reads.clear()
+    assert entry.read(threads=threads) == content
+    assert sorted(source.reads) == [(frame.offset, frame.length) for frame in entry.record.frames]
+    assert pack.read_many(["a", "a"], threads=threads) == [content] * 2
+
+
+def test_a_small_file_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "Thread", None)
+    pack = srcpack.open(PACKS / "many.srcpack")
+    for entry in pack.entries():
+        assert entry.read(threads=8) == entry.read()
+
+
+def test_a_damaged_part_is_refused_whichever_thread_decodes_it(many_frames: tuple[bytes, bytes]) -> None:
+    _, data = many_frames
+    frames = srcpack.open(data)["a"].record.frames
+    for number in (0, 1, 2, len(frames) - 1):
+        at = frames[number].offset + frames[number].length // 2
+        damaged = srcpack.open(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        for threads in (1, 2, 3):
+            with pytest.raises(FormatError, match="'a'"):
+                damaged["a"].read(threads=threads)
+
+
+def test_no_threads_at_all_is_misuse() -> None:
+    entry = srcpack.open(PACKS / "lines.srcpack")["files/many-lines.c"]
+    with pytest.raises(ValueError, match="threads is at least 1, not 0"):
+        entry.read(threads=0)

@@ -22,6 +22,7 @@ from support.spec_reader import Refused, SpecReader
 ROWS = [*ROWS_OF_FILE, *ROWS_OF_MANIFEST, *ROWS_OF_TABLES]
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
 ELSEWHERE = {
+    "and before contents of another pack are decoded with it": "format/test_hostile_packs.py",
     "the head, where opening left it out": "source/test_remote.py",
     "A SHA-256 in an entry MUST NOT be used as a key": "resolve/test_content_cache.py",
     "MUST choose `seed` so that no bucket has more than 32 slots": "convert/one/test_convert.py",

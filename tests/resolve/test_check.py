@@ -1,6 +1,7 @@
 """What `check` finds wrong with a bundle, and that it finds nothing in a good one."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ OTHER = "7d2f1a90-5b1c-4c77-9a64-2f6e8d9c0b11"
 SCRIPT = "let a=1;\n"
 
 
-def source_map(sources: list[str], contents: list[str | None] | None, **more: Any) -> bytes:
+def source_map(sources: list[str | None], contents: list[str | None] | None, **more: Any) -> bytes:
     made = {"version": 3, "sources": sources, "names": [], "mappings": "AAAA", **more}
     return json.dumps(made if contents is None else {**made, "sourcesContent": contents}).encode()
 
@@ -152,6 +153,32 @@ def test_a_pack_gives_what_its_zip_gives(tmp_path: Any) -> None:
         convert(bundle, tmp_path / "a.srcpack", preset="fast", verify=False)
         with srcpack.open(bundle) as zipped, srcpack.open(tmp_path / "a.srcpack") as pack:
             assert list(check(pack)) == list(check(zipped)), bundle.name
+
+
+def test_sources_of_a_map_in_the_reference_are_missed_too() -> None:
+    import base64
+
+    given = base64.b64encode(source_map(["a.ts"], [None])).decode()
+    files = {"a.js": script(f"data:application/json;base64,{given}")}
+    finding = Finding("no-source", "a.js", "neither embedded in the map nor in the bundle: 'a.ts'")
+    assert found({"a.js": SCRIPT.encode()}, files) == [finding]
+
+
+def test_maps_are_checked_as_far_as_they_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without symbolic nobody says that one is malformed."""
+    sections = {"version": 3, "sections": [{"map": 5}, {"map": json.loads(source_map(["b.ts", None], None))}]}
+    contents = {"a.js": SCRIPT.encode(), "a.js.map": json.dumps(sections).encode()}
+    files = {"a.js": script("a.js.map"), "a.js.map": a_map()}
+    assert "malformed-map" in [finding.kind for finding in found(contents, files)]
+    monkeypatch.setitem(sys.modules, "symbolic.sourcemapcache", None)
+    finding = Finding("no-source", "a.js.map", "neither embedded in the map nor in the bundle: 'b.ts'")
+    assert found(contents, files) == [finding]
+
+
+def test_files_over_symbolicators_limit_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srcpack.resolve.check._MOST_CONTENT", 8)
+    (finding,) = found({"a.js": SCRIPT.encode()}, {"a.js": script(None)})
+    assert finding == Finding("too-large", "a.js", "it has 9 bytes, over the 8 that symbolicator takes")
 
 
 def test_a_pack_is_checked_with_each_file_read_once_and_leaves_no_lookup_behind(

@@ -17,6 +17,7 @@ from srcpack import (
     DamagedMember,
     DebugId,
     DecodedMap,
+    Entry,
     FormatError,
     LimitExceeded,
     Pack,
@@ -708,3 +709,27 @@ def test_a_set_is_of_open_packs() -> None:
         for packs, wrong in (([str(path)], "str"), (pack, "str"), ([pack, path], "PosixPath")):
             with pytest.raises(TypeError, match=f"a PackSet is of open packs, not of {wrong}: "):
                 PackSet(packs)  # type: ignore[arg-type]
+
+
+def test_a_content_that_is_not_utf8_though_its_entry_says_so_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pack = srcpack.open(build_bundle({"a.js": b"f()"}, {"files": {"a.js": {"url": "~/a.js"}}}))
+    told: list[str] = []
+    packs = PackSet([pack], on_error=lambda _, key, error: told.append(f"{key}: {error}"))
+    found = packs.resolve("https://x/a.js")
+    assert found is not None
+    assert packs.text(found) == "f()"
+    monkeypatch.setattr(Entry, "read", lambda _: b"\xff")
+    with pytest.raises(FormatError, match="UTF-8 by its entry"):
+        packs.text(found)
+    assert len(told) == packs.errors == 1
+
+
+def test_names_of_the_room_are_loaded_when_they_are_asked_for() -> None:
+    import srcpack.resolve as room
+
+    assert dir(room) == sorted(room.__all__)
+    assert all(getattr(room, name) is not None for name in room.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'resolve_events'"):
+        room.resolve_events  # type: ignore[attr-defined]  # noqa: B018  to ask is the test

@@ -482,6 +482,91 @@ def test_what_cannot_be_read_is_not_here() -> None:
         assert packs.errors
 
 
+def damaged_pack(path: Path, files: Mapping[str, Any], *urls: str) -> Pack:
+    """Convert files to a pack, and open it with a bit flipped in the content of each of the URLs."""
+    convert(build_bundle(*_members(files)), path, dictionary="off", verify=False)
+    data = bytearray(path.read_bytes())
+    with srcpack.open(path) as pack:
+        for url in urls:
+            entry = pack.by_url(url)
+            assert entry is not None
+            data[entry.record.frames[0].offset + 8] ^= 1
+    return srcpack.open(bytes(data))
+
+
+def test_a_map_whose_content_is_damaged_is_not_here(tmp_path: Path) -> None:
+    """It is found, as its entry is whole, and turns out unreadable: the next one is taken."""
+    minified, _, call = crane()
+    bad = damaged_pack(tmp_path / "bad.srcpack", harbour(minified), "~/crane.js.map")
+    packs = PackSet([bad], lookup_cache=LookupCache(1 << 20))
+    answer = resolved(packs, frame(call))
+    assert [error["type"] for error in answer["errors"]] == ["scraping_disabled"]
+    assert packs.errors
+    good = damaged_pack(tmp_path / "good.srcpack", harbour(minified))
+    packs = PackSet([bad, good], lookup_cache=LookupCache(1 << 20))
+    answer = resolved(packs, frame(call))
+    assert (names(answer), answer["errors"]) == (["Crane.hoist"], [])
+    assert packs.errors
+
+
+def test_an_original_whose_content_is_damaged_is_not_here(tmp_path: Path) -> None:
+    minified = Minified({"src/crane.ts": None})
+    call = minified.add("h()", (2, 1))
+    files = {**harbour(minified), "~/src/crane.ts": ("source", "first\nsecond\n")}
+    bad = damaged_pack(tmp_path / "bad.srcpack", files, "~/src/crane.ts")
+    packs = PackSet([bad], lookup_cache=LookupCache(1 << 20))
+    answer = resolved(packs, frame(call))
+    assert [error["type"] for error in answer["errors"]] == ["missing_source_content"]
+    assert "context_line" not in frames_of(answer)[0]
+    good = damaged_pack(tmp_path / "good.srcpack", files)
+    answer = resolved(PackSet([bad, good], lookup_cache=LookupCache(1 << 20)), frame(call))
+    assert (frames_of(answer)[0]["context_line"], answer["errors"]) == ("second", [])
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"platform": "java", "module": "harbour.Crane", "filename": "Crane.java", "lineno": 1},
+        {"platform": "native", "abs_path": "/src/crane.c", "lineno": 1},
+    ],
+)
+def test_a_source_of_other_platforms_whose_content_is_damaged_is_not_here(
+    tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    files = {"j": b"class Crane {}\n", "c": b"int crane;\n"}
+    listed = {
+        "j": {"type": "source", "url": "~/harbour/Crane.jvm"},
+        "c": {"type": "source", "path": "/src/crane.c"},
+    }
+    path = tmp_path / "bad.srcpack"
+    convert(build_bundle(files, {"files": listed}), path, dictionary="off")
+    data = bytearray(path.read_bytes())
+    with srcpack.open(path) as good:
+        for entry in good.entries():
+            data[entry.record.frames[0].offset + 8] ^= 1
+        answer = resolved(good, wanted)
+        assert "context_line" in frames_of(answer)[0]
+        answer = resolved(good, wanted, apply_source_context=False)
+        assert (frames_of(answer), answer["errors"]) == ([wanted], [])
+    packs = PackSet([srcpack.open(bytes(data))])
+    answer = resolved(packs, wanted, wanted)
+    assert frames_of(answer) == [wanted] * 2
+    assert [error["type"] for error in answer["errors"]] == ["missing_source"]
+    assert packs.errors == 1, "it is read once"
+
+
+def test_what_a_request_says_of_a_frames_map_is_handed_on(make: Make) -> None:
+    minified, _, _ = crane()
+    given = {"sourcemap": "a.map", "sourcemap_origin": {"bundled": []}, "resolved_with": "x", "more": 1}
+    answer = resolved(make(harbour(minified)), frame((1, 1), "absent.js", data=given))
+    assert frames_of(answer)[0]["data"] == {
+        "sourcemap": "a.map",
+        "sourcemap_origin": {"bundled": []},
+        "resolved_with": "x",
+        "symbolicated": False,
+    }
+
+
 def _members(files: Mapping[str, Any]) -> tuple[dict[str, bytes], dict[str, Any]]:
     contents, listed = {}, {}
     for number, (url, (kind, content, *headers)) in enumerate(files.items()):
@@ -907,6 +992,19 @@ def test_sources_are_not_mixed_up_where_a_table_is_left(
     monkeypatch.setattr(TableLookup, "token", damaged_later)
     frames = frames_of(resolved(pack, *map(frame, [*places, *reversed(places)])))
     assert [each["context_line"] for each in frames] == [f"text of {name}" for name in "abcddcba"]
+
+
+def test_many_places_in_sources_that_the_map_has_not_or_a_file_has_too(make: Make) -> None:
+    """After a few places a source is asked for whole, which is nowhere, or in the bundle."""
+    minified = Minified({"src/absent.ts": None, "src/crane.ts": CRANE_TS})
+    absent = minified.add("a();", (1, 1), None, 0)
+    present = minified.add("b();", (5, 12), None, 1)
+    beyond = minified.add("c();", (500, 1), None, 1)
+    pack = make({**harbour(minified), "~/elsewhere.ts": ("source", CRANE_TS)})
+    answer = resolved(pack, *map(frame, [absent, present, beyond] * 7))
+    lines = [each.get("context_line") for each in frames_of(answer)]
+    assert lines == [None, "    return lift(load);", None] * 7
+    assert [each["source"] for each in answer["errors"]] == [f"{HOST}/src/absent.ts"]
 
 
 def test_work_grows_with_the_frames(counter: Counter) -> None:

@@ -354,3 +354,16 @@ def test_a_data_url_holds_the_map_and_its_texts(tmp_path: Path) -> None:
             if source is not bundle:
                 assert entry.lookup_table(sha256(value).digest()) is not None
                 assert entry.lookup_table(bytes(32)) is None
+
+
+def test_a_file_that_is_no_text_has_no_originals(tmp_path: Path) -> None:
+    files = {
+        "a.js": {"type": "minified_source", "url": "~/a.js", "headers": {"sourcemap": "a.js.map"}},
+        "a.js.map": {"type": "source_map", "url": "~/a.js.map"},
+    }
+    value = packed_map(source_map([(0, 0, 0, 0, 0)], ["a.ts"]))
+    bundle = build_bundle({"a.js": b"\xff", "a.js.map": value}, {"files": files})
+    convert(bundle, tmp_path / "a.srcpack")
+    for source in (bundle, tmp_path / "a.srcpack"):
+        with srcpack.open(source) as pack:
+            assert pack["a.js"].original(1, 1) is None

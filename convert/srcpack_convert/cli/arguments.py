@@ -95,7 +95,7 @@ PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A 
 PacksArgument: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PACK...",
+        metavar="PACK",
         help=".srcpack files, by path or URL; folders and buckets, searched with all below; patterns in "
         "quotes.",
     ),
@@ -106,7 +106,7 @@ PackOrZipArgument: TypeAlias = Annotated[
 PacksOrZipsArgument: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PACK...",
+        metavar="PACK",
         help=".srcpack files or SourceBundle zips, by path or URL; folders and buckets, searched with all "
         "below; patterns in quotes.",
     ),

@@ -44,11 +44,12 @@ _WIDTH = 80
 
 
 def bench(
-    bundles: Annotated[list[str], typer.Argument(metavar="ZIP...", parser=parse_file, help="SourceBundles.")],
+    bundles: Annotated[list[str], typer.Argument(metavar="ZIP", parser=parse_file, help="SourceBundles.")],
     *,
     preset: Annotated[
         str,
         typer.Option(
+            metavar="NAME",
             help=f"{', '.join(PRESETS)}: what the packs are made with.",
             autocompletion=lambda: list(PRESETS),
         ),
@@ -56,13 +57,19 @@ def bench(
     seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, max=86_400, help="How long to measure a bundle, after it was converted and compared."
+            metavar="SECONDS",
+            min=0.1,
+            max=86_400,
+            help="How long to measure a bundle, after it was converted and compared.",
         ),
     ] = 15.0,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=2, max=64, help="Threads that read side by side; by default one for each core, at least 2."
+            metavar="N",
+            min=2,
+            max=64,
+            help="Threads that read side by side; by default one for each core, at least 2.",
         ),
     ] = None,
     plot_to: Annotated[

@@ -41,7 +41,7 @@ def convert(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="SourceBundles, by path or URL, - is stdin; folders, searched with all below; "
             "patterns in quotes.",
         ),
@@ -59,6 +59,7 @@ def convert(
     preset: Annotated[
         str,
         typer.Option(
+            metavar="NAME",
             help=f"{', '.join(PRESETS)}: from fast (uploads that somebody waits for) to small (archives); "
             "raw does not compress.",
             autocompletion=lambda: list(PRESETS),
@@ -232,7 +233,7 @@ def convert(
       srcpack convert bundles -o packs --exclude 'old/*' --report report.jsonl
       srcpack convert 'bundles/**/*.zip' -o packs --flat --dry-run
       srcpack convert bundles -o packs --prune --dry-run
-      find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs --errors-to failed
+      find . -name '*.zip' -print0 | srcpack convert --files-from - -0 -o packs
     """
     sources = sources or []
     if not sources and files_from is None:

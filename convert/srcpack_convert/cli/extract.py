@@ -27,7 +27,7 @@ def extract(
     pack: PackOrZipArgument,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Names, or prefixes that end with /; all without any."),
+        typer.Argument(metavar="NAME", help="Names, or prefixes that end with /; all without any."),
     ] = None,
     *,
     output: Annotated[

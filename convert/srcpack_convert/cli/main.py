@@ -44,6 +44,7 @@ from srcpack_convert.cli.terminal import (
     print_line,
     say,
 )
+from srcpack_convert.cli.train import train
 from srcpack_convert.cli.verify import verify
 
 __all__ = ["app", "main", "run"]
@@ -186,5 +187,6 @@ for _command in (
     bench,
     stats,
     catalog,
+    train,
 ):
     app.command(help=_help_of(_command))(_command)

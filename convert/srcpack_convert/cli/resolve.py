@@ -70,7 +70,7 @@ def resolve(
       srcpack resolve app.srcpack trace.txt
       pbpaste | srcpack resolve packs/ -
       srcpack resolve app.srcpack event.json --json | jq .exception
-      srcpack resolve app.srcpack --at https://example.com/app.min.js:1:4711 --explain
+      srcpack resolve app.srcpack --at https://a.example/a.js:1:4711 --explain
     """
     packs, given = _sorted_out(places or [])
     if at is not None and given is not None:

@@ -10,15 +10,28 @@ from srcpack.bundle.members import SourceBundle
 from srcpack.errors import DamagedMember, LimitExceeded
 from srcpack.format.head_tail import MAX_DICTIONARY
 
-__all__ = ["choose_dictionary", "given_dictionary", "pack_dictionary", "train"]
+__all__ = [
+    "SAMPLES_PER_BYTE",
+    "SHORTEST_SAMPLE",
+    "SMALLEST_DICTIONARY",
+    "choose_dictionary",
+    "given_dictionary",
+    "pack_dictionary",
+    "train",
+]
 
 _MAGIC = b"\x37\xa4\x30\xec"
 
-_SMALLEST_DICTIONARY = 4 << 10
+SMALLEST_DICTIONARY = 4 << 10
 """Bytes; where a bundle has no samples for this much, a dictionary cannot pay."""
 
 _SAMPLE = 16 << 10
-_SAMPLES_PER_BYTE = 20
+SAMPLES_PER_BYTE = 20
+"""Bytes of samples for each byte of a dictionary."""
+
+SHORTEST_SAMPLE = 8
+"""Bytes; libzstd takes no shorter ones."""
+
 _BYTES_PER_BYTE = 8
 _TRIAL = 512 << 10
 _TRIAL_LEVEL = 3
@@ -72,11 +85,11 @@ def choose_dictionary(
     """
     total = sum(bundle.members[name].size for name in names)
     sizes = sorted({min(size, total // _BYTES_PER_BYTE) for size in sizes})
-    if not sizes or sizes[-1] < _SMALLEST_DICTIONARY:
+    if not sizes or sizes[-1] < SMALLEST_DICTIONARY:
         return None
     # In hash order, a sample of any length is spread over all folders and types, and is the same each time.
     order = sorted(names, key=lambda name: sha256(name.encode()).digest())
-    heads = _Samples(bundle, order, sizes[-1] * _SAMPLES_PER_BYTE)
+    heads = _Samples(bundle, order, sizes[-1] * SAMPLES_PER_BYTE)
     trial = _trial_parts(bundle, [*order[heads.used :], *order[: heads.used]], frame_size)
     trial_size = sum(map(len, trial))
     # The gain differs little between levels; a high level is asked only where it must choose between sizes.
@@ -84,7 +97,7 @@ def choose_dictionary(
     plain = _compressed_size(trial, trial_level, None)
     best, best_gain = None, 0.0
     for size in sizes:
-        dictionary = train(heads.up_to(size * _SAMPLES_PER_BYTE), size)
+        dictionary = train(heads.up_to(size * SAMPLES_PER_BYTE), size)
         if dictionary is None or not trial_size:
             continue
         gain = (plain - _compressed_size(trial, trial_level, dictionary)) * total / trial_size
@@ -109,7 +122,7 @@ class _Samples:
                 head = bundle.read_head(name, _SAMPLE)
             except DamagedMember:
                 continue
-            if len(head) >= 8:  # libzstd takes no shorter ones
+            if len(head) >= SHORTEST_SAMPLE:
                 self._samples.append(head)
                 taken += len(head)
 

@@ -22,6 +22,7 @@ from srcpack.bundle.manifest_json import MANIFEST_NAME, parse_manifest
 from srcpack.bundle.zip_directory import LOCAL, LOCAL_MAGIC, Member, read_directory
 from srcpack.errors import DamagedMember, FormatError, LimitExceeded, NotFound
 from srcpack.records import NOT_IN_ZIP, BundleManifest
+from srcpack.rules.strict_json import shown
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource, PreadSource
 
@@ -137,7 +138,12 @@ class SourceBundle:
         self._starts = sorted(starts)
         self._stops: list[int] | None = None
         if MANIFEST_NAME not in by_name:
-            raise self._error("the zip has no manifest.json")
+            # As of a folder that was zipped, and not what is in it.
+            below = min(
+                (name for name in by_name if name.endswith(f"/{MANIFEST_NAME}")), key=len, default=None
+            )
+            has = "" if below is None else f" at its top, but {shown(below)}"
+            raise self._error(f"the zip has no manifest.json{has}")
         self._manifest_member = by_name[MANIFEST_NAME]
         self._check_total(by_name.values())
         max_missing = _MISSING_FREE + self._most // _MISSING_SHARE

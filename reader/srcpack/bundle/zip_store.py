@@ -154,7 +154,7 @@ class ZipStore(Store):
 
     # ---- contents
 
-    def read(self, record: EntryRecord) -> bytes:
+    def read(self, record: EntryRecord, threads: int = 1) -> bytes:
         """Return the whole content, inflating it once, whether or not it was read before.
 
         A member that is larger than `max_read` is not inflated.

@@ -3,6 +3,7 @@
 What goes into one request is planned by `source/request_plan.py`.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,7 +17,7 @@ from srcpack.store import Store
 
 from .index import BlockPlace
 
-__all__ = ["blocks_ahead", "fetch_many", "fetch_together", "spooled"]
+__all__ = ["blocks_ahead", "decoded_by_threads", "fetch_many", "fetch_together", "spooled"]
 
 _MAX_UNPACKED = 8 << 20
 """Most bytes, unpacked, of blocks that were fetched together: few bytes may unpack to very many."""
@@ -136,6 +137,36 @@ def fetch_many(
         threads,
     )
     return _raise_first(contents)
+
+
+def decoded_by_threads(
+    read_part: Callable[[int], bytes], record: EntryRecord, part_size: int, threads: int
+) -> bytes:
+    """Return a whole content, decoded by this thread and others.
+
+    Each thread puts what it has decoded in its place while the others, which need no global lock, decode.
+
+    Raises:
+        FormatError, OSError: As `read_part`.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  the same
+
+    parts = len(record.frames)
+    threads = min(threads, parts)
+    content = io.BytesIO(bytes(record.size))  # memory that the system gives as it is filled
+    with content.getbuffer() as view:
+
+        def decode_every(first: int) -> None:
+            for number in range(first, parts, threads):
+                part, start = read_part(number), number * part_size
+                view[start : start + len(part)] = part
+
+        with ThreadPoolExecutor(threads - 1) as executor:
+            others = [executor.submit(decode_every, first) for first in range(1, threads)]
+            decode_every(0)
+            for other in others:
+                other.result()
+    return content.getvalue()
 
 
 def _content_range(record: EntryRecord) -> Range:

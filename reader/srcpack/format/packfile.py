@@ -24,7 +24,7 @@ from srcpack.source.source_of import SourceKind, source_of
 from srcpack.store import ContentReader, Reopening, Store, reopened
 
 from .directory import Directory
-from .fetch import fetch_many, spooled
+from .fetch import decoded_by_threads, fetch_many, spooled
 from .head_tail import (
     DICTIONARY,
     FRAME_HEADER,
@@ -65,9 +65,6 @@ _RECORD_COST = 256
 _VALUE_COST = 128
 """Bytes that a frame or a header takes beside those that it has in msgpack."""
 
-_LONG = 3
-"""Frames of some lines from which on they are taken apart: of two, both are wanted."""
-
 
 class PackFile(Store):
     """An open `.srcpack`.
@@ -95,7 +92,7 @@ class PackFile(Store):
         self.file = file
         self.source = source
         self.max_read = max_read
-        # The tail repeats what the head says, and is worth no request of its own.
+        # The tail repeats the head, which is worth no request of its own.
         version = None if source.distant else parse_head(source.read(0, HEAD_SIZE), file=file)
         tail = parse_tail(
             source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
@@ -200,12 +197,14 @@ class PackFile(Store):
 
     # ---- contents
 
-    def read(self, record: EntryRecord) -> bytes:
-        """Return the whole content."""
+    def read(self, record: EntryRecord, threads: int = 1) -> bytes:
+        """Return the whole content, its frames decoded by several threads if that is wanted."""
         frames = record.frames
         if len(frames) == 1 and record.size <= self.max_read:
             return self.read_part(record, 0)
         self._check_readable(record, record.size)
+        if threads > 1 and len(frames) > 1 and not self.source.distant:
+            return decoded_by_threads(partial(self.read_part, record), record, self.frame_size, threads)
         return self._joined(record, 0, len(frames))
 
     def read_range(self, record: EntryRecord, start: int, length: int) -> bytes:
@@ -246,12 +245,12 @@ class PackFile(Store):
         if line > record.lines:
             return None
         start, end = parts_of_lines(record, max(1, line - lines), min(line + lines, record.lines))
-        if end - start < _LONG:
+        if end - start <= 2:  # of two, both are wanted
             return super().context(record, line, column, lines)
         self._check_readable(record, min((end - start) * self.frame_size, record.size))
         try:
-            read_part = partial(self.read_part, record)
-            return LongLines(record, self.frame_size, read_part).context(line, column, lines)
+            long_lines = LongLines(record, self.frame_size, partial(self.read_part, record))
+            return long_lines.context(line, column, lines)
         except ValueError as error:
             if self.closed:
                 raise

@@ -51,7 +51,9 @@ _SMALLEST_FRAME = 4 + 2 + 3 + 4
 DICTIONARIES: Generations[object, "Dictionary"] = Generations(9 << 20)
 """Shared by all packs and threads; the limit is in bytes.
 
-By what stands for the pack that it was read from, and, for other packs, by the SHA-256 that this one claims.
+By an object that stands for the pack that it was read from; by the SHA-256 that this pack claims, in a tuple;
+and, once it was found to have it, by the SHA-256, for all packs that claim it.
+
 One of the usual 126 KiB takes longer to read and unpack than 50 small files to decode, so the 60 to 120 used
 last are kept; but not 1,000 for 1,000 open packs.
 """
@@ -255,13 +257,19 @@ def shared_dictionary(key: object, source: ByteSource, tail: Tail, *, file: str)
     if kept is not None:
         return key, kept
     digest = tail.dictionary_sha256
-    claimed = DICTIONARIES.get(digest)
-    if claimed is not None and claimed.sha256 == digest:
-        DICTIONARIES.put(digest, claimed, claimed.cost)
-        return digest, claimed
+    shared = DICTIONARIES.get(digest)
+    if shared is None:
+        claimed = DICTIONARIES.get((digest,))
+        if claimed is not None and claimed.sha256 == digest:
+            shared = claimed
+            DICTIONARIES.put(digest, shared, shared.cost)
+    if shared is not None:
+        return digest, shared
     dictionary = read_dictionary(source, tail, file=file)
+    # Not the key that it had, which may be a SHA-256: nobody has seen yet that this one has it.
+    key = object()
     DICTIONARIES.put(key, dictionary, dictionary.cost)
-    DICTIONARIES.put(digest, dictionary, 0)
+    DICTIONARIES.put((digest,), dictionary, 0)
     return key, dictionary
 
 

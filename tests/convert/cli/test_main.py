@@ -23,7 +23,7 @@ from support.places import PACKS
 
 COMMANDS = [
     "convert", "info", "ls", "cat", "find", "extract", "verify", "check", "resolve", "export",
-    "bench", "stats", "catalog",
+    "bench", "stats", "catalog", "train",
 ]  # fmt: skip
 
 

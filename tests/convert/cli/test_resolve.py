@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example
 from hypothesis import given as hypothesis_given
 
+import srcpack
 from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from support.any_events import ANY_EVENT
@@ -219,6 +220,39 @@ def test_a_found_frame_is_explained_too(run: Run) -> None:
     )
     lines = run("resolve", APP, "--at", f"{SCRIPT}:9:60", "--explain").out.splitlines()
     assert "the map has none at line 9, column 60" in lines[-1]
+
+
+def test_a_script_by_debug_id_alone_is_explained(run: Run, tmp_path: Path) -> None:
+    with_id = {**MINIFIED, "headers": {"debug-id": DEBUG_ID}}
+    lines = explained(run, tmp_path, {"a.js": with_id}, "https://h.example/js/a.js:1:1")
+    assert lines[-1] == f"its header has debug id {DEBUG_ID}: the event's debug_meta lacks an image of it"
+    bundle = tmp_path / "explained.zip"
+    at = ["--at", "https://h.example/js/a.js:1:1", "--debug-id", DEBUG_ID, "--explain"]
+    out = run("resolve", bundle, *at).out
+    assert f"source map: looked for debug id {DEBUG_ID} as source_map in 1 bundle\n" in out
+    assert out.rstrip().endswith("source map: not found")
+
+
+def test_a_query_that_was_uploaded_is_explained(run: Run, tmp_path: Path) -> None:
+    files = {"a.js": {"type": "minified_source", "url": "~/js/a.js?v=1"}}
+    lines = explained(run, tmp_path, files, "https://h.example/js/a.js:1:1")
+    assert lines[-1] == (
+        "script: BUNDLE has '~/js/a.js?v=1' (another query): "
+        "upload without the query, which lookups leave out of the frame's URL too"
+    )
+
+
+def test_what_cannot_be_read_is_explained(run: Run, tmp_path: Path) -> None:
+    script = {**MINIFIED, "headers": {"sourcemap": "a.js.map"}}
+    files = {"a.js": script, "a.js.map": {"type": "source_map", "url": "~/js/a.js.map"}}
+    pack = tmp_path / "a.srcpack"
+    convert(build_bundle({"a.js": b"f()\n", "a.js.map": MAP}, {"files": files}), pack, dictionary="off")
+    data = bytearray(pack.read_bytes())
+    with srcpack.open(pack) as whole:
+        data[whole["a.js.map"].record.frames[0].offset + 8] ^= 1
+    pack.write_bytes(data)
+    out = run("resolve", pack, "--at", "https://h.example/js/a.js:1:1", "--explain").out
+    assert "it cannot be read: " in out
 
 
 MAP = json.dumps({"version": 3, "sources": ["a.ts"], "names": [], "mappings": "AAAA"}).encode()

@@ -75,6 +75,11 @@ COMMANDS: dict[str, list[list[str]]] = {
     "stats": [
         [place, "--index", "{tmp}/index.jsonl", "--force"] for place in PLACES
     ] + [["{tmp}/app.srcpack", "--index", place] for place in PLACES] + [PLACES],
+    "train": [
+        *([place, "-o", "{tmp}/dictionary", "--force"] for place in PLACES),
+        *(["{tmp}/app.zip", "-o", place] for place in PLACES),
+        ["{tmp}/large.zip", "{gone}", "-o", "{tmp}/dictionary", "--size", "4K", "--force"],
+    ],
 }  # fmt: skip
 
 
@@ -115,6 +120,11 @@ def places(
     monkeypatch.chdir(tmp_path)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
+    modules = {
+        f"files/{at}": b"".join(b"export const name%d_%d;\n" % (at, line) for line in range(40))
+        for at in range(99)
+    }
+    (tmp_path / "large.zip").write_bytes(build_bundle(modules, {"files": {}}))
     (tmp_path / "other.zip").write_bytes(build_bundle({**FILES, "loose": b"another"}, MANIFEST))
     with (
         RangeServer({f"/{name}?token={MARK}": data for name, data in files.items()}) as server,

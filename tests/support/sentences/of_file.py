@@ -1,5 +1,7 @@
 """Rows for the sentences of SPEC.md on the file, its contents, dictionary, index and tail."""
 
+from typing import Any
+
 from srcpack.rules.lookup_keys import Kind
 from support.pack_recipe import (
     BAD,
@@ -39,6 +41,7 @@ from support.sentences.packs import (
     packed_entry,
     raw,
     section,
+    slot_of_no_bucket,
     slots,
     spoilt_header_of,
     spoilt_raw_header,
@@ -51,6 +54,13 @@ __all__ = ["ROWS_OF_FILE"]
 _DICTIONARY = "A reader MUST check the frame as that of a block, with the limit of 1 MiB"
 _INDEX = "the index holds each key's winner"
 _ID = "5e618b9f-54a9-4389-b196-519819dd7c47"
+_DICTIONARIES: dict[str, dict[str, Any]] = {
+    "no checksum flag": {"frame": compress(DICTIONARY.as_bytes(), write_checksum=False)},
+    "no size": {"frame": compress(DICTIONARY.as_bytes(), write_content_size=False)},
+    "over 1 MiB": {"frame": compress(bytes((1 << 20) + 1))},
+    "id": {"dictionary_id": 77},
+    "size": {"dictionary_size": 5000},
+}
 
 ROWS_OF_FILE = [
     # 1 Conventions, 2 The file, 3 Head
@@ -144,15 +154,9 @@ ROWS_OF_FILE = [
     # 6 Dictionary
     *(
         Row(_DICTIONARY, what, dictionary(**changes), "dictionary", READ)
-        for what, changes in (
-            ("no checksum flag", {"frame": compress(DICTIONARY.as_bytes(), write_checksum=False)}),
-            ("no size", {"frame": compress(DICTIONARY.as_bytes(), write_content_size=False)}),
-            ("over 1 MiB", {"frame": compress(bytes((1 << 20) + 1))}),
-            ("id", {"dictionary_id": 77}),
-            ("size", {"dictionary_size": 5000}),
-            ("SHA-256", {"dictionary_sha256": b"x" * 32}),
-        )
+        for what, changes in _DICTIONARIES.items()
     ),
+    Row("and of the dictionary", "another", dictionary(dictionary_sha256=b"x" * 32), "dictionary"),
     Row("Raw-content dictionaries are not", "one", dictionary(b"no dictionary" * 9), "dictionary", READ),
     # 7 Keys, 8 Index
     Row(
@@ -183,6 +187,12 @@ ROWS_OF_FILE = [
         "slots of bucket",
     ),
     Row("Bucket 0 has first slot 0", "1", later_slots, "slot"),
+    Row(
+        "the last element of the fan-out has first slot",
+        "a slot more",
+        slot_of_no_bucket,
+        "last element of the fan-out",
+    ),
     Row(
         "the last element of the fan-out has first slot `slot_count` and checksum 0",
         "1",
@@ -278,14 +288,14 @@ ROWS_OF_FILE = [
     Row("the SHA-256 of all before the tail", "another", tail(sha256=bytes(32)), "SHA-256 of all"),
     *(
         Row(
-            "and the frame headers of all sections and raw contents",
+            "the frame headers of all sections and raw contents",
             str(each),
             spoilt_header_of(each),
             "frame header|dictionary",
         )
         for each in (2, 3, 4)
     ),
-    Row("and the frame headers of all sections and raw contents", "raw", spoilt_raw_header, "frame header"),
+    Row("the frame headers of all sections and raw contents", "raw", spoilt_raw_header, "frame header"),
     Row(
         "blocks fill the manifest in the order of their numbers",
         "a gap",

@@ -64,6 +64,7 @@ __all__ = [
     "positions",
     "raw",
     "section",
+    "slot_of_no_bucket",
     "slots",
     "spoilt_header_of",
     "spoilt_raw_header",
@@ -311,6 +312,22 @@ def spoilt_raw_header() -> bytes:
 def later_slots() -> bytes:
     """Begin the first bucket at slot 1, with its checksum right."""
     return with_fan_out(recipe().build(), 0, first=1)
+
+
+def slot_of_no_bucket() -> bytes:
+    """Put a slot behind those of the last bucket, where the index has room for it."""
+    data = recipe().build()
+    at = parts_of_index(data)
+    assert at is not None
+    body = bytearray(data[:-320] + b"no slot.")
+    struct.pack_into("<I", body, at.block_table - 4, len(body) - at.block_table)
+
+    def lengthen(rows: list[list[int]]) -> None:
+        rows[2][3] += 8
+
+    made = with_sections(bytes(body) + data[-320:], lengthen)
+    digest = hashlib.sha256(body).digest()
+    return with_tail(made, file_length=len(made), slot_count=(at.end - at.slots) // 8 + 1, sha256=digest)
 
 
 def fan_out_end() -> bytes:

@@ -1,0 +1,100 @@
+"""The command `train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srcpack import SrcpackError
+from srcpack.format.head_tail import MAX_DICTIONARY
+from srcpack_convert.atomic_write import written_aside
+from srcpack_convert.cli.arguments import (
+    FilesFromOption,
+    ForceOption,
+    JsonOption,
+    NullOption,
+    PacksOrZipsArgument,
+    check_output,
+    parse_bytes,
+    parse_output,
+)
+from srcpack_convert.cli.opening import name_of, named_packs, open_one
+from srcpack_convert.cli.terminal import (
+    PARTLY,
+    Failure,
+    about,
+    complain,
+    counted,
+    described,
+    print_json,
+    print_line,
+    shown,
+    size_text,
+    status,
+)
+from srcpack_convert.one.dictionary import SMALLEST_DICTIONARY
+from srcpack_convert.one.fleet_dictionary import FLEET_DICTIONARY, FleetSamples
+
+
+def train(
+    bundles: PacksOrZipsArgument = None,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", parser=parse_output, help="The dictionary."),
+    ],
+    size: Annotated[
+        int,
+        typer.Option(
+            metavar="BYTES",
+            parser=parse_bytes,
+            show_default=False,
+            help="Most bytes that it may have; 64K by default.",
+        ),
+    ] = FLEET_DICTIONARY,
+    force: ForceOption = False,
+    files_from: FilesFromOption = None,
+    null: NullOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Train one dictionary on many bundles, for `convert --dictionary FILE`.
+
+    A process that reads many packs loads it once, and a pack's own for each pack. Every pack holds it, so
+    bundles should be much alike. Same bundles, in any order: same dictionary. Exit code 3 if some
+    could not be read.
+
+    Examples:
+      srcpack train bundles/ -o fleet.dictionary
+      srcpack train 'bundles/**/*.zip' -o fleet.dictionary --size 16K --force
+      srcpack train --files-from sample.txt -o fleet.dictionary --json
+    """
+    if not SMALLEST_DICTIONARY <= size <= MAX_DICTIONARY:
+        raise typer.BadParameter(f"--size is {SMALLEST_DICTIONARY:,} to {MAX_DICTIONARY:,}, not {size:,}")
+    check_output(output, force=force)
+    samples = FleetSamples(size)
+    taken = failed = 0
+    with named_packs(bundles, files_from, null=null, with_zips=True) as found, status() as tell:
+        for each in found:
+            name = name_of(each.place)
+            tell(f"{counted(taken, 'bundle', 'bundles')}: {name}")
+            try:
+                with about(name), open_one(each.checked()) as bundle:
+                    samples.add(bundle)
+            except (SrcpackError, OSError, ValueError) as error:
+                complain(described(error))
+                failed += 1
+            else:
+                taken += 1
+    if not taken:
+        raise Failure("no bundle could be read")
+    dictionary = samples.train()
+    if dictionary is None:
+        raise Failure("there is too little in the bundles to train a dictionary on")
+    with about(output), written_aside(output) as (out, _):
+        out.write(dictionary)
+    if as_json:
+        print_json({"output": str(output), "size": len(dictionary), "bundles": taken, "failed": failed})
+    else:
+        of = counted(taken, "bundle", "bundles")
+        print_line(shown(f"{output}: a dictionary of {size_text(len(dictionary))}, of {of}"))
+    return PARTLY if failed else 0
