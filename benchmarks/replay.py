@@ -42,7 +42,7 @@ from .read import ahead
 from .workloads import File, write_bundle
 from .workspace import Crew, Workspace, able, percentiles, skipped_rows, together
 
-__all__ = ["run"]
+__all__ = ["Event", "Fleet", "bundle_name", "event_tasks", "make_events", "run"]
 
 _CONTENDERS: list[type[Contender]] = [
     Zip,
@@ -73,7 +73,7 @@ _REFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
+class Event:
     """One frame to resolve.
 
     Attributes:
@@ -92,12 +92,12 @@ def run(work: Workspace) -> Result:
     bundles = 8 if work.quick else _BUNDLES
     count = 24 if work.quick else _EVENTS
     progress(f"  making {bundles} bundles")
-    events = _make(work, bundles, count)
+    events = make_events(work, bundles, count)
     contenders = able(_CONTENDERS)
     files: dict[str, list[Path]] = {}
     for form in dict.fromkeys(contender.format for contender in contenders):
         start = time.perf_counter()
-        files[form] = [work.file(_name(number), form) for number in range(bundles)]
+        files[form] = [work.file(bundle_name(number), form) for number in range(bundles)]
         progress(f"  {form}: {time.perf_counter() - start:.0f} s")
     _check(contenders, files, events[:: max(1, len(events) // 50)])
     timings, stamps = _measure(contenders, files, events, work.rounds(_ROUNDS))
@@ -185,7 +185,8 @@ def run(work: Workspace) -> Result:
     )
 
 
-def _name(number: int) -> str:
+def bundle_name(number: int) -> str:
+    """Return the name of one of the bundles."""
     return f"replay-{number:03}"
 
 
@@ -202,7 +203,7 @@ def _targets(
 # ---- bundles and events
 
 
-def _make(work: Workspace, bundles: int, events: int) -> list[_Event]:
+def make_events(work: Workspace, bundles: int, events: int) -> list[Event]:
     """Make the bundles, and return the events."""
     small, large = _pairs(work, "js-many"), _pairs(work, "js-web")
     rng = random.Random(23)
@@ -211,7 +212,7 @@ def _make(work: Workspace, bundles: int, events: int) -> list[_Event]:
         chosen = rng.sample(small, min(_SMALL_PAIRS, len(small)))
         chosen += rng.sample(large, min(_LARGE_PAIRS, len(large)))
         rng.shuffle(chosen)
-        name = _name(number)
+        name = bundle_name(number)
         work.add(name, partial(write_bundle, files=[file for pair in chosen for file in pair]))
         urls.append([(pair[0].info["url"], pair[0].content.count(b"\n") + 1) for pair in chosen])
     order = rng.sample(range(bundles), bundles)
@@ -219,7 +220,7 @@ def _make(work: Workspace, bundles: int, events: int) -> list[_Event]:
     for number in rng.choices(order, weights=[1 / rank for rank in range(1, bundles + 1)], k=events):
         mine = urls[number]
         url, lines = rng.choices(mine, weights=[1 / rank for rank in range(1, len(mine) + 1)])[0]
-        made.append(_Event(number, url, rng.randint(1, max(1, lines - 1))))
+        made.append(Event(number, url, rng.randint(1, max(1, lines - 1))))
     return made
 
 
@@ -251,7 +252,7 @@ def _map_url(url: str, reference: str) -> str:
 # ---- replay
 
 
-class _Fleet:
+class Fleet:
     """The open bundles of one service, opened when a worker first hits them."""
 
     def __init__(self, contender: type[Contender], files: Sequence[Path], workers: int) -> None:
@@ -285,7 +286,7 @@ class _Fleet:
         self._shared.clear()
 
 
-class _Reopening(_Fleet):
+class _Reopening(Fleet):
     """No fleet at all: a bundle is opened for each event."""
 
     def store(self, number: int, worker: int) -> Contender:
@@ -298,7 +299,7 @@ class _Reopening(_Fleet):
         store.close()
 
 
-def _resolve(store: Contender, event: _Event) -> tuple[bytes, object, str | None, bytes]:
+def _resolve(store: Contender, event: Event) -> tuple[bytes, object, str | None, bytes]:
     found = store.find(event.url)
     content = store.read(found)
     context = lines_around(content, event.line)
@@ -308,7 +309,7 @@ def _resolve(store: Contender, event: _Event) -> tuple[bytes, object, str | None
 
 
 def _check(
-    contenders: Sequence[type[Contender]], files: dict[str, list[Path]], events: Sequence[_Event]
+    contenders: Sequence[type[Contender]], files: dict[str, list[Path]], events: Sequence[Event]
 ) -> None:
     for event in events:
         expected: object = None
@@ -323,7 +324,7 @@ def _check(
 def _measure(
     contenders: Sequence[type[Contender]],
     files: dict[str, list[Path]],
-    events: Sequence[_Event],
+    events: Sequence[Event],
     rounds: int,
 ) -> tuple[Timings, dict[str, list[int]]]:
     """Return the timings, and the nanoseconds of all single events."""
@@ -332,12 +333,12 @@ def _measure(
     with Crew(_THREADS[-1]) as crew:
         for threads in _THREADS:
             for contender in contenders:
-                kind = _Reopening if contender is ZipForEachEvent else _Fleet
+                kind = _Reopening if contender is ZipForEachEvent else Fleet
                 fleet = kind(contender, files[contender.format], threads)
                 for state in ("cold", "warm"):
                     key = f"{contender.name}/{state}/{threads}"
                     stamps[key] = []
-                    job = together(key, crew, _tasks(fleet, events, threads, stamps[key]))
+                    job = together(key, crew, event_tasks(fleet, events, threads, stamps[key]))
                     # One fleet at a time is open: LMDB opens a file once in a process.
                     jobs.append(
                         replace(job, prepare=_emptying(crew, contender))
@@ -352,13 +353,15 @@ def _emptying(crew: Crew, contender: type[Contender]) -> Callable[[], object]:
     return lambda: crew.run([contender.forget] * _THREADS[-1])
 
 
-def _closing(fleet: _Fleet) -> Callable[[object], object]:
+def _closing(fleet: Fleet) -> Callable[[object], object]:
     return lambda _: fleet.close()
 
 
-def _tasks(
-    fleet: _Fleet, events: Sequence[_Event], threads: int, stamps: list[int]
+def event_tasks(
+    fleet: Fleet, events: Sequence[Event], threads: int, stamps: list[int]
 ) -> list[Callable[[], object]]:
+    """Return what each of the threads is to do; nanoseconds of the single events go to `stamps`."""
+
     def task(worker: int) -> Callable[[], None]:
         share = events[worker::threads]
 
