@@ -6,6 +6,7 @@ some thousands deep overflows the stack of the process, so this runs in processe
 """
 
 from collections.abc import Iterator
+from struct import Struct
 from typing import Any, TypeAlias
 
 from symbolic._lowlevel import ffi, lib
@@ -25,6 +26,18 @@ AnswerRow: TypeAlias = tuple[int, int, int, int, int, bytes, bytes]
 """Line and column in the script; number of the source, line and column there; name; function. All from 0."""
 
 _call: Any = rustcall
+
+
+def _span_of(part: str) -> slice:
+    """Return where in an answer a text is told: its address, its length, and whether the answer owns it."""
+    fields = dict(ffi.typeof("SymbolicSmTokenMatch").fields)
+    start = fields[part].offset
+    return slice(start, start + dict(fields[part].type.fields)["owned"].offset + 1)
+
+
+_PLACE = Struct("=II")
+_NAME, _FUNCTION = _span_of("name"), _span_of("function_name")
+_ANSWER_SIZE: int = max(_NAME.stop, _FUNCTION.stop)
 
 
 def empty_sources(source_map: bytes) -> frozenset[int]:
@@ -85,19 +98,27 @@ class SymbolicAnswers:
         """
         cache = _pointer(self._cache)
         look_up, free = lib.symbolic_sourcemapcache_lookup_token, lib.symbolic_sourcemapcache_token_match_free
-        unpack = ffi.unpack
+        buffer, place_of = ffi.buffer, _PLACE.unpack_from
+        texts: dict[bytes, bytes] = {}
         for line, column, sources in self._places():
             answer = look_up(cache, line + 1, column + 1, 0)
             if answer:
-                name, function = answer.name, answer.function_name
+                # The structure in one piece: to ask for its parts one by one takes twice as long.
+                packed = buffer(answer, _ANSWER_SIZE)[:]
+                source_line, source_column = place_of(packed)
+                name, function = packed[_NAME], packed[_FUNCTION]
+                if (name_text := texts.get(name)) is None:
+                    name_text = _kept_text(texts, name, answer.name)
+                if (function_text := texts.get(function)) is None:
+                    function_text = _kept_text(texts, function, answer.function_name)
                 yield (
                     line,
                     column,
                     sources[0] if len(sources) == 1 else self._source_of(answer, sources),
-                    answer.line - 1,
-                    answer.col - 1,
-                    unpack(name.data, name.len) if name.len else b"",
-                    unpack(function.data, function.len) if function.len else b"",
+                    source_line - 1,
+                    source_column - 1,
+                    name_text,
+                    function_text,
                 )
                 free(answer)
             else:
@@ -147,6 +168,14 @@ def _checked(function: Any, *arguments: Any) -> Any:
 
 def _pointer(thing: Any) -> Any:
     return thing._get_objptr()  # noqa: SLF001  what the library's own methods pass
+
+
+def _kept_text(texts: dict[bytes, bytes], span: bytes, text: Any) -> bytes:
+    """Return a text of an answer, and keep it where it lies in the cache and so stays where it is."""
+    found: bytes = ffi.unpack(text.data, text.len) if text.len else b""
+    if not text.owned:
+        texts[span] = found
+    return found
 
 
 def _owned_text(function: Any, view: SourceMapView, number: int) -> bytes:
