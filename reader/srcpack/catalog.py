@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from types import EllipsisType, TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import quote
@@ -47,7 +48,8 @@ _PACKS = f"SELECT {_COLUMNS} FROM packs"  # noqa: S608  no value is put in
 _TYPES = ((str,), (int,), (int,), *[(str, type(None))] * 4)
 
 _FileId: TypeAlias = tuple[int, int, int, int]
-_Connection: TypeAlias = tuple[_FileId, int, sqlite3.Connection]
+_Opened: TypeAlias = tuple[_FileId, int, sqlite3.Connection]
+"""A connection, of which file and in which process it was opened."""
 
 
 class CatalogedPack(NamedTuple):
@@ -93,7 +95,7 @@ class Catalog:
             OSError: It cannot be opened.
         """
         self.path = os.fspath(path)
-        self._free: deque[_Connection] = deque()
+        self._free: deque[_Opened] = deque()
         self._closed = False
         self._free.append(self._connection())
 
@@ -224,7 +226,7 @@ class Catalog:
             self.close()
         return rows
 
-    def _taken(self) -> _Connection:
+    def _taken(self) -> _Opened:
         """Return a connection that nobody else has, to the file that is there now."""
         wanted = _file_id(self.path), os.getpid()
         while self._free:
@@ -237,10 +239,18 @@ class Catalog:
             taken[2].close()
         return self._connection()
 
-    def _connection(self) -> _Connection:
+    def _connection(self) -> _Opened:
         # Before it is opened: if it is replaced in between, the next question opens the new one.
         file_id = _file_id(self.path)
         return file_id, os.getpid(), connect(self.path)
+
+
+class _Connection(sqlite3.Connection):
+    """Closed with its last user, as a pack is, with no warning."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it could not be opened
+            self.close()
 
 
 def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
@@ -258,7 +268,9 @@ def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
     # Colons, question marks and the like are parts of the path.
     uri = f"file:{quote(os.fsencode(os.path.abspath(name)))}?mode=ro&immutable=1"
     try:
-        connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(
+            uri, uri=True, check_same_thread=False, isolation_level=None, factory=_Connection
+        )
     except sqlite3.Error as error:
         raise FormatError(name, f"no catalog: {error}") from error
     try:

@@ -1,5 +1,6 @@
 """A catalog as it is read: what it refuses, threads and forks, and the set of packs that an event needs."""
 
+import gc
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -236,6 +238,18 @@ def test_threads_share_a_catalog_that_is_replaced_meanwhile(path: Path, catalog:
         thread.join()
     assert wrong == []
     assert len(catalog._free) <= 5
+
+
+def test_a_catalog_that_nobody_has_any_more_is_closed_without_a_warning(path: Path, tmp_path: Path) -> None:
+    catalog = Catalog(path)
+    connection = catalog._free[-1][2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del catalog
+        with pytest.raises(sqlite3.OperationalError):
+            sqlite3.connect(f"file:{tmp_path}/none?mode=ro", uri=True, factory=type(connection))
+        del connection
+        gc.collect()
 
 
 def test_a_fork_has_connections_of_its_own(catalog: Catalog) -> None:
