@@ -153,7 +153,9 @@ def decoded_by_threads(
 
     parts = len(record.frames)
     threads = min(threads, parts)
-    content = io.BytesIO(bytes(record.size))  # memory that the system gives as it is filled
+    part = read_part(0)  # no memory for all before one is what it must be
+    content = io.BytesIO(bytes(record.size))
+    content.write(part)
     with content.getbuffer() as view:
 
         def decode_every(first: int) -> None:
@@ -163,7 +165,7 @@ def decoded_by_threads(
 
         with ThreadPoolExecutor(threads - 1) as executor:
             others = [executor.submit(decode_every, first) for first in range(1, threads)]
-            decode_every(0)
+            decode_every(threads)
             for other in others:
                 other.result()
     return content.getvalue()
