@@ -77,12 +77,17 @@ def find_packs(
 
 def _each_once(packs: Iterable[FoundPack]) -> Iterator[FoundPack]:
     seen: set[bytes] = set()
+    last = real = ""
     for pack in packs:
         if pack.error is None:
             # A URL as it is: its query, which is left out of messages, may be what names the object.
             place = pack.place
             if place != "-" and not is_url(place):
-                place = os.path.realpath(place)
+                folder, name = os.path.split(place)
+                if folder != last or not real:
+                    last, real = folder, os.path.realpath(folder)  # asks for each part of the path
+                is_plain = name not in {"", ".", ".."} and not os.path.islink(place)
+                place = os.path.join(real, name) if is_plain else os.path.realpath(place)
             digest = sha256(place.encode(errors="surrogatepass")).digest()[:_DIGEST]
             if digest in seen:
                 continue

@@ -110,3 +110,30 @@ def test_a_url_that_cannot_be_used_is_told(url: str) -> None:
     pytest.importorskip("obstore", reason="URLs need obstore")
     (only,) = found(url)
     assert only.startswith(f"{url}: ")
+
+
+def test_of_packs_in_one_folder_the_folder_s_path_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "packs"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number:02}.srcpack").write_bytes(b"")
+    (folder / "link.srcpack").symlink_to("00.srcpack")
+    (tmp_path / "linked").symlink_to(folder)
+    asked: list[str] = []
+    realpath = os.path.realpath
+
+    def noting(path: str) -> str:
+        asked.append(path)
+        return realpath(path)
+
+    monkeypatch.setattr(os.path, "realpath", noting)
+    found = list(find_packs([str(folder), f"{tmp_path}/linked", f"{folder}/../packs/01.srcpack"]))
+    assert len(found) == 20
+    link = "link.srcpack"
+    assert asked == [
+        *(str(folder), f"{folder}/{link}"),
+        *(f"{tmp_path}/linked", f"{tmp_path}/linked/{link}"),
+        f"{folder}/../packs",
+    ]
