@@ -26,6 +26,10 @@ exceptions *args:
 growth *args:
     PYTHONPATH=tests {{python}} -m reliability.growth {{args}}
 
+# The same of a pack.
+pack-growth *args:
+    PYTHONPATH=tests {{python}} -m reliability.pack_growth {{args}}
+
 # Thousands of batches over generated spellings of names: is each input a pack, a failure, or passed over?
 conservation *args:
     PYTHONPATH=tests {{python}} -m reliability.conservation {{args}}

@@ -12,19 +12,17 @@ bytes, is taken away here, so that small zips show how large ones grow.
 Prints each part and pair whose cost grows faster, and exits with 1 if there is one.
 """
 
-import argparse
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import combinations
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
+from reliability.doubling import double_all, grown
 from srcpack.bundle import members, zip_directory
 from srcpack.bundle.manifest_records import records_of
 from srcpack.bundle.members import Limits, SourceBundle
@@ -291,8 +289,8 @@ class Cost(NamedTuple):
     inflated: int
 
 
-_FACTOR, _SLACK = 1.25, Cost(0, 5000, 24 << 10, 24 << 10)
-"""How much faster than the zip a cost may grow, and how much more there may be in any case."""
+_SLACK = Cost(0, 5000, 24 << 10, 24 << 10)
+"""How much more there may be in any case."""
 _LITTLE = Cost(0, 8, 6, 8)
 """What may be spent on each byte: a cost may grow up to this."""
 
@@ -358,42 +356,13 @@ def _work(data: bytes) -> None:
 def fault(names: Sequence[str], number: int) -> str | None:
     """Double so many of each of some parts, and say what grows faster than the zip, if anything does."""
     less, more = cost_of(draft(number, *names)), cost_of(draft(2 * number, *names))
-    growth = more.size / less.size
-    for kind, before, after, slack, little in zip(Cost._fields, less, more, _SLACK, _LITTLE, strict=True):
-        if after > max(_FACTOR * growth * before, little * more.size) + slack:
-            return (
-                f"{' and '.join(names)}: {before:,} {kind} for {less.size:,} bytes with {number} of each, "
-                f"{after:,} for {more.size:,} with {2 * number}"
-            )
-    return None
+    return grown(names, number, less, more, slack=_SLACK, little=_LITTLE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Double each part and each pair of parts, again and again."""
-    parser = argparse.ArgumentParser(description="See how the cost of a zip grows with each part of it.")
-    parser.add_argument("--only", metavar="PART", default="", help="only those with this in their name")
-    parser.add_argument("--most", metavar="N", type=int, default=1024, help="how many of each at most")
-    given = parser.parse_args(arguments)
-    chosen = [
-        names
-        for size in (1, 2)
-        for names in combinations(PARTS, size)
-        if any(given.only in name for name in names)
-    ]
-    began, faults, number = time.perf_counter(), 0, 32
-    with without_allowances():
-        for names in chosen:
-            number = 32
-            found = fault(names, number)
-            while found is None and 4 * number <= given.most:
-                number *= 2
-                found = fault(names, number)
-            if found is not None:
-                faults += 1
-                print(found, flush=True)
-    seconds = time.perf_counter() - began
-    print(f"{len(chosen):,} parts and pairs up to {2 * number} of each, {faults} faults, {seconds:.0f} s")
-    return int(faults > 0)
+    about = "See how the cost of a zip grows with each part of it."
+    return double_all(arguments, about=about, parts=PARTS, fault=fault, around=without_allowances)
 
 
 if __name__ == "__main__":

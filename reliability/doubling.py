@@ -1,0 +1,74 @@
+"""Doubles what can be repeated in a file, each part and each pair, and sees that costs grow no faster.
+
+What costs are, and in what a file is counted, each kind of file says for itself.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import combinations
+from typing import Any
+
+__all__ = ["double_all", "grown"]
+
+_FACTOR = 1.25
+"""How much faster than the file a cost may grow."""
+
+
+def grown(
+    names: Sequence[str], number: int, less: Any, more: Any, *, slack: Sequence[int], little: Sequence[int]
+) -> str | None:
+    """Say what grew faster than a file, if anything did.
+
+    Args:
+        names: The parts that there are twice as many of.
+        number: How many there were of each.
+        less: The costs before, as a named tuple that begins with the size.
+        more: The costs of twice as many.
+        slack: How much more of each cost there may be in any case.
+        little: What may be spent on each byte: a cost may grow up to this.
+    """
+    growth = more.size / less.size
+    for kind, before, after, free, share in zip(less._fields, less, more, slack, little, strict=True):
+        if after > max(_FACTOR * growth * before, share * more.size) + free:
+            return (
+                f"{' and '.join(names)}: {before:,} {kind} for {less.size:,} bytes with {number} of each, "
+                f"{after:,} for {more.size:,} with {2 * number}"
+            )
+    return None
+
+
+def double_all(
+    arguments: Sequence[str] | None,
+    *,
+    about: str,
+    parts: Collection[str],
+    fault: Callable[[Sequence[str], int], str | None],
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> int:
+    """Double each part and each pair of parts, again and again; return the exit code."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--only", metavar="PART", default="", help="only those with this in their name")
+    parser.add_argument("--most", metavar="N", type=int, default=1024, help="how many of each at most")
+    given = parser.parse_args(arguments)
+    chosen = [
+        names
+        for size in (1, 2)
+        for names in combinations(parts, size)
+        if any(given.only in name for name in names)
+    ]
+    began, faults, number = time.perf_counter(), 0, 32
+    with around():
+        for names in chosen:
+            number = 32
+            found = fault(names, number)
+            while found is None and 4 * number <= given.most:
+                number *= 2
+                found = fault(names, number)
+            if found is not None:
+                faults += 1
+                print(found, flush=True)
+    seconds = time.perf_counter() - began
+    print(f"{len(chosen):,} parts and pairs up to {2 * number} of each, {faults} faults, {seconds:.0f} s")
+    return int(faults > 0)
