@@ -6,21 +6,31 @@ removes it, and never one of a process that lives.
 """
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 __all__ = ["written_aside"]
 
+try:
+    _fcntl: Any = import_module("fcntl")
+except ImportError:
+    _fcntl = None
+_MOVES_OPEN_FILES = _fcntl is not None
+"""Windows has no fcntl; there a file that is open can be neither renamed nor removed, which is its lock."""
+
 _GAP = 16
 """Free names in a row after which no more are looked at: what a killed one left may be behind some."""
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
@@ -51,11 +61,15 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
                 yield out, Path(aside)
                 out.flush()
                 os.fsync(out.fileno())
-                if mode is not None:
+                if mode is not None and hasattr(os, "fchmod"):
                     os.fchmod(out.fileno(), mode)
+                if not _MOVES_OPEN_FILES:
+                    out.close()
                 os.replace(aside, target)
             except BaseException:
                 # While it is open, and so locked: later it could be another's.
+                if not _MOVES_OPEN_FILES:
+                    out.close()
                 with suppress(FileNotFoundError):
                     os.unlink(aside)
                 raise
@@ -115,9 +129,12 @@ def _remove_abandoned(prefix: str) -> None:
         if free:
             continue
         with suppress(OSError):  # it is gone, in use, another user's, or files cannot be locked here
-            opened = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            if not _MOVES_OPEN_FILES:
+                os.unlink(aside)
+                continue
+            opened = os.open(aside, os.O_RDWR | _NO_LINK | _AT_ONCE)
             try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _fcntl.flock(opened, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
                 if _is_at(aside, opened):
                     os.unlink(aside)
             finally:
@@ -126,8 +143,10 @@ def _remove_abandoned(prefix: str) -> None:
 
 def _lock(number: int) -> bool:
     """Lock a new file of ours; return whether nobody else has."""
+    if not _MOVES_OPEN_FILES:
+        return True
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _fcntl.flock(number, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
@@ -143,11 +162,13 @@ def _is_at(path: str, number: int) -> bool:
 
 
 def _open(path: str, flags: int, *, permissions: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, permissions)
+    return os.open(path, flags | _NO_LINK, permissions)
 
 
 def _sync_folder(folder: Path) -> None:
     """Flush the rename itself to the disk."""
+    if not _MOVES_OPEN_FILES:
+        return  # folders cannot be opened there
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

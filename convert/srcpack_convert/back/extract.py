@@ -90,8 +90,12 @@ def extract(
     Raises:
         NotFound: There is no such member, or none with such a prefix; nothing was written.
         FormatError: The pack's manifest is damaged.
-        OSError: The folder or a file cannot be written.
+        OSError: The folder or a file cannot be written; or this is Windows, where no file can be named by way
+            of an open folder, which keeps what others change meanwhile from leading out of it.
     """
+    if os.open not in os.supports_dir_fd:
+        reason = "this system cannot write below a folder safely; cat writes single files"
+        raise OSError(errno.ENOTSUP, reason, os.fspath(directory))
     entries = list(_selected(pack, names)) if names else pack.entries()
     os.makedirs(directory, exist_ok=True)
     report = ExtractReport(pack=pack.file, directory=os.fspath(directory))
@@ -220,7 +224,7 @@ class _Folders:
     """Writes files below a folder; keeps the folder that the last file went to open, as most have company."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._top = os.open(directory, _FOLDER & ~_flags("O_NOFOLLOW"))
         self._last = self._top
         self._last_path: RelativePath = ()
 
@@ -307,7 +311,15 @@ def _move_to_free_name(name: str, to: str, folder: int) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+def _flags(*names: str) -> int:
+    """Return flags of `os.open`, as far as this system has them."""
+    found = 0
+    for name in names:
+        found |= getattr(os, name, 0)
+    return found
+
+
+_CREATE = _flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
+_FOLDER = _flags("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC")
 # What file systems that have no hard links say.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

@@ -36,6 +36,7 @@ from srcpack_convert.cli.stats import stats
 from srcpack_convert.cli.terminal import (
     FAILED,
     INTERRUPTED,
+    SIGPIPE,
     USAGE,
     Failure,
     Signalled,
@@ -77,7 +78,7 @@ def main() -> NoReturn:
             complain(f"<stdout>: {error.strerror}")
             code = code or FAILED
         else:
-            code = code or 128 + signal.SIGPIPE
+            code = code or 128 + SIGPIPE
     sys.exit(code)
 
 

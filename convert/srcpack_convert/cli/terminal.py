@@ -16,6 +16,9 @@ from srcpack.source.locations import without_secrets
 
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
 
+SIGPIPE: int = getattr(signal, "SIGPIPE", 13)
+"""What a process ends by whose output nobody reads; Windows has none, and the same exit code."""
+
 _MOST_LINES = 20
 _MOST_SHOWN = 600
 _BETWEEN = 0.1
@@ -181,7 +184,7 @@ def writing(name: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         # As for other tools: who reads the output has seen enough.
-        raise Signalled(signal.SIGPIPE) from None
+        raise Signalled(SIGPIPE) from None
     except OSError as error:
         error.filename = name
         raise

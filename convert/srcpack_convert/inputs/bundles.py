@@ -287,7 +287,7 @@ def _head(path: str) -> tuple[os.stat_result, bytes]:
 
 def _open_at_once(path: str, flags: int) -> int:
     # It was a regular file, but may be a pipe by now.
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _reason(error: Exception) -> str:

@@ -28,8 +28,13 @@ def memory_of(size: int, limits: Limits = DEFAULT_LIMITS, *, lookups: bool = Fal
     return 64 * _MIB + min(20 * size, 512 * _MIB + 2 * min(size, limits.max_file_size)) + symbolic
 
 
-def memory_bound() -> int:
-    """Return three quarters of the memory that this machine has, or this container may have."""
+def memory_bound() -> int | None:
+    """Return three quarters of the memory that this machine has, or this container may have.
+
+    None where the system does not say: Windows.
+    """
+    if not hasattr(os, "sysconf"):
+        return None
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:

@@ -8,8 +8,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -28,7 +29,7 @@ _PATIENCE = 60.0
 _LONGEST_FOLDER = 64
 """The most bytes of a temporary folder's name beside which multiprocessing's own fits into a socket's."""
 
-_OF_TERMINALS = (signal.SIGHUP, signal.SIGQUIT)
+_OF_TERMINALS = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
 class WorkerDied(BrokenExecutor):
@@ -136,13 +137,8 @@ class _Worker:
         self.pipe, other = context.Pipe()
         # A daemon, so that it does not outlive this process; it has no processes of its own.
         self.process = context.Process(target=_serve, args=(other, dict(os.environ)), daemon=True)
-        # What multiprocessing starts beside it, for all workers, knows of SIGINT and SIGTERM only. A hang-up
-        # of the terminal would end it before this process can stop the workers.
-        ours = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
-        try:
+        with _without_hang_ups():
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ours)
         other.close()
         self.is_ready = False
 
@@ -183,6 +179,22 @@ def _serve(pipe: "Connection[Any, Any]", environment: dict[str, str]) -> None:
         except Exception as raised:  # noqa: BLE001  whatever it is, it is for whoever waits for the call
             error = raised
         answer = (error, result)
+
+
+@contextmanager
+def _without_hang_ups() -> Iterator[None]:
+    """Let what multiprocessing starts beside a process, for all of them, outlive the terminal.
+
+    It knows of SIGINT and SIGTERM only. A hang-up would end it before this process can stop the workers.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no such signals
+        yield
+        return
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ours)
 
 
 def _on_sigterm(_number: int, _frame: object) -> None:

@@ -35,6 +35,7 @@ MAX_SOURCE_MAP = 512 << 20
 """Most bytes of the map of a file that gets a table."""
 
 _LEAST_SYMBOLIC = (13, 9)
+_CRASHED_ON_WINDOWS = 0xC0000000
 _AHEAD = 4
 _Pair: TypeAlias = tuple[int, int | bytes]
 _Key: TypeAlias = tuple[bytes, bytes]
@@ -221,8 +222,10 @@ def _ended(worker: "subprocess.Popen[bytes]", size: int) -> NoTable:
         RuntimeError: It was not its work.
     """
     code = worker.wait()
-    if code == -signal.SIGXCPU:
+    if code == -getattr(signal, "SIGXCPU", 0):
         return NoTable(f"it takes symbolic over {seconds_for(size)} seconds")
     if code < 0:
         return NoTable(f"symbolic does not survive it ({signal.Signals(-code).name})")
+    if code >= _CRASHED_ON_WINDOWS:
+        return NoTable(f"symbolic does not survive it (0x{code:08X})")
     raise RuntimeError(f"a process for lookup tables ended with exit code {code}")

@@ -9,10 +9,10 @@ script and a map, and is answered.
 """
 
 import os
-import resource
 import signal
 import sys
 from contextlib import suppress
+from importlib import import_module
 from struct import Struct
 from typing import IO, Any
 
@@ -21,6 +21,11 @@ import msgpack
 from srcpack_convert.one.table import NoTable
 
 __all__ = ["main", "receive", "seconds_for", "send"]
+
+try:
+    _resource: Any = import_module("resource")
+except ImportError:  # on Windows, which has no such limits
+    _resource = None
 
 _LENGTH = Struct("<Q")
 _SECONDS = 10
@@ -36,7 +41,8 @@ def main() -> None:
     from srcpack_convert.one.lookups import build_table  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the other process decides
-    _limit_to(resource.RLIMIT_CORE, 0)
+    if _resource is not None:
+        _limit_to(_resource.RLIMIT_CORE, 0)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that is printed gets between the answers
     entries: dict[bytes, int] = {}
@@ -85,16 +91,18 @@ def receive(pipe: IO[bytes]) -> dict[str, Any] | None:
 
 
 def _limit(size: int) -> None:
-    """Let the system end this process where the next work takes it out of proportion."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    _limit_to(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + 1 + seconds_for(size))
-    _limit_to(resource.RLIMIT_AS, _MEMORY + _MEMORY_FOR_A_BYTE * size)
+    """Let the system end this process where the next work takes it out of proportion, if it has limits."""
+    if _resource is None:
+        return
+    usage = _resource.getrusage(_resource.RUSAGE_SELF)
+    _limit_to(_resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + 1 + seconds_for(size))
+    _limit_to(_resource.RLIMIT_AS, _MEMORY + _MEMORY_FOR_A_BYTE * size)
 
 
 def _limit_to(what: int, limit: int) -> None:
-    _, hard = resource.getrlimit(what)
+    _, hard = _resource.getrlimit(what)
     with suppress(ValueError, OSError):  # not every system has each limit
-        resource.setrlimit(what, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+        _resource.setrlimit(what, (limit if hard == _resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 if __name__ == "__main__":

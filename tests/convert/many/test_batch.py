@@ -364,7 +364,9 @@ def test_the_estimate_of_memory_grows_with_the_zip_and_has_a_bound() -> None:
     assert estimates == sorted(estimates)
     assert estimates[-1] == estimates[-2] < 3 << 30
     assert memory_of(1 << 30, Limits(max_file_size=1)) < memory_of(1 << 30)
-    assert 0 < memory_bound() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    bound = memory_bound()
+    assert bound is not None
+    assert 0 < bound < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_inputs_are_found_as_they_are_needed(out: Path) -> None:
