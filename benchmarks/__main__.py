@@ -12,6 +12,7 @@ from . import (
     blocks,
     contention,
     convert,
+    counts,
     dictionaries,
     generated,
     integrations,
@@ -26,6 +27,7 @@ from . import (
     replay,
     resolve,
     size,
+    summary,
 )
 from .harness import RESULTS, Result, check_result, progress, render, render_all, save
 from .workspace import Workspace
@@ -41,6 +43,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "resolve": resolve.run,
     "integrations": integrations.run,
     "lines": lines.run,
+    "counts": counts.run,
     "size": size.run,
     "blocks": blocks.run,
     "presets": presets.run,
@@ -84,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.render:
         render_all(out or RESULTS)
         plots.draw_all(out or RESULTS)
+        summary.write(out or RESULTS)
         return 0
     if unknown := [name for name in chosen.names if name not in QUESTIONS]:
         parser.error(f"no such question: {', '.join(unknown)}")
@@ -102,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 plots.draw(result, out)
             print(render(result), flush=True)
             progress(f"{name}: {time.perf_counter() - start:.0f} s")
+        if out is not None:
+            summary.write(out)
         progress(f"all: {(time.perf_counter() - begin) / 60:.1f} minutes")
     return 0
 

@@ -6,15 +6,12 @@ from contextlib import ExitStack
 from .contenders import (
     Contender,
     Lmdb,
-    MappedZip,
     MappedZipIsal,
     MappedZipLru,
     Pack,
     PackWithCache,
     SqliteZstd,
-    Zim,
     Zip,
-    ZipBehindMutex,
     ZipForEachThread,
 )
 from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure, progress
@@ -38,16 +35,13 @@ __all__ = ["run"]
 _BUNDLE = "js-web"
 _CONTENDERS: list[type[Contender]] = [
     Zip,
-    ZipBehindMutex,
     ZipForEachThread,
-    MappedZip,
     MappedZipIsal,
     MappedZipLru,
     Pack,
     PackWithCache,
     Lmdb,
     SqliteZstd,
-    Zim,
 ]
 _STEPS = 4000
 _SMALL = 16 << 10

@@ -2,7 +2,8 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from .contenders import (
@@ -13,19 +14,15 @@ from .contenders import (
     MappedZipLibdeflate,
     MappedZipStored,
     MappedZipStream,
-    MappedZipZstd,
     Pack,
     PackByPread,
     PackRaw,
-    SqliteArchive,
     SqliteZstd,
     WrongBytesError,
-    Zim,
     Zip,
-    ZipStored,
     lines_around,
 )
-from .harness import Cell, Column, Job, Result, Table, Target, measure
+from .harness import Cell, Column, Job, Result, Table, Target, Timings, measure
 from .workloads import File, write_bundle
 from .workspace import Workspace, skipped_rows
 
@@ -33,24 +30,22 @@ __all__ = ["run"]
 
 _CONTENDERS: list[type[Contender]] = [
     Zip,
-    ZipStored,
     MappedZip,
     MappedZipIsal,
     MappedZipLibdeflate,
     MappedZipStream,
-    MappedZipZstd,
     MappedZipStored,
     Pack,
     PackByPread,
     PackRaw,
     Lmdb,
-    SqliteArchive,
     SqliteZstd,
-    Zim,
 ]
 _LARGE = 60 << 20
 _URL = "~/large.js"
 _TIMES_THE_ZIP = 20
+_THREADS = (1, 2)
+_TIMES_ONE = 1.8
 
 
 def run(work: Workspace) -> Result:
@@ -79,6 +74,7 @@ def run(work: Workspace) -> Result:
             }
             for store in stores
         ]
+        whole = _by_threads(stores, work.rounds(15))
         others = [store.name for store in stores if store.compresses() and not isinstance(store, Pack)]
     best = min(others, key=lambda name: timings.each(name).median)
     return Result(
@@ -90,7 +86,7 @@ def run(work: Workspace) -> Result:
             A pack decodes the frame of 2 MiB that holds them, raw packs the part; others take the whole
             content and count line feeds to the place, but for *{MappedZipStream.name}*, which inflates
             until the lines are there, and so checks no CRC-32. What keeps decoded files keeps none this
-            large.
+            large. *By threads*: `Entry.read` with one and with several, in turns.
         """,
         quick=work.quick,
         bundles={"large": "generated"},
@@ -103,9 +99,31 @@ def run(work: Workspace) -> Result:
                     Column("zipfile", f"Times as fast as `{Zip.name}`", 1),
                 ],
                 rows=rows + skipped_rows(_CONTENDERS),
-            )
+            ),
+            Table(
+                title="All of the file, by threads",
+                columns=[
+                    Column("threads", "Threads"),
+                    Column("each", "ms", 1),
+                    Column("one", "Times as fast as one", 2),
+                ],
+                rows=[
+                    {
+                        "threads": threads,
+                        "each": whole.each(str(threads), 1e-3),
+                        "one": whole.speed(str(threads), "1"),
+                    }
+                    for threads in _THREADS
+                ],
+            ),
         ],
         targets=[
+            Target(
+                claim="pack, all of the file by two threads, times as fast as by one",
+                value=whole.speed("2", "1"),
+                kind="at least",
+                bound=_TIMES_ONE,
+            ),
             Target(
                 claim=f"pack, times as fast as {best}, the fastest other that compresses",
                 value=timings.speed(Pack.name, best),
@@ -132,3 +150,13 @@ def _write(path: Path, size: int) -> None:
 
 def _taking(store: Contender, places: Iterator[int]) -> Callable[[], object]:
     return lambda: store.context(store.find(_URL), next(places))
+
+
+def _by_threads(stores: Sequence[Contender], rounds: int) -> Timings:
+    """Read the whole file from the pack by one thread and by several, in turns."""
+    pack = next(store for store in stores if type(store) is Pack)
+    found = pack.find(_URL)
+    if found.read(threads=_THREADS[-1]) != found.read():
+        raise WrongBytesError(f"{pack.name}: {_THREADS[-1]} threads")
+    jobs = [Job(name=str(threads), run=partial(found.read, threads=threads)) for threads in _THREADS]
+    return measure(jobs, rounds)

@@ -129,7 +129,7 @@ class Workspace:
     @property
     def threads(self) -> tuple[int, ...]:
         """Numbers of threads to measure."""
-        return (1, 2) if self.quick else (1, 2, 4, 8)
+        return (1, 2) if self.quick else (1, 2, 8)
 
     def origins(self, names: Sequence[str]) -> dict[str, str]:
         """Return whether the bundles of such names are real or generated."""

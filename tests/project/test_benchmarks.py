@@ -24,7 +24,7 @@ from support.places import ROOT
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import contenders, formats, harness, plots, readme, workloads, workspace
+from benchmarks import contenders, formats, harness, plots, readme, summary, workloads, workspace
 from benchmarks.harness import Column, Job, Result, Spread, Table, Target, Timings
 
 RESULT_FILES = sorted(harness.RESULTS.glob("*.json"))
@@ -226,6 +226,18 @@ def test_a_kept_result_and_its_markdown_agree() -> None:
         assert not result["quick"], path
         assert path.with_suffix(".md").read_text(encoding="utf-8") == harness.render(result), path
         assert not re.search(r"/(work|tmp|home|root)/", text), path
+
+
+def test_the_first_page_agrees_with_the_results() -> None:
+    """Ten rows, each of one target; what wins comes first."""
+    text = (harness.RESULTS / "README.md").read_text(encoding="utf-8")
+    assert text == summary.page(harness.RESULTS)
+    _, *rows = text.partition("|---|")[2].splitlines()
+    times = [float(row.split("|")[4]) for row in rows]
+    assert len(times) == len(summary.ROWS) == 10
+    assert times == sorted(times, reverse=True)
+    for row, figure in zip(rows, times, strict=True):
+        assert ("wins" in row, "**loses**" in row) == (figure > 1.1, figure < 0.9)
 
 
 def test_a_plot_is_kept_beside_its_result() -> None:

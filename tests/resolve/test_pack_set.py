@@ -314,6 +314,38 @@ def test_reading_goes_through_the_content_cache(make: Make) -> None:
     assert cache.statistics[:2] == (1, 1)
 
 
+def test_context_goes_through_the_content_cache(make: Make) -> None:
+    cache = ContentCache(1 << 20)
+    content = b"".join(b"line %d\n" % number for number in range(1, 30))
+    packs = PackSet([make({"a": script("~/a.js", content=content)})], content_cache=cache)
+    found = packs.resolve("~/a.js")
+    assert found is not None
+    for line in (1, 12, 29, 30):
+        assert packs.context(found, line, 3, 2) == found.entry.context(line, 3, 2)
+    assert cache.statistics[:2] == (3, 1)
+    assert PackSet(packs.packs).context(found, 12) == found.entry.context(12)
+    with pytest.raises(ValueError, match="negative"):
+        packs.context(found, 1, -1)
+
+
+def test_context_of_a_file_of_several_frames_is_not_kept(tmp_path: Path) -> None:
+    content = b"abcdefgh\n" * 5000
+    bundle = build_bundle({"a": content}, {"files": {"a": {"url": "~/a.js", "type": "minified_source"}}})
+    convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
+    cache = ContentCache(1 << 20)
+    errors: list[str] = []
+    with srcpack.open(tmp_path / "a.srcpack") as pack:
+        packs = PackSet([pack], content_cache=cache, on_error=lambda _, key, __: errors.append(key))
+        found = packs.resolve("~/a.js")
+        assert found is not None
+        assert packs.context(found, 2000) == found.entry.context(2000)
+        assert cache.statistics[:2] == (0, 0)
+        pack.store.max_read = 1000
+        with pytest.raises(LimitExceeded):
+            packs.context(found, 2000)
+    assert (errors, packs.errors) == (["a"], 1)
+
+
 # ---- the source map
 
 

@@ -81,6 +81,32 @@ def test_a_file_whose_system_takes_no_advice_is_read_all_the_same(
         PreadSource(path)
 
 
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="the system takes no advice")
+def test_many_pages_of_a_map_are_announced_before_they_are_touched(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(DATA * 20)
+    advice: list[tuple[int, int]] = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option: int, start: int = 0, length: int = 0) -> None:
+            if option == mmap.MADV_WILLNEED:
+                advice.append((start, length))
+                super().madvise(option, start, length)
+
+    source = MmapSource(path)
+    with path.open("rb") as file:
+        source._map = Mapped(file.fileno(), 0, access=mmap.ACCESS_READ)
+    assert source.read(5000, 64 << 10) == (DATA * 20)[5000 : 5000 + (64 << 10)]
+    assert advice == []
+    assert source.read(5000, 100_000) == (DATA * 20)[5000:105_000]
+    assert bytes(source.view(9000, 70_000)) == (DATA * 20)[9000:79_000]
+    assert advice == [
+        (start - start % mmap.PAGESIZE, start % mmap.PAGESIZE + length)
+        for start, length in ((5000, 100_000), (9000, 70_000))
+    ]
+    assert source.read(len(DATA) * 20 - 10, 1 << 20) == DATA[-10:]
+
+
 @pytest.mark.parametrize("kind", [MmapSource, PreadSource])
 def test_what_the_system_reads_in_small_pieces_is_put_together(
     path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ByteSource]

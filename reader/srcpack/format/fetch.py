@@ -153,18 +153,24 @@ def decoded_by_threads(
 
     parts = len(record.frames)
     threads = min(threads, parts)
-    part = read_part(0)  # no memory for all before one is what it must be
-    content = io.BytesIO(bytes(record.size))
-    content.write(part)
-    with content.getbuffer() as view:
+    with ThreadPoolExecutor(threads - 1) as executor:
+        ahead = [executor.submit(read_part, number) for number in range(1, threads)]
+        part = read_part(0)  # no memory for all before one is what it must be
+        content = io.BytesIO(bytes(record.size))
+        content.write(part)
+        with content.getbuffer() as view:
 
-        def decode_every(first: int) -> None:
-            for number in range(first, parts, threads):
-                part, start = read_part(number), number * part_size
+            def place(number: int, part: bytes) -> None:
+                start = number * part_size
                 view[start : start + len(part)] = part
 
-        with ThreadPoolExecutor(threads - 1) as executor:
-            others = [executor.submit(decode_every, first) for first in range(1, threads)]
+            def decode_every(first: int) -> None:
+                for number in range(first, parts, threads):
+                    place(number, read_part(number))
+
+            others = [executor.submit(decode_every, threads + number) for number in range(1, threads)]
+            for number, decoded in enumerate(ahead, 1):
+                place(number, decoded.result())
             decode_every(threads)
             for other in others:
                 other.result()

@@ -10,6 +10,7 @@ from srcpack.pack import Pack
 from srcpack.resolve.content_cache import ContentCache
 from srcpack.resolve.resolved import Resolved, check_readable, decoded
 from srcpack.resolve.search import Origin, log_error
+from srcpack.rules.context import CONTEXT_LINES, Context, get_context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.source_links import SourceLink
 
@@ -93,6 +94,27 @@ class OrderedPacks:
             return decoded(resolved, content)
         except FormatError as error:
             self._report(resolved.pack, resolved.entry.name, error)
+            raise
+
+    def context(
+        self, resolved: Resolved, line: int, lines: int = CONTEXT_LINES, column: int = 0
+    ) -> Context | None:
+        """Return a line of a file that was found with its neighbours, as `Entry.context` does.
+
+        The file is read as `read` does. But of one in several frames only those that are needed are decoded,
+        and nothing is kept: it would be much to decode, and to keep, for a few lines.
+
+        Raises:
+            ValueError: As `Entry.context`.
+            SrcpackError, OSError: As `text`.
+        """
+        if len(resolved.entry.record.frames) <= 1:
+            return get_context(self.text(resolved), line, column, lines)
+        try:
+            return resolved.entry.context(line, lines, column)
+        except (SrcpackError, OSError) as error:
+            if not is_from_outside(error):
+                self._report(resolved.pack, resolved.entry.name, error)
             raise
 
     def origin(self, pack: Pack) -> Origin:

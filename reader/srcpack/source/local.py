@@ -11,6 +11,10 @@ from .open_file import HAS_PREAD, OpenFile
 __all__ = ["BytesSource", "MmapSource", "PreadSource"]
 
 
+_MANY_PAGES = 64 << 10
+"""Bytes of a map from which on it costs little to say that they are wanted."""
+
+
 class BytesSource(ByteSource):
     """A pack that is in memory; of a `bytearray` or `memoryview`, which can change, a copy is taken."""
 
@@ -67,11 +71,15 @@ class MmapSource(ByteSource):
                 return descriptor.read_at(offset, length)
             if (mapped := self._mapped()) is None:
                 return self._unmapped().read_at(offset, length)
+        if length > _MANY_PAGES:
+            _will_need(mapped, offset, length)
         return mapped[offset : offset + length]
 
     def view(self, offset: int, length: int) -> memoryview:
         if (mapped := self._map) is None and (mapped := self._mapped()) is None:
             return memoryview(self._unmapped().read_at(offset, length))
+        if length > _MANY_PAGES:
+            _will_need(mapped, offset, length)
         return memoryview(mapped)[offset : offset + length]
 
     def _mapped(self) -> mmap.mmap | None:
@@ -142,6 +150,13 @@ class PreadSource(ByteSource):
     def close(self) -> None:
         self.closed = True
         self._descriptor = None
+
+
+def _will_need(mapped: mmap.mmap, offset: int, length: int) -> None:
+    """Have bytes come from the disk together, if they have to: a map for random reads brings single pages."""
+    if hasattr(mmap, "MADV_WILLNEED") and offset + length <= len(mapped):
+        start = offset - offset % mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_WILLNEED, start, offset + length - start)
 
 
 def _absolute(path: str) -> str:
