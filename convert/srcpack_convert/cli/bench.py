@@ -17,7 +17,7 @@ from srcpack_convert.bench.figures import Row
 from srcpack_convert.bench.measuring import Spread
 from srcpack_convert.bench.plot import (
     FORMATS,
-    MOST_PANELS,
+    MOST_BUNDLES,
     PlotUnavailable,
     plot,
     require_matplotlib,
@@ -126,7 +126,8 @@ def bench(
         _print_lines(_method())
     if plot_to is not None:
         with about(plot_to), written_aside(plot_to) as (out, _):
-            plot(done, [shown(os.path.basename(one.bundle)) for one in done], out, _ending(plot_to))
+            names = [shown(os.path.basename(one.bundle)) for one in done]
+            plot(done, names, out, _ending(plot_to), made_with=_made_with())
     return PARTLY if len(done) < len(bundles) else 0
 
 
@@ -139,8 +140,8 @@ def _check_plot(path: Path, bundles: int, *, force: bool) -> None:
         raise typer.BadParameter(
             f"--plot takes a name that ends with {', '.join(FORMATS)}, not {str(path)!r}"
         )
-    if bundles > MOST_PANELS:
-        raise typer.BadParameter(f"--plot takes at most {MOST_PANELS} bundles, not {bundles:,}")
+    if bundles > MOST_BUNDLES:
+        raise typer.BadParameter(f"--plot takes at most {MOST_BUNDLES} bundles, not {bundles:,}")
     check_output(path, force=force)
     try:
         require_matplotlib()
@@ -181,7 +182,7 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
         )
     yield f"  {comparison.rounds} rounds"
     yield ""
-    yield f"{'median, quartiles':<27}{'zip':<18}{'pack':<18}{'zip : pack'}"
+    yield f"{'median, quartiles':<27}{'zip':<18}{'pack':<18}{'zip : pack, pairs'}"
     for row in comparison.rows:
         yield _row_line(row)
     yield ""
@@ -220,10 +221,13 @@ def _digits(value: float) -> str:
 
 
 def _method() -> Iterator[str]:
-    known = versions()
     yield from textwrap.wrap(METHOD.strip(), _WIDTH)
-    yield from textwrap.wrap(
+    yield from textwrap.wrap(f"{_made_with()}.", _WIDTH)
+
+
+def _made_with() -> str:
+    known = versions()
+    return (
         f"{known['python']}, srcpack {known['srcpack']}, zstandard {known['zstandard']} "
-        f"(libzstd {known['libzstd']}); {cores()} cores.",
-        _WIDTH,
+        f"(libzstd {known['libzstd']}); {cores()} cores"
     )

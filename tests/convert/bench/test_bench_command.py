@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+import struct
 import sys
 import tempfile
 import zipfile
@@ -364,9 +365,15 @@ def test_the_plot_shows_losses_and_great_factors() -> None:
         ["jobs", "compared", "compared_size", "keys_compared", "keys_left_out", "minified", "with_map"], 1
     )
     comparison = Comparison(**known, replayed=1, conversion_seconds=1.0, threads=2, rounds=2)
-    out = BytesIO()
-    plot([comparison] * 3, ["a", "本", "$x$"], out, "png")
-    assert out.getvalue().startswith(b"\x89PNG")
+    heights = []
+    for number in (1, 3, 12, 50):
+        out = BytesIO()
+        names = ["$x$", "本", *map(str, range(number))][:number]
+        plot([comparison] * number, names, out, "png", made_with="1.0; 2 cores")
+        assert out.getvalue().startswith(b"\x89PNG")
+        _, height = struct.unpack(">II", out.getvalue()[16:24])
+        heights.append(height)
+    assert max(heights) < 1200  # it fits a screen, however many bundles
 
 
 def test_without_matplotlib_a_plot_is_refused_before_the_work(
