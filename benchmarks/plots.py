@@ -348,10 +348,35 @@ def _size(figure: Any, result: Mapping[str, Any]) -> None:
     )
 
 
+def _resolve(figure: Any, result: Mapping[str, Any]) -> None:
+    figure.set_size_inches(10.4, 3.6)
+    panels = figure.subplots(1, 2)
+    for axes, start, unit in ((panels[0], "A frame", "µs a frame"), (panels[1], "An event", "ms an event")):
+        table = next(table for table in result["tables"] if table["title"].startswith(start))
+        rows = [
+            {**row, "way": row["way"].replace("`", "")} for row in table["rows"] if row["place"] is not None
+        ]
+        rows.sort(key=lambda row: -_median(row["place"]))
+        _dots(axes, rows, "place", [row["way"] for row in rows])
+        axes.set_xscale("log")
+        _plain(axes.xaxis)
+        axes.set_title(table["title"])
+        axes.set_xlabel(f"{unit} (logarithmic)")
+        axes.margins(x=0.16)
+        axes.tick_params(axis="y", labelsize=7.5)
+    _caption(
+        figure,
+        result,
+        "Resolving minified frames: from tables, and by what is built of the maps",
+        "Positions of any place; medians and quartiles.",
+    )
+
+
 PLOTS: Mapping[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "open": _open,
     "read": _read,
     "contention": _contention,
     "replay": _replay,
+    "resolve": _resolve,
     "size": _size,
 }
