@@ -10,6 +10,7 @@ from srcpack.bundle import members, zip_directory
 from srcpack.bundle.members import DEFAULT_LIMITS
 from srcpack.format import head_tail as layout
 from srcpack.format import index
+from srcpack_convert.one import lookup_tables, lookup_worker
 from support.places import ROOT
 
 UNITS = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
@@ -32,9 +33,9 @@ def test_the_table_of_limits_is_what_the_code_has() -> None:
         "index.MAX_BUCKET": index.MAX_BUCKET,
     }
     costs = [
-        (Fraction(share), int(number.replace(",", "")) * UNITS[unit])
+        (Fraction(share.replace(",", "")), int(number.replace(",", "")) * UNITS[unit])
         for share, number, unit in re.findall(
-            r"^\|[^|]+\| ([0-9/]+) \| ([0-9,]+)( [MG]iB)? \|$", text, re.MULTILINE
+            r"^\|[^|]+\| ([0-9/,]+) \| ([0-9,]+)( [MG]iB)? \|$", text, re.MULTILINE
         )
     ]
     ratio = DEFAULT_LIMITS.max_total_ratio
@@ -45,5 +46,7 @@ def test_the_table_of_limits_is_what_the_code_has() -> None:
         (Fraction(ratio, members._MANIFEST_SHARE), members._MANIFEST_FREE),
         (Fraction(ratio, members._MARKS_SHARE), members._MARKS_FREE),
         (Fraction(ratio, members._MISSING_SHARE), members._MISSING_FREE),
+        (ratio * lookup_tables._WORK_SHARE, lookup_tables._WORK_FREE),
+        (Fraction(1, lookup_worker._BYTES_A_SECOND), lookup_worker._SECONDS),
     ]
     assert text.count("\n| ") == len(promised) + len(costs) + 2

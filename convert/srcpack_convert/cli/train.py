@@ -49,7 +49,7 @@ def train(
             metavar="BYTES",
             parser=parse_bytes,
             show_default=False,
-            help="Most bytes that it may have; 64K by default.",
+            help="Most bytes that it may have; 16K by default.",
         ),
     ] = FLEET_DICTIONARY,
     force: ForceOption = False,
@@ -65,7 +65,7 @@ def train(
 
     Examples:
       srcpack train bundles/ -o fleet.dictionary
-      srcpack train 'bundles/**/*.zip' -o fleet.dictionary --size 16K --force
+      srcpack train 'bundles/**/*.zip' -o fleet.dictionary --size 64K --force
       srcpack train --files-from sample.txt -o fleet.dictionary --json
     """
     if not SMALLEST_DICTIONARY <= size <= MAX_DICTIONARY:

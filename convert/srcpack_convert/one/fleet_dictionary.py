@@ -10,8 +10,11 @@ from srcpack_convert.one.dictionary import SAMPLES_PER_BYTE, SHORTEST_SAMPLE, gi
 
 __all__ = ["FLEET_DICTIONARY", "FleetSamples"]
 
-FLEET_DICTIONARY = 64 << 10
-"""Bytes of a dictionary for many bundles, if not told otherwise."""
+FLEET_DICTIONARY = 16 << 10
+"""Bytes of a dictionary for many bundles, if not told otherwise.
+
+With more, packs of 100 KB get larger, as each holds it (`benchmarks/results/dictionaries.md`).
+"""
 
 _SAMPLE = 16 << 10
 _FROM_EACH = 128 << 10

@@ -34,6 +34,12 @@ MAX_SCRIPT = 256 << 20
 MAX_SOURCE_MAP = 512 << 20
 """Most bytes of the map of a file that gets a table."""
 
+_WORK_FREE, _WORK_SHARE = 64 << 20, 2
+"""Bytes of files and maps that tables are built from, in any case and for each byte of a bundle's contents.
+
+Each file may have a map of its own, but without this a map might be that of any number of files.
+"""
+
 _LEAST_SYMBOLIC = (13, 9)
 _CRASHED_ON_WINDOWS = 0xC0000000
 _AHEAD = 4
@@ -79,11 +85,19 @@ def write_tables(
     """
     pairs: dict[_Key, _Pair] = {}
     keys: dict[int, _Key] = {}
+    places: dict[_Key, LookupRecord | str] = {}
+    left = _WORK_FREE + _WORK_SHARE * sum(record.size for record in records)
     for number, source_map in find_source_maps(records).items():
         digest = sha256(source_map).digest() if isinstance(source_map, bytes) else records[source_map].sha256
-        keys[number] = records[number].sha256, digest
-        pairs.setdefault(keys[number], (number, source_map))
-    places: dict[_Key, LookupRecord | str] = {}
+        keys[number] = key = records[number].sha256, digest
+        if key in pairs or key in places:
+            continue
+        size = len(source_map) if isinstance(source_map, bytes) else records[source_map].size
+        left -= records[number].size + size
+        if left < 0:
+            places[key] = f"too many files have a map of {size:,} bytes, or more"
+        else:
+            pairs[key] = number, source_map
     offset = 0
     for key, table in zip(pairs, _built(bundle, records, [*pairs.values()], jobs), strict=True):
         if isinstance(table, str):
@@ -176,11 +190,12 @@ class _Workers:
             worker = self._started()
         assert worker.stdin is not None  # noqa: S101  it was started with pipes
         assert worker.stdout is not None  # noqa: S101
+        seconds = seconds_for(_packed_size(bundle, records, number, source_map))
         with suppress(BrokenPipeError):
-            send(worker.stdin, {"script": script, "map": content, "number": map_number})
+            send(worker.stdin, {"script": script, "map": content, "number": map_number, "seconds": seconds})
         answer = receive(worker.stdout)
         if answer is None:
-            raise _ended(worker, len(script) + len(content))
+            raise _ended(worker, seconds)
         self._idle.put(worker)
         if "reason" in answer:
             raise NoTable(answer["reason"])
@@ -215,7 +230,16 @@ class _Workers:
                         pipe.close()
 
 
-def _ended(worker: "subprocess.Popen[bytes]", size: int) -> NoTable:
+def _packed_size(
+    bundle: SourceBundle, records: Sequence[EntryRecord], number: int, source_map: int | bytes
+) -> int:
+    """Return the bytes that a file and its map take in the zip."""
+    numbers = [number] if isinstance(source_map, bytes) else [number, source_map]
+    members = [bundle.members[records[each].name] for each in numbers]
+    return sum(min(member.compressed_size, bundle.source.size) for member in members)
+
+
+def _ended(worker: "subprocess.Popen[bytes]", seconds: int) -> NoTable:
     """Return why a process did not survive its work.
 
     Raises:
@@ -223,7 +247,7 @@ def _ended(worker: "subprocess.Popen[bytes]", size: int) -> NoTable:
     """
     code = worker.wait()
     if code == -getattr(signal, "SIGXCPU", 0):
-        return NoTable(f"it takes symbolic over {seconds_for(size)} seconds")
+        return NoTable(f"it takes symbolic over {seconds} seconds")
     if code < 0:
         return NoTable(f"symbolic does not survive it ({signal.Signals(-code).name})")
     if code >= _CRASHED_ON_WINDOWS:

@@ -8,6 +8,7 @@ import sys
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,7 @@ from srcpack.bundle.members import SourceBundle
 from srcpack.format.lookup_table import LookupTable
 from srcpack.format.lookups import ABSENT, DATA_URL, EMBEDDED, ENTRY
 from srcpack.records import EntryRecord, LookupRecord
-from srcpack_convert.one import lookup_tables, lookups
+from srcpack_convert.one import lookup_tables, lookup_worker, lookups
 from srcpack_convert.one.lookup_tables import write_tables
 from srcpack_convert.one.lookups import build_table
 from srcpack_convert.one.map_contents import line_steps, locate_contents
@@ -443,12 +444,52 @@ def test_a_file_or_a_map_over_its_bound_has_no_table(monkeypatch: pytest.MonkeyP
     assert records["f.js"].lookup_reason == f"the map has {len(MAP)} bytes, over the limit of {len(MAP) - 1}"
 
 
+def test_a_map_of_very_many_files_is_not_worked_on_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that tables are built from grow as those of the bundle, not as files times maps."""
+    monkeypatch.setattr(lookup_tables, "_WORK_FREE", 0)
+    built = list[int]()
+    build = lookup_tables._Workers.build
+
+    def seen(workers: Any, bundle: SourceBundle, records: Any, number: int, source_map: int) -> Table:
+        built.append(records[number].size + records[source_map].size)
+        return build(workers, bundle, records, number, source_map)
+
+    monkeypatch.setattr(lookup_tables._Workers, "build", seen)
+    for count in (20, 40):
+        built.clear()
+        # The map is much larger than a file.
+        files = {
+            f"{number:02}.js": ("minified_source", b"f(%d)" % number, "x.map") for number in range(count)
+        }
+        text = packed_map({**source_map(SEGMENTS, ["a", "b", "c", "d"]), "x_padding": "x" * 20_000})
+        _, records = written({**files, "x.map": ("source_map", text, "")})
+        assert sum(built) <= 2 * sum(record.size for record in records.values())
+        tables = [records[name] for name in files if records[name].lookup is not None]
+        assert len(tables) == len(built) == 2
+        reasons = {records[name].lookup_reason for name in files} - {None}
+        assert reasons == {f"too many files have a map of {len(text):,} bytes, or more"}
+
+
+def test_time_goes_by_what_the_zip_has_not_by_what_that_unpacks_to() -> None:
+    assert lookup_worker.seconds_for(0) == 10
+    assert lookup_worker.seconds_for(1 << 20) == 42
+    files = {"a.js": ("minified_source", SCRIPT, ""), "a.map": ("source_map", MAP + b" " * 1_000_000, "")}
+    data = BytesIO()
+    with ZipFile(BytesIO(bundle_of(files))) as stored, ZipFile(data, "w", ZIP_DEFLATED) as deflated:
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    with SourceBundle(data.getvalue()) as bundle:
+        records = [member.record for member in read_members(bundle, Options())]
+        assert sum(record.size for record in records) > 1_000_000
+        assert lookup_tables._packed_size(bundle, records, 0, 1) < 5_000
+
+
 def test_a_process_that_the_system_ended_says_why() -> None:
     def ended_by(how: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen([sys.executable, "-c", f"import os, signal, sys\n{how}"])
 
     slow = ended_by("signal.raise_signal(signal.SIGXCPU)")
-    assert str(lookup_tables._ended(slow, 1 << 20)) == "it takes symbolic over 14 seconds"
+    assert str(lookup_tables._ended(slow, 14)) == "it takes symbolic over 14 seconds"
     killed = ended_by("os.kill(os.getpid(), signal.SIGKILL)")
     assert str(lookup_tables._ended(killed, 0)) == "symbolic does not survive it (SIGKILL)"
     with pytest.raises(RuntimeError, match="ended with exit code 3"):
