@@ -10,6 +10,7 @@ from pathlib import Path
 from . import (
     batch,
     blocks,
+    catalog,
     contention,
     convert,
     counts,
@@ -51,6 +52,7 @@ QUESTIONS: Mapping[str, Callable[[Workspace], Result]] = {
     "convert": convert.run,
     "batch": batch.run,
     "processes": processes.run,
+    "catalog": catalog.run,
     "generated": generated.run,
 }
 

@@ -24,7 +24,7 @@ from srcpack_convert import convert
 
 from .contenders import clear_caches
 from .formats import MANIFEST
-from .harness import ROOT, Cell, Column, Job, Result, Table, measure
+from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, Timings, measure
 from .resolve import FRAMES, Position, draw_positions
 from .workspace import Workspace
 
@@ -35,6 +35,7 @@ _FILES = 4
 _PAGE = 20
 _NATIVE = "native-zstd"
 _AROUND = 5
+_MOST_US = 100
 
 _ZIPFILE, _ZIP, _PACK = (
     "class over `zipfile`",
@@ -98,8 +99,9 @@ ARCHIVES: Mapping[str, Callable[[Path], Any]] = {
 def run(work: Workspace) -> Result:
     """Measure calls and memory of archives, events with their maps, and lines around native frames."""
     names = ("js-many",) if work.quick else _BUNDLES
-    calls, memory = [], []
+    openings, calls, memory = [], [], []
     for name in names:
+        openings += _openings(work, name)
         calls += _calls(work, name)
         memory += _memory(work, name)
     mapped = "app" if work.quick or work.bundle("js-web").origin != "real" else "js-web"
@@ -122,6 +124,17 @@ def run(work: Workspace) -> Result:
         quick=work.quick,
         bundles=work.origins([*names, mapped, _NATIVE]),
         tables=[
+            Table(
+                title="Opening an archive, and closing it",
+                columns=[
+                    Column("bundle", "Bundle"),
+                    Column("way", "Way"),
+                    Column("us", "µs", 1),
+                    Column("busy", "µs of processor time", 1),
+                    Column("times", f"times the speed of a {_ZIPFILE}", 1),
+                ],
+                rows=openings,
+            ),
             Table(
                 title="Calls of an archive",
                 columns=[
@@ -168,6 +181,16 @@ def run(work: Workspace) -> Result:
                 rows=_native(work),
             ),
         ],
+        targets=[
+            Target(
+                claim=f"{_PACK}, of {row['bundle']}: µs of processor time to open",
+                value=us,
+                kind="at most",
+                bound=_MOST_US,
+            )
+            for row in openings
+            if row["way"] == _PACK and isinstance(us := row["busy"], Spread)
+        ],
     )
 
 
@@ -183,6 +206,30 @@ def _urls(path: Path) -> list[str]:
     with ZipArchive(path) as archive:
         urls = sorted(url for url in archive.by_url if url)
     return random.Random(5).sample(urls, min(len(urls), 200))
+
+
+def _openings(work: Workspace, name: str) -> list[dict[str, Cell]]:
+    paths = _paths(work, name)
+
+    def opening(way: str) -> Callable[[], object]:
+        return lambda: ARCHIVES[way](paths[way]).close()
+
+    jobs = [
+        Job(name=way, run=opening(way), prepare=clear_caches, calls=100 if way == _PACK else 1)
+        for way in ARCHIVES
+    ]
+    timings = measure(jobs, work.rounds(15))
+    busy = Timings(timings.cpu, {})
+    return [
+        {
+            "bundle": name,
+            "way": way,
+            "us": timings.each(way, 1e-6),
+            "busy": busy.each(way, 1e-6),
+            "times": timings.speed(way, _ZIPFILE),
+        }
+        for way in ARCHIVES
+    ]
 
 
 def _calls(work: Workspace, name: str) -> list[dict[str, Cell]]:
