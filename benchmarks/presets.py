@@ -12,7 +12,7 @@ from hashlib import sha256
 import zstandard
 
 from srcpack.bundle.members import SourceBundle
-from srcpack_convert.one.dictionary import pack_dictionary, train
+from srcpack_convert.one.dictionary import BYTES_PER_BYTE, pack_dictionary, train
 from srcpack_convert.one.presets import DEFAULT_PRESET, PRESETS, Preset
 
 from .harness import ROOT, Cell, Column, Result, Spread, Table, Target, progress
@@ -80,7 +80,7 @@ def run(work: Workspace) -> Result:
             `{DEFAULT_PRESET}`, at each level and with a dictionary of each size, trained as the converter
             trains it. *Share* is what the frames and the packed dictionary take as a share of what the
             zip's deflated members take, whether the dictionary pays or not; a dictionary is never asked to
-            have more than an eighth of the contents, so that larger ones are the same there. Rates are by
+            have more than 1/{BYTES_PER_BYTE} of the contents: larger ones are the same there. Rates are by
             the processor time of one thread with one compressor or decompressor, over {_SLICES} slices of
             the contents, in turns.
         """,
@@ -161,7 +161,7 @@ def _sweep_tables(work: Workspace, name: str, dictionaries: Sequence[int]) -> li
     samples = [contents[at][: 16 << 10] for at in order if len(contents[at]) >= 8]
     distinct = list(dict.fromkeys(filter(None, contents)))
     amount = sum(map(len, distinct))
-    trained = {size: _trained(samples, min(size << 10, amount // 8)) for size in dictionaries}
+    trained = {size: _trained(samples, min(size << 10, amount // BYTES_PER_BYTE)) for size in dictionaries}
     slices = _slices(distinct, PRESETS[DEFAULT_PRESET].frame_size)
     cases = {(level, size): _Case() for level in levels for size in trained}
     passes = 1 if amount > _PASSES_UP_TO / 2 or work.quick else 3

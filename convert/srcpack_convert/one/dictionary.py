@@ -11,6 +11,7 @@ from srcpack.errors import DamagedMember, LimitExceeded
 from srcpack.format.head_tail import MAX_DICTIONARY
 
 __all__ = [
+    "BYTES_PER_BYTE",
     "SAMPLES_PER_BYTE",
     "SHORTEST_SAMPLE",
     "SMALLEST_DICTIONARY",
@@ -32,7 +33,13 @@ SAMPLES_PER_BYTE = 20
 SHORTEST_SAMPLE = 8
 """Bytes; libzstd takes no shorter ones."""
 
-_BYTES_PER_BYTE = 8
+BYTES_PER_BYTE = 12
+"""Bytes of content for each byte of a dictionary, at least.
+
+With 8 packs of 100 KB are 0.5 % smaller, but what the first read from each has to load is half as much again
+(`benchmarks/results/dictionaries.md`).
+"""
+
 _TRIAL = 512 << 10
 _TRIAL_LEVEL = 3
 
@@ -84,7 +91,7 @@ def choose_dictionary(
         frame_size: Bytes of content in a frame.
     """
     total = sum(bundle.members[name].size for name in names)
-    sizes = sorted({min(size, total // _BYTES_PER_BYTE) for size in sizes})
+    sizes = sorted({min(size, total // BYTES_PER_BYTE) for size in sizes})
     if not sizes or sizes[-1] < SMALLEST_DICTIONARY:
         return None
     # In hash order, a sample of any length is spread over all folders and types, and is the same each time.
