@@ -6,6 +6,10 @@ python := env("PYTHON", ".venv/bin/python")
 test:
     {{python}} -m pytest
 
+# The documents as a site, made again as they change. Needs `pip install -e '.[docs]'`.
+site:
+    {{python}} -m mkdocs serve
+
 # The benchmarks; `just bench --quick` is the smoke test.
 bench *args:
     {{python}} -m benchmarks {{args}}

@@ -35,3 +35,10 @@ def test_what_a_page_tells_to_import_is_there(page: str) -> None:
 def test_the_list_of_pages_has_all() -> None:
     listed = re.findall(r"\]\((\w+\.md)\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
     assert sorted(listed) == PAGES
+
+
+def test_the_site_has_every_document() -> None:
+    """A document that nobody is led to is one that nobody reads; the commands' reference is made by a hook."""
+    documents = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    listed = re.findall(r"\bdocs/[\w/-]+\.md\b", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(documents | {"docs/reference/commands.md"})
