@@ -1,4 +1,4 @@
-"""What is imported by whom reads, and the extras that texts tell to install."""
+"""What is imported by whom reads; and the extras and tests that texts and CI name are there."""
 
 import os
 import re
@@ -50,3 +50,9 @@ def test_every_extra_that_a_text_names_is_there() -> None:
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.*")]:
         named = re.findall(r"(?:srcpack|-e ['\"]?\.)\[([\w,]+)\]", path.read_text(encoding="utf-8"))
         assert {extra for names in named for extra in names.split(",")} <= extras, path
+
+
+def test_what_ci_runs_by_name_is_there() -> None:
+    named = re.findall(r"\btests/[\w/]+(?:\.py)?", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -38,7 +38,7 @@ def test_the_list_of_pages_has_all() -> None:
 
 
 def test_the_site_has_every_document() -> None:
-    """A document that nobody is led to is one that nobody reads; the commands' reference is made by a hook."""
+    """A document that nobody is led to is one that nobody reads. A hook makes the commands' reference."""
     documents = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
     listed = re.findall(r"\bdocs/[\w/-]+\.md\b", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     assert sorted(listed) == sorted(documents | {"docs/reference/commands.md"})
