@@ -15,7 +15,7 @@ __all__ = ["PAGES", "README", "block", "page_block", "write", "write_all"]
 
 README = ROOT / "README.md"
 PAGES = {
-    "sentry.md": ("Calls of an archive", "Memory of an open archive"),
+    "sentry.md": ("Opening an archive", "Calls of an archive", "Memory of an open archive"),
     "bugsink.md": ("An event of", "Files of", "A native frame"),
     "glitchtip.md": ("An event of", "Files of"),
 }
