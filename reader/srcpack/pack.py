@@ -152,6 +152,8 @@ class Pack(Mapping[str, Entry]):
         """
         if isinstance(debug_id, str):
             debug_id = DebugId.parse(debug_id)
+        elif not isinstance(debug_id, DebugId):
+            raise TypeError(f"a debug id is a str or DebugId, not {type(debug_id).__name__}")
         record = self._find(DEBUG_ID, debug_id_key(debug_id, FileType(file_type)))
         return None if record is None else Entry(self, record)
 

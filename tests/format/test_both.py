@@ -207,6 +207,10 @@ def test_every_key_has_the_same_answer(both: Both) -> None:
         same(both.pack, both.zip, "by_url", wrong)
         with pytest.raises(TypeError, match="a key is a str"):
             both.zip.by_url(wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a path is a str, not"):
+            both.zip.by_path(wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a debug id is a str or DebugId, not"):
+            both.pack.by_debug_id(wrong, FileType.SOURCE)  # type: ignore[arg-type]
 
 
 # ---- many at once
