@@ -42,6 +42,7 @@ __all__ = [
     "check_result",
     "environment",
     "measure",
+    "median_of",
     "progress",
     "render",
     "render_all",
@@ -277,6 +278,11 @@ _RESULT_TYPES: Mapping[str, type] = {
     "targets": list,
 }
 _SPREAD_KEYS = ["median", "q1", "q3", "least", "samples"]
+
+
+def median_of(cell: Any) -> float:
+    """Return the value of a cell of a result, or the median of those that it has."""
+    return float(cell["median"] if isinstance(cell, dict) else cell)
 
 
 def _check_cell(value: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .formats import missing
-from .harness import progress
+from .harness import median_of, progress
 
 __all__ = ["PLOTS", "draw", "draw_all"]
 
@@ -95,10 +95,6 @@ _SETTINGS: Mapping[str, Any] = {
 # ---- parts
 
 
-def _median(cell: Any) -> float:
-    return float(cell["median"] if isinstance(cell, dict) else cell)
-
-
 def _lines(
     axes: Any, rows: Iterable[Mapping[str, Any]], ways: Sequence[str], x: str, y: str, *, spread: bool = True
 ) -> None:
@@ -113,7 +109,7 @@ def _lines(
         ours = way == "pack"
         axes.plot(
             at,
-            [_median(row[y]) for row in mine],
+            [median_of(row[y]) for row in mine],
             color=colour,
             marker=marker,
             linestyle=dash,
@@ -290,7 +286,7 @@ def _replay(figure: Any, result: Mapping[str, Any]) -> None:
     figure.set_size_inches(9.2, 4.7)
     rows = [row for row in result["tables"][0]["rows"] if row["threads"] == 1]
     panels = figure.subplots(1, 2, sharey=True, sharex=True)
-    warm = {row["way"]: _median(row["each"]) for row in rows if row["state"] == "warm"}
+    warm = {row["way"]: median_of(row["each"]) for row in rows if row["state"] == "warm"}
     ways = sorted(warm, key=lambda way: -warm[way])
     for axes, state, title in (
         (panels[0], "cold", "Cold: each bundle is opened when first hit"),
@@ -356,7 +352,7 @@ def _resolve(figure: Any, result: Mapping[str, Any]) -> None:
         rows = [
             {**row, "way": row["way"].replace("`", "")} for row in table["rows"] if row["place"] is not None
         ]
-        rows.sort(key=lambda row: -_median(row["place"]))
+        rows.sort(key=lambda row: -median_of(row["place"]))
         _dots(axes, rows, "place", [row["way"] for row in rows])
         axes.set_xscale("log")
         _plain(axes.xaxis)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .contenders import BY_NAME
-from .harness import RESULTS, ROOT, render
+from .harness import RESULTS, ROOT, median_of, render
 
 __all__ = ["PAGES", "README", "block", "page_block", "write", "write_all"]
 
@@ -127,8 +127,8 @@ def _beside_the_floor(results: Path) -> Iterable[str]:
     bare, scaling = [], []
     for table in _tables("read", results):
         ours = {row["threads"]: row for row in table["rows"] if row["way"] == "pack"}
-        bare.append(f"{_median(ours[1]['bare']):.2f}")
-        scaling.append(f"{_median(ours[2]['scaling']):.2f}")
+        bare.append(f"{median_of(ours[1]['bare']):.2f}")
+        scaling.append(f"{median_of(ours[2]['scaling']):.2f}")
     yield (
         "On small, medium and large files, one thread reads at "
         + _listed(bare)
@@ -140,7 +140,7 @@ def _beside_the_floor(results: Path) -> Iterable[str]:
 def _resolving(results: Path) -> Iterable[str]:
     events = _tables("resolve", results)[2]["rows"]
     ours, built = (
-        _micro(_median(_of(events, way)["place"]) * 1e3)
+        _micro(median_of(_of(events, way)["place"]) * 1e3)
         for way in ("pack with lookups, nothing kept", "zip, `SourceMapCache` built for each")
     )
     yield f"An event of four minified frames, with context, takes {ours} from a pack with lookup tables that"
@@ -157,21 +157,23 @@ def _sizes(results: Path) -> Iterable[str]:
     for row in _rows("convert", results):
         name = row["bundle"]
         shares = {each["preset"]: each for each in presets if each["bundle"] == name}
-        size = shares["balanced"]["size"] / _median(shares["balanced"]["ratio"])
+        size = shares["balanced"]["size"] / median_of(shares["balanced"]["ratio"])
         yield (
             f"| {name} | {size / 1e6:.2f} MB | "
-            + " | ".join(f"{_median(shares[preset]['ratio']):.3f}" for preset in ("fast", "balanced", "max"))
-            + f" | {_median(row['rate1']):.0f} MB/s, {_median(row['share1']):.2f} of a bare zstd loop"
-            + f" | {_median(row['rate2']):.0f} MB/s, {_median(row['share2']):.2f} |"
+            + " | ".join(
+                f"{median_of(shares[preset]['ratio']):.3f}" for preset in ("fast", "balanced", "max")
+            )
+            + f" | {median_of(row['rate1']):.0f} MB/s, {median_of(row['share1']):.2f} of a bare zstd loop"
+            + f" | {median_of(row['rate2']):.0f} MB/s, {median_of(row['share2']):.2f} |"
         )
 
 
 def _line(what: str, rows: Iterable[_Row], key: str, text: Callable[[float], str]) -> str:
     """Return a row of the first table: `zipfile`, the best of the others, ours, and how these compare."""
     rows = list(rows)
-    zipped, ours = _median(_of(rows, "zipfile")[key]), _median(_of(rows, "pack")[key])
-    best = min(filter(_is_other, rows), key=lambda row: _median(row[key]))
-    other = _median(best[key])
+    zipped, ours = median_of(_of(rows, "zipfile")[key]), median_of(_of(rows, "pack")[key])
+    best = min(filter(_is_other, rows), key=lambda row: median_of(row[key]))
+    other = median_of(best[key])
     return (
         f"| {what} | {text(zipped)} | {text(other)} ({best['way']}) | {text(ours)} |"
         f" {_times(zipped, ours)} and {_times(other, ours)} |"
@@ -215,7 +217,3 @@ def _tables(question: str, results: Path) -> list[dict[str, Any]]:
     result = json.loads((results / f"{question}.json").read_text(encoding="utf-8"))
     tables: list[dict[str, Any]] = result["tables"]
     return tables
-
-
-def _median(cell: Any) -> float:
-    return float(cell["median"] if isinstance(cell, dict) else cell)

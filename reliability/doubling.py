@@ -58,17 +58,17 @@ def double_all(
         for names in combinations(parts, size)
         if any(given.only in name for name in names)
     ]
-    began, faults, number = time.perf_counter(), 0, 32
+    began, faults = time.perf_counter(), 0
+    numbers = [32]
+    while 4 * numbers[-1] <= given.most:
+        numbers.append(2 * numbers[-1])
     with around():
         for names in chosen:
-            number = 32
-            found = fault(names, number)
-            while found is None and 4 * number <= given.most:
-                number *= 2
-                found = fault(names, number)
+            found = next(filter(None, (fault(names, number) for number in numbers)), None)
             if found is not None:
                 faults += 1
                 print(found, flush=True)
     seconds = time.perf_counter() - began
-    print(f"{len(chosen):,} parts and pairs up to {2 * number} of each, {faults} faults, {seconds:.0f} s")
+    tried = f"{len(chosen):,} parts and pairs up to {2 * numbers[-1]} of each"
+    print(f"{tried}, {faults} faults, {seconds:.0f} s")
     return int(faults > 0)

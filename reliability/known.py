@@ -16,7 +16,7 @@ import zstandard
 
 from srcpack_convert import convert
 from srcpack_convert.one.presets import PRESETS
-from support.bundle_builder import ZipMember, build_zip
+from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
 
 __all__ = ["Kind", "KnownBundle", "KnownFile", "text"]
 
@@ -112,7 +112,7 @@ class KnownBundle:
             for file in self.files
         ]
         manifest = ZipMember(name="manifest.json", content=json.dumps(self._manifest()).encode())
-        return build_zip([*members, manifest], header=b"SYSB\x02\0\0\0")
+        return build_zip([*members, manifest], header=BUNDLE_HEADER)
 
     def convert(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Write its pack; other `options` than its own give other bytes with the same answers."""

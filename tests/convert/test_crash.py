@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reliability import crash
 
 import srcpack
 from srcpack import FormatError
@@ -20,10 +21,6 @@ from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.cli import main as cli
 from support.bundle_builder import build_bundle
 from support.places import ROOT
-
-sys.path.insert(0, str(ROOT))
-
-from reliability import crash
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 APP = ROOT / "fixtures" / "bundles" / "app.zip"

@@ -14,7 +14,7 @@ from srcpack import DamagedMember, FormatError, NotFound
 from srcpack.format.packfile import PackFile
 from srcpack.integrations.sentry import ArtifactBundleArchive, MemberInfo, ReleaseArchive, SourceFileType
 from srcpack_convert import convert
-from support.bundle_builder import ZipMember, build_bundle, build_zip
+from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 
 ID_A = "5e618b9f-54a9-4389-b196-519819dd7c47"
 ID_B = "0a1705ef-5bdb-55c6-8003-096ca0a1462e"
@@ -211,7 +211,7 @@ def test_a_member_that_cannot_be_read_has_no_size_and_says_why(opened: Open) -> 
                 ZipMember(name="files/good", content=b"y"),
                 ZipMember(name="manifest.json", content=manifest),
             ],
-            header=b"SYSB\2\0\0\0",
+            header=BUNDLE_HEADER,
         )
     )
     assert view.get_all_urls() == ["b", "g", "u"]

@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import __main__ as benchmarks
+from benchmarks import contenders, formats, harness, plots, readme, summary, workloads, workspace
+from benchmarks.harness import Column, Job, Result, Spread, Table, Target, Timings
 
 import srcpack_convert.one.presets
 from srcpack.bundle.members import SourceBundle
 from srcpack.rules.context import get_context
 from support.places import ROOT
-
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import __main__ as benchmarks
-from benchmarks import contenders, formats, harness, plots, readme, summary, workloads, workspace
-from benchmarks.harness import Column, Job, Result, Spread, Table, Target, Timings
 
 RESULT_FILES = sorted(harness.RESULTS.glob("*.json"))
 

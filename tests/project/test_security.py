@@ -8,8 +8,7 @@ from fractions import Fraction
 import srcpack
 from srcpack.bundle import members, zip_directory
 from srcpack.bundle.members import DEFAULT_LIMITS
-from srcpack.format import head_tail as layout
-from srcpack.format import index
+from srcpack.format import head_tail, index
 from srcpack_convert.one import lookup_tables, lookup_worker
 from support.places import ROOT
 
@@ -27,9 +26,9 @@ def test_the_table_of_limits_is_what_the_code_has() -> None:
     assert promised == {
         **{f"Limits.{name}": value for name, value in dataclasses.asdict(DEFAULT_LIMITS).items()},
         "open(max_read)": inspect.signature(srcpack.open).parameters["max_read"].default,
-        "layout.MAX_FRAME_SIZE": layout.MAX_FRAME_SIZE,
-        "layout.MAX_BLOCK": layout.MAX_BLOCK,
-        "layout.MAX_DICTIONARY": layout.MAX_DICTIONARY,
+        "head_tail.MAX_FRAME_SIZE": head_tail.MAX_FRAME_SIZE,
+        "head_tail.MAX_BLOCK": head_tail.MAX_BLOCK,
+        "head_tail.MAX_DICTIONARY": head_tail.MAX_DICTIONARY,
         "index.MAX_BUCKET": index.MAX_BUCKET,
     }
     costs = [

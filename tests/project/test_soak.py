@@ -9,15 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reliability import soak
 
 import srcpack
 from srcpack.opening import packfile_of
 from srcpack.source.local import PreadSource
 from support.places import ROOT
-
-sys.path.insert(0, str(ROOT))
-
-from reliability import soak
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory and descriptors are counted in /proc")
 

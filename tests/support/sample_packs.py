@@ -15,7 +15,8 @@ from srcpack.format.packfile import PackFile
 from srcpack.source.local import BytesSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
-from support.source_maps import packed_map, source_map, tables_built_here
+from support.source_maps import packed_map, source_map
+from support.tables import tables_built_here
 
 __all__ = [
     "DEBUG_IDS",

@@ -1,22 +1,14 @@
 """Source maps put together from their segments, and what is made of them."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-from unittest.mock import patch
 
 from symbolic.sourcemapcache import SourceMapCache
 
-from srcpack.bundle.members import SourceBundle
-from srcpack.format.lookups import DATA_URL
-from srcpack.records import EntryRecord
 from srcpack.rules.original_position import OriginalPosition
-from srcpack_convert.one import lookup_tables
-from srcpack_convert.one.lookups import build_table
-from srcpack_convert.one.table import NoTable
 
-__all__ = ["Segment", "ask_symbolic", "indexed_map", "packed_map", "source_map", "tables_built_here"]
+__all__ = ["Segment", "ask_symbolic", "indexed_map", "packed_map", "source_map"]
 
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -67,31 +59,6 @@ def ask_symbolic(cache: SourceMapCache, line: int, column: int) -> OriginalPosit
     return OriginalPosition(
         token.src or "", token.line, token.col, token.name or "", token.function_name or ""
     )
-
-
-@contextmanager
-def tables_built_here() -> Iterator[None]:
-    """Build lookup tables in this process for a while: to start another takes half a second each time."""
-
-    def built(
-        bundle: SourceBundle, records: Sequence[EntryRecord], pairs: Sequence[Any], _: int
-    ) -> Iterator[Any]:
-        entries = {
-            record.sha256: number
-            for number, record in reversed(list(enumerate(records)))
-            if record.utf8 and record.sha256
-        }
-        for number, place in pairs:
-            embedded = isinstance(place, bytes)
-            content = place if embedded else bundle.read(records[place].name)
-            try:
-                script = bundle.read(records[number].name)
-                yield build_table(script, content, DATA_URL if embedded else place, entries)
-            except NoTable as reason:
-                yield str(reason)
-
-    with patch.object(lookup_tables, "_built", built):
-        yield
 
 
 def _vlq(value: int) -> str:

@@ -8,17 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from reliability import exceptions
+from reliability.exceptions import SCENARIOS, Scenario
 
 from srcpack.format.fetch import fetch_together
 from srcpack.source.local import BytesSource
 from srcpack.source.request_plan import NOWHERE
-from support.places import ROOT
 from support.range_server import RangeServer
-
-sys.path.insert(0, str(ROOT))
-
-from reliability import exceptions
-from reliability.exceptions import SCENARIOS, Scenario
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
 

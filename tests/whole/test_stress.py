@@ -18,15 +18,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from reliability.known import KnownBundle, KnownFile
 
 import srcpack
 from srcpack import ContentCache, DamagedMember, Entry, NotFound, Pack, PackCache
 from srcpack.source.source_of import SourceKind
-from support.places import ROOT
-
-sys.path.insert(0, str(ROOT))
-
-from reliability.known import KnownBundle, KnownFile
 
 THREADS = 32
 READS = 40
