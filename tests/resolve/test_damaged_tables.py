@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import srcpack
-from srcpack import Pack, PackSet
+from srcpack import Entry, Pack, PackSet
 from srcpack.errors import FormatError, SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, LOOKUPS
 from srcpack.format.lookup_section import TableLookup, map_in_reference
@@ -37,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     value = packed_map(source_map(segments, ["src/crane.ts"], names, sourcesContent=[TEXT]))
     script = {"type": "minified_source", "url": "~/crane.js", "headers": {"sourcemap": "crane.js.map"}}
     bundle = build_bundle(
-        {"crane.js": b"x" * COLUMNS, "crane.js.map": value},
+        {"crane.js": b"x" * 3 * COLUMNS, "crane.js.map": value},
         {"files": {"crane.js": script, "crane.js.map": {"type": "source_map", "url": "~/crane.js.map"}}},
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -231,3 +231,31 @@ def test_texts_that_end_before_they_should_are_refused(whole: bytes) -> None:
             patch.setattr(type(table.table), "text", lambda _, __: lying)
             with pytest.raises(FormatError, match="text in the source map"):
                 table.source_lines(token, LINES, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        (Entry, "context"),
+        (Entry, "read"),
+        (Entry, "lookup_table"),
+        (TableLookup, "token"),
+        (TableLookup, "source_lines"),
+        (TableLookup, "content"),
+    ],
+)
+def test_an_exception_from_outside_is_no_damage(
+    whole: bytes, monkeypatch: pytest.MonkeyPatch, kind: type, method: str
+) -> None:
+    """A timeout that a signal handler raises ends the event, and counts as no missing file."""
+
+    def interrupted(*_: object) -> None:
+        raise TimeoutError("it took too long")
+
+    packs, told = reporting(srcpack.open(whole))
+    monkeypatch.setattr(kind, method, interrupted)
+    if (kind, method) == (Entry, "read"):
+        monkeypatch.setattr("srcpack.resolve.file_text.FEW_PARTS", 0)
+    with pytest.raises(TimeoutError, match="it took too long"):
+        resolved(packs, *range(1, 7))
+    assert told == []

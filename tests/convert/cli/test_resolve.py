@@ -272,6 +272,7 @@ MAP = json.dumps({"version": 3, "sources": ["a.ts"], "names": [], "mappings": "A
             {"a.js.map": b"{}"},
             ["reference of the script: 'a.js.map', joined to 'https://h.example/js/a.js.map'", "source map:"],
         ),
+        ("a.js.map", {"a.js.map": b"[]"}, ["'a.js.map': malformed source map: bad json"]),
         ("a.js.map", {}, ["source map: no bundle has a file of that name"]),
         (None, {}, ["the script refers to no source map, and the event gives no debug id for it"]),
     ],
