@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import accumulate, count
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import FormatError, ObjectInfo, SrcpackError
@@ -177,7 +177,7 @@ class _Update:
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: deque[tuple[str, _Stamp, Callable[[], PackFacts]]] = deque()
         # Inputs that could not be listed; those that end with a slash stand for what is below them.
-        self._unlisted: list[str] = []
+        self._unlisted: set[str] = set()
 
     def take(self, found: FoundPack) -> None:
         """Take up a pack: by what the catalog has of it, or by reading it."""
@@ -220,12 +220,11 @@ class _Update:
         """Let go of what is gone. What was written takes its place when the stack is left."""
         while self._ahead:
             self._write(*self._ahead.popleft())
-        below = tuple(place for place in self._unlisted if place.endswith("/"))
         gone = []
         for number, place in self._rows("SELECT id, place FROM packs"):
             if number in self._unchanged:
                 continue
-            if number not in self._stale and (place.startswith(below) or place in self._unlisted):
+            if number not in self._stale and self._is_unlisted(place):
                 self.report.kept += 1
             else:
                 gone.append((number,))
@@ -240,10 +239,16 @@ class _Update:
         """Tell what cannot be looked at; what is known of it, and of what is below it, stays."""
         self.report.failed += 1
         folder = Pattern(place).root if is_pattern(place) else place
-        self._unlisted.append(f"{folder.rstrip('/')}/")
+        self._unlisted.add(f"{folder.rstrip('/')}/")
         if not isinstance(error, FileNotFoundError):
-            self._unlisted.append(place)
+            self._unlisted.add(place)
         self._failed(error)
+
+    def _is_unlisted(self, place: str) -> bool:
+        folders = accumulate(place.split("/")[:-1], "{}/{}".format)
+        return bool(self._unlisted) and (
+            place in self._unlisted or any(f"{folder}/" in self._unlisted for folder in folders)
+        )
 
     def _known(self, place: str) -> tuple[int, _Stamp] | None:
         """Return the number and the stamp that the old catalog has of a pack."""
