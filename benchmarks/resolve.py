@@ -82,6 +82,7 @@ def run(work: Workspace) -> Result:
     events: dict[str, Timings] = {}
     with ExitStack() as stack:
         opened = {form: stack.enter_context(srcpack.open(path)) for form, path in forms.items()}
+        positions: list[Position] = []
         for draw in _DRAWS:
             positions = draw_positions(opened["tables"], 40 if work.quick else 400, by_size=draw == "place")
             frames[draw] = measure(_frame_jobs(opened, positions[: _FEW[draw]]), work.rounds(7))
