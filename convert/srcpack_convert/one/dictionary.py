@@ -36,8 +36,7 @@ SHORTEST_SAMPLE = 8
 BYTES_PER_BYTE = 12
 """Bytes of content for each byte of a dictionary, at least.
 
-With 8 packs of 100 KB are 0.5 % smaller, but what the first read from each has to load is half as much again
-(`benchmarks/results/dictionaries.md`).
+With fewer, small packs get smaller by little, and the first read from each has much more to load.
 """
 
 _TRIAL = 512 << 10
