@@ -45,6 +45,7 @@ from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.source.file_object import FileObjectSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.sample_packs import sample_packs
 
 from .known import text
 
@@ -294,10 +295,45 @@ class Found(Scenario):
         self.call()
 
 
-SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read, Found)
+class Looked(Scenario):
+    """A pack with a lookup table of many blocks, asked for positions and the lines around them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Ask for what is right."""
+        self._path = folder / "a.srcpack"
+        self._path.write_bytes(sample_packs()["lookups"])
+        self._folder = folder
+        self._pack = srcpack.open(self._path)
+        self._right = self._asked(self._pack)
+        assert None not in self._right
+
+    def prepare(self) -> None:
+        """Open it anew, so that no table is known."""
+        self._pack = srcpack.open(self._path)
+
+    def call(self) -> None:
+        """Ask for positions in blocks that are read and in one that is known by then."""
+        _equal(self._asked(self._pack), self._right)
+
+    def check(self) -> None:
+        """Ask again."""
+        self.call()
+        _equal(_open_in(self._folder), 1)
+
+    def _asked(self, pack: srcpack.Pack) -> list[object]:
+        entry = pack["m/m.js"]
+        places = [entry.original(line, column) for line, column in ((1, 1), (6, 200), (1, 9))]
+        # What is kept holds no pack open.
+        return [place and (place.source, place.line, place.name, place.context(1)) for place in places]
+
+
+SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read, Found, Looked)
 
 STATEFUL = (
     "/srcpack/caches.py",
+    "/srcpack/format/directory.py",
+    "/srcpack/format/lookup_section.py",
+    "/srcpack/format/packfile.py",
     "/srcpack/format/zstd_frames.py",
     "/srcpack/resolve/content_cache.py",
     "/srcpack/resolve/pack_cache.py",

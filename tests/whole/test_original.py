@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import weakref
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from srcpack.rules.context import Context, get_context
 from srcpack.source.byte_source import ByteSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.sample_packs import sample_packs
 from support.source_maps import ask_symbolic, packed_map, source_map
 
 SCRIPT = b"function f(a){return a.b(function(){g()})}\nclass C{m(){let x=()=>f();return x}}\n\nf(new C)"
@@ -367,3 +369,13 @@ def test_a_file_that_is_no_text_has_no_originals(tmp_path: Path) -> None:
     for source in (bundle, tmp_path / "a.srcpack"):
         with srcpack.open(source) as pack:
             assert pack["a.js"].original(1, 1) is None
+
+
+def test_a_table_that_is_kept_keeps_no_pack_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.srcpack"
+    path.write_bytes(sample_packs()["lookups"])
+    pack = srcpack.open(path)
+    assert pack["m/m.js"].original(1, 1) is not None
+    source = weakref.ref(pack.store.source)
+    del pack
+    assert source() is None

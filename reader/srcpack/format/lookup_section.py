@@ -1,7 +1,9 @@
 """The section of lookup tables of one pack, and what a table answers (SPEC.md, "Lookup tables")."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
+from weakref import ref
 
 from srcpack.caches import Generations
 from srcpack.errors import FormatError
@@ -75,12 +77,22 @@ class LookupSection:
                 expected=f"inside the section's {self._section.end - start}",
             )
         with self._source.ahead(start + place.offset, min(place.length, max(place.head, _AHEAD))):
-            table = LookupTable(place, start, self._read, file=self._file)
+            table = LookupTable(place, start, _reader(self._source, self._file), file=self._file)
         _TABLES.put(key, table, table.cost)
         return table
 
-    def _read(self, offset: int, length: int) -> bytes:
-        return read_exactly(self._source, offset, length, file=self._file)
+
+def _reader(source: ByteSource, file: str) -> Callable[[int, int], bytes]:
+    """Return what reads a source while its pack is there: a table that is kept for all keeps none open."""
+    weak = ref(source)
+
+    def read(offset: int, length: int) -> bytes:
+        here = weak()
+        if here is None:
+            raise ValueError(f"{file}: read of a closed pack")
+        return read_exactly(here, offset, length, file=file)
+
+    return read
 
 
 def map_in_reference(record: EntryRecord) -> bytes:
