@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,18 +90,16 @@ def test_jobs_take_turns() -> None:
     assert [len(timings.seconds[name]) for name in "AB"] == [3, 3]
 
 
-def test_a_sample_is_the_mean_of_its_calls_and_preparation_is_not_timed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_sample_is_the_mean_of_its_calls_and_preparation_is_not_timed() -> None:
     """Each call is timed by itself, so that what comes before it is left out."""
     clock = count(step=1_000_000_000)
-    monkeypatch.setattr(workspace, "time", SimpleNamespace(perf_counter_ns=lambda: next(clock)))
     job = Job(
         name="A",
         run=lambda: next(clock),
         prepare=lambda: next(clock),
         finish=lambda _: next(clock),
         calls=4,
+        clock=lambda: next(clock),
     )
     assert job.sample()[0] == 2.0
     assert next(clock) == 4 * 5 * 1_000_000_000
