@@ -65,6 +65,7 @@ def test_a_batch_says_what_it_did(run: Run, bundles: Path, out: Path) -> None:
         "failed": 0,
         "with_damaged_members": 0,
         "ignored_files": 1,
+        "pruned": 0,
         "source_size": 0,
         "output_size": 0,
         "seconds": 0,

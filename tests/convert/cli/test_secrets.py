@@ -72,6 +72,10 @@ COMMANDS: dict[str, list[list[str]]] = {
         *([place] for place in PLACES),
         *(["{tmp}/app.zip", "--plot", place] for place in PLACES),
     ],
+    "catalog": [
+        *(["{tmp}/app.srcpack", place, "-o", "{tmp}/catalog.db"] for place in PLACES),
+        *(["{tmp}/app.srcpack", "-o", place] for place in PLACES),
+    ],
     "stats": [
         [place, "--index", "{tmp}/index.jsonl", "--force"] for place in PLACES
     ] + [["{tmp}/app.srcpack", "--index", place] for place in PLACES] + [PLACES],
