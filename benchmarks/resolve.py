@@ -82,12 +82,14 @@ def run(work: Workspace) -> Result:
     events: dict[str, Timings] = {}
     with ExitStack() as stack:
         opened = {form: stack.enter_context(srcpack.open(path)) for form, path in forms.items()}
-        positions: list[Position] = []
-        for draw in _DRAWS:
-            positions = draw_positions(opened["tables"], 40 if work.quick else 400, by_size=draw == "place")
+        drawn = {
+            draw: draw_positions(opened["tables"], 40 if work.quick else 400, by_size=draw == "place")
+            for draw in _DRAWS
+        }
+        for draw, positions in drawn.items():
             frames[draw] = measure(_frame_jobs(opened, positions[: _FEW[draw]]), work.rounds(7))
             events[draw] = measure(_event_jobs(copies, positions, _FEW[draw]), work.rounds(7))
-        entries = measure(_entry_jobs(opened["tables"], positions), work.rounds(15))
+        entries = measure(_entry_jobs(opened["tables"], drawn["place"]), work.rounds(15))
         programs = _programs(opened["tables"], forms, work)
     return Result(
         question="resolve",
