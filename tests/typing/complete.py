@@ -5,6 +5,7 @@ distributions are theirs. fsspec has no types, so that the base class of our fil
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,9 @@ def incomplete(package: str) -> list[str]:
     """Return what is missing in a package that is installed."""
     pyright = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
     command = [*pyright, "--ignoreexternal", "--verifytypes", package, "--outputjson"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    # pyright does not look for packages where an installation in place says that they are.
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ran = subprocess.run(command, env=paths, capture_output=True, text=True, check=False)
     found = json.loads(ran.stdout)["typeCompleteness"]
     if not found["exportedSymbolCounts"]["withKnownType"]:
         return [f"{package}: {ran.stdout}"]
