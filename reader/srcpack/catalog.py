@@ -94,7 +94,7 @@ class Catalog:
             FormatError: The file is no catalog, or of another version, or damaged where that is seen at once.
             OSError: It cannot be opened.
         """
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self._free: deque[_Opened] = deque()
         self._closed = False
         self._free.append(self._connection())

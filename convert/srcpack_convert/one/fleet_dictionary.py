@@ -37,7 +37,7 @@ class FleetSamples:
         self._size = size
         self._most = size * SAMPLES_PER_BYTE
         self._samples: dict[bytes, bytes] = {}
-        self.taken = 0
+        self.taken: int = 0
 
     def add(self, bundle: Pack) -> None:
         """Take samples of a bundle, or of the pack of one; what is damaged is passed over.
