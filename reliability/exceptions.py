@@ -418,6 +418,8 @@ def _ended_at_next(call: Callable[[], None], passed: set[object], *, quick: bool
     before = sys.gettrace()
     # What the collector of cycles calls is not ours, and what it raises reaches nobody.
     gc.disable()
+    # Python 3.12 tells of bytecodes only if some frame asked for them before the trace function was set.
+    sys._getframe().f_trace_opcodes = True  # noqa: SLF001
     sys.settrace(trace)
     try:
         call()
