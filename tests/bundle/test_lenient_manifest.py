@@ -68,7 +68,7 @@ def test_a_bundle_that_sentry_stores_opens() -> None:
 
 def test_what_symbolic_takes_is_read_as_by_symbolic() -> None:
     """Also what the standard library's json does not take, or not so."""
-    deep = '{"files":{"a":["source","p"],"b":{"x":' + "[" * 5000 + "]" * 5000 + "}}}"
+    deep = '{"files":{"a":["source","p"],"b":{"x":' + "[" * 100_000 + "]" * 100_000 + "}}}"
     for data in ('{"files":{"a":{"x":' + "9" * 5000 + ',"y":"\\ud800"}}}', deep):
         assert lenient(data) == parse_manifest(data.encode(), file="b.zip")
     with pytest.raises(FormatError, match="the manifest is not JSON: maximum recursion depth exceeded"):
