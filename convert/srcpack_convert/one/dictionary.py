@@ -12,6 +12,7 @@ from srcpack.format.head_tail import MAX_DICTIONARY
 
 __all__ = [
     "BYTES_PER_BYTE",
+    "SAMPLE",
     "SAMPLES_PER_BYTE",
     "SHORTEST_SAMPLE",
     "SMALLEST_DICTIONARY",
@@ -26,7 +27,9 @@ _MAGIC = b"\x37\xa4\x30\xec"
 SMALLEST_DICTIONARY = 4 << 10
 """Bytes; where a bundle has no samples for this much, a dictionary cannot pay."""
 
-_SAMPLE = 16 << 10
+SAMPLE = 16 << 10
+"""Bytes of a file, its first, that are a sample."""
+
 SAMPLES_PER_BYTE = 20
 """Bytes of samples for each byte of a dictionary."""
 
@@ -125,7 +128,7 @@ class _Samples:
                 break
             self.used += 1
             try:
-                head = bundle.read_head(name, _SAMPLE)
+                head = bundle.read_head(name, SAMPLE)
             except DamagedMember:
                 continue
             if len(head) >= SHORTEST_SAMPLE:

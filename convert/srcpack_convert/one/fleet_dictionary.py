@@ -6,7 +6,7 @@ What a dictionary of a pack's own costs is paid by the first read from each pack
 from hashlib import sha256
 
 from srcpack import Pack, SrcpackError
-from srcpack_convert.one.dictionary import SAMPLES_PER_BYTE, SHORTEST_SAMPLE, given_dictionary, train
+from srcpack_convert.one.dictionary import SAMPLE, SAMPLES_PER_BYTE, SHORTEST_SAMPLE, given_dictionary, train
 
 __all__ = ["FLEET_DICTIONARY", "FleetSamples"]
 
@@ -16,7 +16,6 @@ FLEET_DICTIONARY = 16 << 10
 With more, packs of 100 KB get larger, as each holds it (`benchmarks/results/dictionaries.md`).
 """
 
-_SAMPLE = 16 << 10
 _FROM_EACH = 128 << 10
 """Most bytes of samples from one bundle, so that many have their share."""
 
@@ -53,7 +52,7 @@ class FleetSamples:
             if entry.damage is not None or entry.size < SHORTEST_SAMPLE:
                 continue
             try:
-                sample = entry.read_range(0, _SAMPLE)
+                sample = entry.read_range(0, SAMPLE)
             except SrcpackError:
                 continue
             taken += len(sample)

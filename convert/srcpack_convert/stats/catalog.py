@@ -175,7 +175,7 @@ class _Update:
         self._replaced = 0
         # Packs of stores, that threads read ahead.
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead: deque[tuple[str, _Stamp, Callable[[], PackFacts]]] = deque()
+        self._ahead: deque[partial[None]] = deque()
         # Inputs that could not be listed; those that end with a slash stand for what is below them.
         self._unlisted: set[str] = set()
 
@@ -194,17 +194,18 @@ class _Update:
                 self.report.unchanged += 1
                 return
             self._stale.add(known[0])
+        write = partial(self._write, place, stamp, replaces=known is not None)
         if is_url(place):
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_READERS)
                 self._stack.callback(self._pool.shutdown, cancel_futures=True)
-            self._ahead.append((place, stamp, self._pool.submit(self._read, place).result))
+            self._ahead.append(partial(write, self._pool.submit(self._read, place).result))
             if len(self._ahead) >= 2 * _READERS:
-                self._write(*self._ahead.popleft())
+                self._ahead.popleft()()
         else:
-            self._write(place, stamp, partial(self._read, place))
+            write(partial(self._read, place))
 
-    def _write(self, place: str, stamp: _Stamp, read: Callable[[], PackFacts]) -> None:
+    def _write(self, place: str, stamp: _Stamp, read: Callable[[], PackFacts], *, replaces: bool) -> None:
         try:
             facts = read()
         except (SrcpackError, OSError, ValueError) as error:
@@ -214,12 +215,12 @@ class _Update:
         with _errors_of(self._path):
             _insert(self._writing(), next(self._ids), place, stamp, facts)
         self.report.read += 1
-        self._replaced += self._known(place) is not None
+        self._replaced += replaces
 
     def finish(self) -> None:
         """Let go of what is gone. What was written takes its place when the stack is left."""
         while self._ahead:
-            self._write(*self._ahead.popleft())
+            self._ahead.popleft()()
         gone = []
         for number, place in self._rows("SELECT id, place FROM packs"):
             if number in self._unchanged:
