@@ -4,16 +4,45 @@ What costs are, and in what a file is counted, each kind of file says for itself
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations
+from types import FrameType
 from typing import Any
+from unittest import mock
 
-__all__ = ["double_all", "grown"]
+from srcpack.source.local import BytesSource
+
+__all__ = ["counted", "double_all", "grown"]
 
 _FACTOR = 1.25
 """How much faster than the file a cost may grow."""
+
+
+def counted(work: Callable[[], object]) -> tuple[int, int]:
+    """Return how many functions a piece of work calls, and how many bytes it reads of files in memory."""
+    steps = read = 0
+    read_bytes = BytesSource.read
+
+    def counted_read(source: BytesSource, offset: int, length: int) -> bytes:
+        nonlocal read
+        piece = read_bytes(source, offset, length)
+        read += len(piece)
+        return piece
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    with mock.patch.object(BytesSource, "read", counted_read):
+        sys.setprofile(count)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+    return steps, read
 
 
 def grown(

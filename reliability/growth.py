@@ -18,11 +18,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import FrameType, ModuleType
+from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
-from reliability.doubling import double_all, grown
+from reliability.doubling import counted, double_all, grown
 from srcpack.bundle import members, zip_directory
 from srcpack.bundle.manifest_records import records_of
 from srcpack.bundle.members import Limits, SourceBundle
@@ -30,7 +31,6 @@ from srcpack.errors import DamagedMember, SrcpackError
 from srcpack.rules import discover
 from srcpack.rules.content_facts import facts_of
 from srcpack.rules.lookup_keys import keys_of
-from srcpack.source.local import BytesSource
 from support.bundle_builder import BUNDLE_HEADER, directory_record, end64_records, end_record, local_header
 
 __all__ = ["PARTS", "Cost", "cost_of", "draft", "fault", "without_allowances"]
@@ -310,8 +310,8 @@ def without_allowances() -> Iterator[None]:
 
 def cost_of(data: bytes) -> Cost:
     """Count what it takes to open a bundle, to read all of it, and to find out what there is to record."""
-    steps = read = inflated = 0
-    read_bytes, make_inflater = BytesSource.read, zlib.decompressobj
+    inflated = 0
+    make_inflater = zlib.decompressobj
 
     class Inflater:
         def __init__(self, wbits: int) -> None:
@@ -326,22 +326,8 @@ def cost_of(data: bytes) -> Cost:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._inner, name)
 
-    def counted_read(source: BytesSource, offset: int, length: int) -> bytes:
-        nonlocal read
-        piece = read_bytes(source, offset, length)
-        read += len(piece)
-        return piece
-
-    def count(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal steps
-        steps += event in ("call", "c_call")
-
-    with mock.patch.object(BytesSource, "read", counted_read), mock.patch("zlib.decompressobj", Inflater):
-        sys.setprofile(count)
-        try:
-            _work(data)
-        finally:
-            sys.setprofile(None)
+    with mock.patch("zlib.decompressobj", Inflater):
+        steps, read = counted(partial(_work, data))
     return Cost(len(data), steps, read, inflated)
 
 

@@ -17,20 +17,19 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
+from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
 import msgpack
 
 import srcpack
-from reliability.doubling import double_all, grown
+from reliability.doubling import counted, double_all, grown
 from srcpack.errors import SrcpackError
 from srcpack.format.lookup_rows import Row, pack_rows
 from srcpack.format.lookups import pack_strings, pack_texts
 from srcpack.format.zstd_frames import Decompressors
 from srcpack.integrations.fsspec import SrcpackFileSystem
-from srcpack.source.local import BytesSource
 from support.pack_recipe import FRAME_SIZE, Recipe, compress, entry_of, skippable
 from support.table_recipe import TableRecipe
 
@@ -280,14 +279,8 @@ _LITTLE = Cost(0, 4, 4, 6, 24)
 
 def cost_of(data: bytes, size: int, *, memory: bool = True) -> Cost:
     """Count what it takes to ask a pack all; `memory` takes as long again."""
-    steps = read = decoded = 0
-    read_bytes, decompress = BytesSource.read, Decompressors.decompress
-
-    def counted_read(source: BytesSource, offset: int, length: int) -> bytes:
-        nonlocal read
-        piece = read_bytes(source, offset, length)
-        read += len(piece)
-        return piece
+    decoded = 0
+    decompress = Decompressors.decompress
 
     def counted_content(decompressors: Decompressors, frame: bytes) -> bytes:
         nonlocal decoded
@@ -295,19 +288,8 @@ def cost_of(data: bytes, size: int, *, memory: bool = True) -> Cost:
         decoded += len(content)
         return content
 
-    def count(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal steps
-        steps += event in ("call", "c_call")
-
-    with (
-        mock.patch.object(BytesSource, "read", counted_read),
-        mock.patch.object(Decompressors, "decompress", counted_content),
-    ):
-        sys.setprofile(count)
-        try:
-            _work(data)
-        finally:
-            sys.setprofile(None)
+    with mock.patch.object(Decompressors, "decompress", counted_content):
+        steps, read = counted(partial(_work, data))
     return Cost(size, steps, read, decoded, _most_memory(data) if memory else 0)
 
 
