@@ -1,28 +1,13 @@
 """Converting without what only POSIX has: as far as can be told on another system, as it is on Windows."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from support.places import BUNDLES
-
-POSIX_ONLY = (
-    "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fork", "geteuid", "mkfifo", "pread",
-    "preadv", "posix_fadvise", "posix_fallocate", "register_at_fork", "sched_getaffinity", "sysconf",
-)  # fmt: skip
+from support.without_posix import run_without_posix
 
 SCRIPT = """
-import errno, importlib, mmap, os, pathlib, pkgutil, signal, sys
-names, bundle = sys.argv[1:]
-for name in names.split(","):
-    delattr(os, name)
-for name in ("SIGALRM", "SIGHUP", "SIGPIPE", "SIGQUIT", "SIGXCPU", "pthread_sigmask", "setitimer"):
-    delattr(signal, name)
-del mmap.MADV_RANDOM
-os.supports_dir_fd = set()
-for name in ("fcntl", "pwd", "grp", "resource", "termios"):
-    sys.modules[name] = None
+import errno, importlib, os, pkgutil, sys
+(bundle,) = sys.argv[1:]
 
 def closed(function):
     # What is open can be neither renamed nor removed there.
@@ -77,20 +62,5 @@ for args in (["ls", "app.srcpack"], ["verify", "packs"], ["convert", "again.zip"
 
 
 def test_bundles_are_converted_without_what_is_posix(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            SCRIPT,
-            ",".join(name for name in POSIX_ONLY if hasattr(os, name)),
-            BUNDLES / "app.zip",
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_without_posix(SCRIPT, BUNDLES / "app.zip", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -1,30 +1,15 @@
 """Reading without what only POSIX has: as far as can be told on another system, as it is on Windows."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from support.places import BUNDLES, PACKS
-
-POSIX_ONLY = (
-    "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fork", "geteuid", "pread", "preadv",
-    "posix_fadvise", "posix_fallocate", "register_at_fork", "sched_getaffinity", "sysconf",
-)  # fmt: skip
+from support.without_posix import run_without_posix
 
 SCRIPT = """
-import mmap, os, pathlib, signal, sys
-for name in sys.argv[1].split(","):
-    delattr(os, name)
-for name in ("SIGALRM", "SIGHUP", "SIGQUIT", "setitimer"):
-    delattr(signal, name)
-del mmap.MADV_RANDOM
-for name in ("fcntl", "pwd", "grp", "resource", "termios"):
-    sys.modules[name] = None
-
+import pathlib, sys
 import srcpack
 
-path, bundle = sys.argv[2:]
+path, bundle = sys.argv[1:]
 whole = {name: entry.read() for name, entry in srcpack.open(bundle).items()}
 assert whole
 packs = srcpack.PackCache(3)
@@ -46,21 +31,5 @@ with open(path, "rb") as file:
 
 
 def test_packs_and_zips_are_read_without_what_is_posix() -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            SCRIPT,
-            ",".join(name for name in POSIX_ONLY if hasattr(os, name)),
-            PACKS / "app.srcpack",
-            BUNDLES / "app.zip",
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_without_posix(SCRIPT, PACKS / "app.srcpack", BUNDLES / "app.zip", folder=Path(__file__).parent)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
