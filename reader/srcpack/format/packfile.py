@@ -55,10 +55,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PackFile"]
 
-_RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(4 << 20)
+_RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(8 << 20)
 """Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
 
-The limit is in bytes, about, so that few large ones are kept; a small one counts as `_RECORD_COST`.
+The limit is in bytes, about, so that few large ones are kept; a small one counts as `_RECORD_COST`. It is
+that of some 19,000 entries of usual size: the reads of one that is not kept cost ten times as much.
 """
 
 _RECORD_COST = 256
