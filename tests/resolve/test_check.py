@@ -176,6 +176,23 @@ def test_maps_are_checked_as_far_as_they_are_understood(monkeypatch: pytest.Monk
     assert found(contents, files) == [finding]
 
 
+@pytest.mark.parametrize(
+    "source_map",
+    [
+        {"sections": 5},
+        {"sections": [{"map": {"sources": 5}}]},
+        {"sources": {"a.ts": 1}},
+        {"sources": ["a.ts"], "sourcesContent": 5},
+        {"sources": ["a.ts"], "sourcesContent": {"a.ts": ""}},
+    ],
+)
+def test_a_map_of_wrong_types_is_malformed(source_map: dict[str, Any]) -> None:
+    pytest.importorskip("symbolic", reason="PyPI symbolic says which maps are malformed")
+    contents = {"a.js": SCRIPT.encode(), "a.js.map": json.dumps(source_map).encode()}
+    findings = found(contents, {"a.js": script("a.js.map"), "a.js.map": a_map()})
+    assert ("malformed-map", "a.js.map") in [(each.kind, each.member) for each in findings]
+
+
 def test_files_over_symbolicators_limit_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("srcpack.resolve.check._MOST_CONTENT", 8)
     (finding,) = found({"a.js": SCRIPT.encode()}, {"a.js": script(None)})

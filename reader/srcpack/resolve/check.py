@@ -209,13 +209,19 @@ def _sources_of(document: Any) -> Iterator[tuple[str, str | None]]:
         each = maps.pop()
         if not isinstance(each, dict):
             continue
-        maps += [section.get("map") for section in each.get("sections") or () if isinstance(section, dict)]
-        contents = each.get("sourcesContent") or []
+        maps += [section.get("map") for section in _list(each, "sections") if isinstance(section, dict)]
+        contents = _list(each, "sourcesContent")
         root = each.get("sourceRoot") or ""
-        for number, source in enumerate(each.get("sources") or ()):
+        for number, source in enumerate(_list(each, "sources")):
             if isinstance(source, str) and source:
                 content = contents[number] if number < len(contents) else None
                 yield _rooted(root, source), content
+
+
+def _list(source_map: dict[str, Any], key: str) -> list[Any]:
+    """Return a list of a map; an empty one where it has something else, as a malformed map may."""
+    value = source_map.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _rooted(root: object, source: str) -> str:
