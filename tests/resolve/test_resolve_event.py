@@ -884,6 +884,17 @@ def test_a_frame_has_its_own_platform(make: Make) -> None:
     ]
 
 
+def test_all_frames_of_a_request_for_javascript_are_of_javascript(make: Make) -> None:
+    """symbolicator does not ask a frame for its platform; it hands it on."""
+    minified, _, call = crane()
+    frames = [frame(call, platform=platform) for platform in ("native", "java", "ruby", "")]
+    request = {"platform": "node", "stacktraces": [{"frames": frames}]}
+    answer = resolve_event(request, PackSet([make(harbour(minified))]))
+    assert names(answer) == ["Crane.hoist"] * 4
+    assert [each["platform"] for each in frames_of(answer)] == ["native", "java", "ruby", ""]
+    assert answer["errors"] == []
+
+
 # ---- one frame, one position
 
 
@@ -893,6 +904,7 @@ def test_a_frame_is_resolved_for_itself(make: Make) -> None:
     answer = packs.resolve_frame(frame(call, in_app=False), ID_A)
     assert (answer.frame["function"], answer.frame["in_app"], answer.error) == ("Crane.hoist", False, None)
     assert answer.raw_frame["context_line"] == minified.text
+    assert packs.resolve_frame(None, ID_A).frame is None  # type: ignore[arg-type]
     missing = packs.resolve_frame(frame(call), "none")
     assert missing.error == {"abs_path": f"{HOST}/crane.js", "type": "scraping_disabled"}
 

@@ -53,7 +53,7 @@ class ResolvedFrame(NamedTuple):
 
 def resolve_frame(frame: Mapping[str, Any], search: FileSearch, debug_id: DebugId | None) -> ResolvedFrame:
     """Resolve a frame for itself; see `PackSet.resolve_frame`."""
-    path = _path(frame)
+    path = _path(frame) if isinstance(frame, Mapping) else None
     debug_ids = {} if path is None or debug_id is None else {path.removeprefix("async "): debug_id}
     return FrameResolver(search, debug_ids).resolve_trace([frame])[0]
 
@@ -66,9 +66,10 @@ class FrameResolver:
         debug_ids: The debug ids that the event gives for JavaScript files.
         platform: The platform of frames that name none.
         apply_source_context: Whether the lines around each place are wanted.
-        is_request: Whether frames are those of a request to symbolicator: all are of JavaScript that are not
-            said to be others, and an answer has the fields alone that are known. Else an answer has all
-            fields of its frame, and a file's URL may be its `filename`, as SDKs send it.
+        is_request: Whether frames are those of a request to symbolicator: all are of JavaScript if its
+            platform is that, else those that are not said to be others; and an answer has the fields alone
+            that are known. Else an answer has all fields of its frame, and a file's URL may be its
+            `filename`, as SDKs send it.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class FrameResolver:
         self._platform = platform
         self._wants_context = apply_source_context
         self._is_request = is_request
+        self._is_javascript = is_request and platform in _JAVASCRIPT
         self._texts: dict[tuple[Pack, str], FileText | None] = {}
 
     def resolve_trace(self, frames: Iterable[object]) -> list[ResolvedFrame]:
@@ -99,6 +101,8 @@ class FrameResolver:
     def _resolve(self, frame: object, caller_token_name: str | None) -> tuple[ResolvedFrame, str | None]:
         if not isinstance(frame, Mapping):
             return _unchanged(frame, _invalid("frame", "an object", frame)), None
+        if self._is_javascript:
+            return self._resolve_javascript(frame, caller_token_name)
         platform = frame.get("platform") or self._platform
         if platform is not None and not isinstance(platform, str):
             return _unchanged(frame, _invalid("platform", "a text", platform)), None
