@@ -925,6 +925,18 @@ def test_a_position_is_looked_up_for_itself(make: Make) -> None:
         assert packs.original_position(found, source_map, *place) is None
 
 
+def test_a_column_may_be_as_large_as_it_likes_and_not_negative(make: Make) -> None:
+    minified = Minified({"a.js": "x"})
+    minified.add("x", (1, 1))
+    entry = make(harbour(minified)).by_url("~/crane.js")
+    assert entry is not None
+    position = entry.original(1, 1)
+    assert position is not None
+    for column in (0, 2, (1 << 30) + 1, 1 << 32, 1 << 70):
+        assert entry.original(1, column) == position
+    assert entry.original(1, -1) is None
+
+
 # ---- any event, many threads, much of it
 
 

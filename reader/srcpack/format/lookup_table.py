@@ -97,9 +97,9 @@ class LookupTable:
             LimitExceeded: A block is larger than the version allows.
         """
         places = self.head.row_places
-        line, column = line - 1, max(column, 1) - 1
-        if not 0 <= line <= MAX_NUMBER:
+        if not 0 < line <= MAX_NUMBER + 1 or column < 0:
             return None
+        line, column = line - 1, max(column, 1) - 1
         number = bisect_right(places, line << 32 | min(column, MAX_NUMBER)) - 1
         if number < 0:
             return None

@@ -86,9 +86,9 @@ class SymbolicLookup(Lookup):
         Returns:
             The token; None if none begins in the line at the position or before it.
         """
-        if not 0 < line <= _U32_MAX or not 0 <= column <= _U32_MAX:
+        if not 0 < line <= _U32_MAX or column < 0:
             return None
-        found = self._cache.lookup(line, max(column, 1), 0)
+        found = self._cache.lookup(line, min(max(column, 1), _U32_MAX), 0)
         if found is None:
             return None
         # symbolic's binding gives None for empty texts and for missing ones.
