@@ -3,10 +3,17 @@
 import os
 import subprocess
 import sys
+from typing import Any, cast
 
 import pytest
+import typer
 
 import srcpack_convert
+from srcpack_convert.cli.main import app
+from support.places import PACKS
+
+PACK = str(PACKS / "app.srcpack")
+COMMANDS = list(cast("Any", typer.main.get_command(app)).commands)
 
 
 def modules_after(statement: str) -> set[str]:
@@ -18,7 +25,9 @@ def modules_after(statement: str) -> set[str]:
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-        ).stdout.split()
+        )
+        .stdout.splitlines()[-1]
+        .split()
     )
 
 
@@ -32,7 +41,20 @@ def test_a_process_that_builds_lookup_tables_imports_nothing_of_batches_and_of_t
 def test_the_command_line_needs_only_what_is_installed_with_it() -> None:
     """symbolic, obstore and the others come by extras."""
     optional = {"symbolic", "obstore", "fsspec", "distributed", "pyarrow", "matplotlib"}
-    assert not modules_after("import srcpack_convert.cli.main") & optional
+    loaded = modules_after("from srcpack_convert.cli.main import run; run(['--help'])")
+    assert {f"srcpack_convert.cli.{name}" for name in COMMANDS} <= loaded
+    assert not loaded & optional
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ls", PACK], ["resolve", "--help"], ["resolve", PACK, "--at", "a.js:1:1"]]
+)
+def test_a_command_imports_nothing_of_the_others(arguments: list[str]) -> None:
+    loaded = modules_after(f"from srcpack_convert.cli.main import run; run({arguments!r})")
+    assert [name for name in COMMANDS if f"srcpack_convert.cli.{name}" in loaded] == arguments[:1]
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("srcpack_convert.")}
+    assert rooms <= {"cli", "inputs", "storage", "atomic_write"}
+    assert not loaded & {"rich", "asyncio", "sqlite3", "multiprocessing", "symbolic", "wcmatch"}
 
 
 def test_a_batch_imports_asyncio_for_a_cluster_only() -> None:

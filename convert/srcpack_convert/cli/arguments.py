@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -12,7 +12,9 @@ from srcpack import FileType
 from srcpack.format.head_tail import MAX_DICTIONARY
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.cli.terminal import Failure
-from srcpack_convert.one.options import DictionaryChoice
+
+if TYPE_CHECKING:
+    from srcpack_convert.one.options import DictionaryChoice
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _BYTES = re.compile(r"([0-9]{1,15})(?:([KMG])(?:i?B)?)?", re.IGNORECASE).fullmatch
@@ -37,7 +39,7 @@ def parse_count(text: str | int) -> int:
     return int(text)
 
 
-def parse_dictionary(text: str) -> DictionaryChoice:
+def parse_dictionary(text: str) -> "DictionaryChoice":
     """Return what `--dictionary` means: a word, a number of bytes, or the bytes of a file."""
     if text == "auto":
         return "auto"

@@ -12,27 +12,18 @@ import errno
 import os
 import signal
 import sys
+from collections import UserDict
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from inspect import getdoc
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 import srcpack
 from srcpack import SrcpackError
-from srcpack_convert.cli.bench import bench
-from srcpack_convert.cli.cat import cat
-from srcpack_convert.cli.catalog import catalog
-from srcpack_convert.cli.check import check
-from srcpack_convert.cli.convert import convert
-from srcpack_convert.cli.export import export
-from srcpack_convert.cli.extract import extract
-from srcpack_convert.cli.find import find
-from srcpack_convert.cli.info import info
-from srcpack_convert.cli.ls import ls
-from srcpack_convert.cli.resolve import resolve
-from srcpack_convert.cli.stats import stats
 from srcpack_convert.cli.terminal import (
     FAILED,
     INTERRUPTED,
@@ -45,8 +36,6 @@ from srcpack_convert.cli.terminal import (
     print_line,
     say,
 )
-from srcpack_convert.cli.train import train
-from srcpack_convert.cli.verify import verify
 
 __all__ = ["app", "main", "run"]
 
@@ -147,8 +136,59 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_NAMES = (
+    "convert",
+    "info",
+    "ls",
+    "cat",
+    "find",
+    "extract",
+    "verify",
+    "check",
+    "resolve",
+    "export",
+    "bench",
+    "stats",
+    "catalog",
+    "train",
+)
+"""The commands in the order of the help; each is a function in the module of its name."""
+
+
+class _Commands(UserDict[str, Any]):
+    """The commands by their names, each imported when it is asked for: one needs little of what all need."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_NAMES))
+
+    def __getitem__(self, name: str) -> Any:
+        command = super().__getitem__(name)
+        if command is None:
+            command = self[name] = _command(name)
+        return command
+
+
+class _Group(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands()})
+
+
+def _command(name: str) -> object:
+    """Return a command as typer has it."""
+    function: Callable[..., object] = getattr(import_module(f"srcpack_convert.cli.{name}"), name)
+    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    single.command(name, help=_help_of(function))(function)
+    return typer.main.get_command(single)
+
+
+def _help_of(command: Callable[..., object]) -> str:
+    """Return what a command's help says; paragraphs are filled to the terminal, examples stay as they are."""
+    return (getdoc(command) or "").replace("Examples:\n", "\b\nExamples:\n")
+
+
 app: typer.Typer = typer.Typer(
     name="srcpack",
+    cls=_Group,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -159,11 +199,6 @@ app: typer.Typer = typer.Typer(
 )
 
 
-def _help_of(command: Callable[..., object]) -> str:
-    """Return what a command's help says; paragraphs are filled to the terminal, examples stay as they are."""
-    return (getdoc(command) or "").replace("Examples:\n", "\b\nExamples:\n")
-
-
 @app.callback()
 def _options(
     *,
@@ -172,22 +207,3 @@ def _options(
     ] = False,
 ) -> None:
     """Repackage SourceBundle zips as .srcpack files, and read them."""
-
-
-for _command in (
-    convert,
-    info,
-    ls,
-    cat,
-    find,
-    extract,
-    verify,
-    check,
-    resolve,
-    export,
-    bench,
-    stats,
-    catalog,
-    train,
-):
-    app.command(help=_help_of(_command))(_command)

@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
-from rich.console import Console
-from rich.progress import Progress, TextColumn
-
 from srcpack.source.locations import without_secrets
 
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
@@ -147,6 +144,9 @@ def status() -> Iterator[Callable[[str], None]]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
+    from rich.console import Console  # noqa: PLC0415  slow to import, and few are watched
+    from rich.progress import Progress, TextColumn  # noqa: PLC0415
+
     # What is printed meanwhile goes where it would have gone: stdout may be a file.
     bar = Progress(
         TextColumn("{task.description}", markup=False),
