@@ -26,7 +26,7 @@ from srcpack.format.lookups import (
 )
 from srcpack.rules.strict_json import TooManyBrackets
 from srcpack_convert.one.map_contents import MapContents, line_steps, locate_contents
-from srcpack_convert.one.symbolic_answers import NO_ANSWER, AnswerRow, Refused, SymbolicAnswers, empty_sources
+from srcpack_convert.one.symbolic_answers import AnswerRow, Refused, SymbolicAnswers, empty_sources
 from srcpack_convert.one.table import NoTable, Table
 
 __all__ = ["MAX_TOKENS", "build_table"]
@@ -67,7 +67,7 @@ def build_table(script: bytes, source_map: bytes, number: int, entries: Mapping[
             raise NoTable(f"the map has {answers.tokens:,} tokens, over the limit of {MAX_TOKENS:,}")
         texts = _texts(answers, source_map, contents, entries)
         builder = _Builder(answers.sources)
-        builder.add_rows(answers.rows())
+        builder.add_rows(answers.rows(builder.number_of))
     except TooManyBrackets as error:
         raise NoTable(f"the map {error.problem}") from error
     except Refused as error:
@@ -102,32 +102,27 @@ class _Builder:
         Raises:
             NoTable: A number or a string is over its limit.
         """
-        numbers, block = self._numbers, list[Row]()
+        block = list[Row]()
         last_line, last = -1, _NO_ANSWER
-        for line, column, source, source_line, source_column, name, function in rows:
-            if source == NO_ANSWER:
-                answer = _NO_ANSWER
-            else:
-                if (name_number := numbers.get(name)) is None:
-                    name_number = self._number(name)
-                if (function_number := numbers.get(function)) is None:
-                    function_number = self._number(function)
-                answer = (source + 1, source_line, source_column, name_number, function_number)
-            if line != last_line:
-                last_line, last = line, _NO_ANSWER
+        for row in rows:
+            if row[0] != last_line:
+                last_line, last = row[0], _NO_ANSWER
+            answer = row[2:]
             if answer != last:
                 last = answer
-                block.append(_new(Row, (line, column, *answer)))
+                block.append(_new(Row, row))
                 if len(block) == BLOCK_ROWS:
                     self._add_block(block)
                     block = []
         if block:
             self._add_block(block)
 
-    def _number(self, string: bytes) -> int:
-        """Give a new string its number."""
-        self._strings.append(string)
-        number = self._numbers[string] = len(self._strings)
+    def number_of(self, string: bytes) -> int:
+        """Return the number of a string; a new one gets the next."""
+        number = self._numbers.get(string)
+        if number is None:
+            self._strings.append(string)
+            number = self._numbers[string] = len(self._strings)
         return number
 
     def _add_block(self, rows: Sequence[Row]) -> None:

@@ -5,7 +5,7 @@ some thousands deep overflows the stack of the process, so this runs in processe
 (`lookup_worker.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any, TypeAlias
 
@@ -17,13 +17,13 @@ from symbolic.utils import rustcall
 
 from srcpack.rules.thin_source_map import EMPTY_CONTENT, thin_source_map
 
-__all__ = ["NO_ANSWER", "AnswerRow", "Refused", "SymbolicAnswers", "empty_sources"]
+__all__ = ["AnswerRow", "Refused", "SymbolicAnswers", "empty_sources"]
 
-NO_ANSWER = -1
-"""What stands for the number of the source where there is no answer."""
+AnswerRow: TypeAlias = tuple[int, int, int, int, int, int, int]
+"""Line and column in the script; number of the source, line and column there; numbers of name and function.
 
-AnswerRow: TypeAlias = tuple[int, int, int, int, int, bytes, bytes]
-"""Line and column in the script; number of the source, line and column there; name; function. All from 0."""
+Sources count from 1, all else from 0; where there is no answer, all but the first two are 0.
+"""
 
 _call: Any = rustcall
 
@@ -89,8 +89,11 @@ class SymbolicAnswers:
         """Return the text of a source, UTF-8; empty where the map has none or an empty one."""
         return _owned_text(lib.symbolic_sourcemapview_get_source_contents, self._view, source)
 
-    def rows(self) -> Iterator[AnswerRow]:
+    def rows(self, number_of: Callable[[bytes], int]) -> Iterator[AnswerRow]:
         """Yield the answer at each place where a token begins, in the order of the script.
+
+        Args:
+            number_of: Returns the number of a name.
 
         Raises:
             Refused: symbolic failed.
@@ -99,7 +102,7 @@ class SymbolicAnswers:
         cache = _pointer(self._cache)
         look_up, free = lib.symbolic_sourcemapcache_lookup_token, lib.symbolic_sourcemapcache_token_match_free
         buffer, place_of = ffi.buffer, _PLACE.unpack_from
-        texts: dict[bytes, bytes] = {}
+        numbers: dict[bytes, int] = {}
         for line, column, sources in self._places():
             answer = look_up(cache, line + 1, column + 1, 0)
             if answer:
@@ -107,23 +110,28 @@ class SymbolicAnswers:
                 packed = buffer(answer, _ANSWER_SIZE)[:]
                 source_line, source_column = place_of(packed)
                 name, function = packed[_NAME], packed[_FUNCTION]
-                if (name_text := texts.get(name)) is None:
-                    name_text = _kept_text(texts, name, answer.name)
-                if (function_text := texts.get(function)) is None:
-                    function_text = _kept_text(texts, function, answer.function_name)
+                if (name_number := numbers.get(name)) is None:
+                    name_number = number_of(_text_of(answer.name))
+                    if not answer.name.owned:  # it lies in the cache, and stays where it is
+                        numbers[name] = name_number
+                if (function_number := numbers.get(function)) is None:
+                    function_number = number_of(_text_of(answer.function_name))
+                    if not answer.function_name.owned:
+                        numbers[function] = function_number
+                source = sources[0] if len(sources) == 1 else self._source_of(answer, sources)
                 yield (
                     line,
                     column,
-                    sources[0] if len(sources) == 1 else self._source_of(answer, sources),
+                    source + 1,
                     source_line - 1,
                     source_column - 1,
-                    name_text,
-                    function_text,
+                    name_number,
+                    function_number,
                 )
                 free(answer)
             else:
                 _checked(look_up, cache, line + 1, column + 1, 0)  # for the error, if that is why
-                yield line, column, NO_ANSWER, 0, 0, b"", b""
+                yield line, column, 0, 0, 0, 0, 0
 
     def _places(self) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         """Yield each place where tokens begin, with the numbers of their sources."""
@@ -151,7 +159,7 @@ class SymbolicAnswers:
 
     def _source_of(self, answer: Any, sources: tuple[int, ...]) -> int:
         """Say which of the sources of several tokens at one place an answer has: of equal names the last."""
-        name = ffi.unpack(answer.src.data, answer.src.len) if answer.src.len else b""
+        name = _text_of(answer.src)
         for source in reversed(sources):
             if source < len(self.sources) and self.sources[source] == name:
                 return source
@@ -170,11 +178,8 @@ def _pointer(thing: Any) -> Any:
     return thing._get_objptr()  # noqa: SLF001  what the library's own methods pass
 
 
-def _kept_text(texts: dict[bytes, bytes], span: bytes, text: Any) -> bytes:
-    """Return a text of an answer, and keep it where it lies in the cache and so stays where it is."""
+def _text_of(text: Any) -> bytes:
     found: bytes = ffi.unpack(text.data, text.len) if text.len else b""
-    if not text.owned:
-        texts[span] = found
     return found
 
 
@@ -182,7 +187,7 @@ def _owned_text(function: Any, view: SourceMapView, number: int) -> bytes:
     """Return a text that the library gives away."""
     text = _checked(function, _pointer(view), number)
     try:
-        return ffi.unpack(text.data, text.len) if text.len else b""
+        return _text_of(text)
     finally:
         if text.owned:
             lib.symbolic_str_free(ffi.addressof(text))

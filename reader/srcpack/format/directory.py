@@ -41,6 +41,11 @@ _BLOCKS: Generations[tuple[int, int], Block] = Generations(4 << 20)
 _SMALL_INDEX = 2 << 10
 """An index of so many bytes at most is read whole, and stays: it is that of some 60 files."""
 
+_RECORD_COST = 256
+"""Bytes that an entry takes at least."""
+_VALUE_COST = 128
+"""Bytes that a frame or a header takes beside those that it has in msgpack."""
+
 _tokens = count()
 
 
@@ -76,7 +81,7 @@ class Directory:
     # ---- by key
 
     def find(self, kind: Kind, key: str) -> tuple[EntryRecord, int] | None:
-        """Return the entry that has the key, and the bytes of its msgpack map; None if there is none.
+        """Return the entry that has the key, and the bytes that it takes; None if there is none.
 
         Raises:
             FormatError: The pack is damaged here, or has no index of the kind.
@@ -89,7 +94,7 @@ class Directory:
             item, offset = self.read_item(number)
             record = self._parse(item, offset)
             if key_of(record, kind) == key:
-                return record, len(item)
+                return record, _cost(record, item)
         return None
 
     def place_of(self, kind: Kind, key: str) -> BlockPlace | None:
@@ -134,13 +139,15 @@ class Directory:
 
     # ---- by number
 
-    def record(self, number: int) -> EntryRecord:
-        """Return entry `number`, counted from 0 in the order of names.
+    def record(self, number: int) -> tuple[EntryRecord, int]:
+        """Return entry `number`, counted from 0 in the order of names, and the bytes that it takes.
 
         Raises:
             FormatError: The pack is damaged here, or there is no such entry.
         """
-        return self._parse(*self.read_item(number))
+        item, offset = self.read_item(number)
+        record = self._parse(item, offset)
+        return record, _cost(record, item)
 
     def records(self, start: int) -> Iterator[EntryRecord]:
         """Yield the entries from number `start` on, decoding block by block.
@@ -162,7 +169,7 @@ class Directory:
         low, high = 0, self._tail.block_count
         while high - low > 1:
             middle = (low + high) // 2
-            if self.record(middle * self._tail.block_entries).name < name:
+            if self.record(middle * self._tail.block_entries)[0].name < name:
                 low = middle
             else:
                 high = middle
@@ -255,3 +262,8 @@ class Directory:
 
     def _read(self, offset: int, length: int) -> bytes:
         return read_exactly(self._source, offset, length, file=self._file)
+
+
+def _cost(record: EntryRecord, item: bytes) -> int:
+    """Return the bytes that an entry takes, about, by its msgpack map."""
+    return max(_RECORD_COST, len(item) + _VALUE_COST * (len(record.frames) + len(record.headers or ())))

@@ -58,8 +58,15 @@ class Numbers(NamedTuple):
 
     def sum(self, start: int, end: int) -> int:
         """Return the sum of the numbers from number `start` to before `end`."""
-        block, at, size, width, total = self
-        total *= end - start
+        block, at, size, width, low = self
+        total = low * (end - start)
+        if end - start <= _SUMMED and width <= 2:  # as most are
+            if width:
+                total += adler32(block[at + start : at + end], 0) & 0xFFFF
+                if width == 2:
+                    at += size
+                    total += (adler32(block[at + start : at + end], 0) & 0xFFFF) << 8
+            return total
         for shift in _SHIFTS[width]:
             here, last = at + start, at + end
             while last - here > _SUMMED:
@@ -81,10 +88,7 @@ class Numbers(NamedTuple):
                 start, limit = middle, limit - total
             else:
                 end = middle
-        block, at, _, width, low = self
-        if width == 1 and low == 0:
-            return start + bisect_right(list(accumulate(block[at + start : at + end])), limit)
-        return start + bisect_right(list(accumulate(map(self.number, range(start, end)))), limit)
+        return start + bisect_right(list(accumulate(self.run(start, end))), limit)
 
     def last_step(self, end: int) -> int:
         """Return which of the numbers before `end` is the last that is not 0; -1 if all are."""
@@ -105,14 +109,19 @@ class Numbers(NamedTuple):
 
     def values(self) -> list[int]:
         """Return all numbers."""
+        return list(self.run(0, self.size))
+
+    def run(self, start: int, end: int) -> Sequence[int]:
+        """Return the numbers from number `start` to before `end`."""
         block, at, size, width, low = self
         if width == 1:
-            values = list(block[at : at + size])
+            values: Sequence[int] = block[at + start : at + end]
         else:
-            whole = bytearray(MAX_WIDTH * size)
+            whole = bytearray(MAX_WIDTH * (end - start))
             for plane in range(width):
-                whole[plane::MAX_WIDTH] = block[at + plane * size : at + (plane + 1) * size]
-            values = list(Struct(f"<{size}I").unpack(whole))
+                whole[plane::MAX_WIDTH] = block[at + start : at + end]
+                at += size
+            values = Struct(f"<{end - start}I").unpack(whole)
         return [value + low for value in values] if low else values
 
 

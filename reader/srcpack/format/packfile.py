@@ -55,16 +55,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PackFile"]
 
-_RECORDS: Shelves[str | tuple[Kind, str], EntryRecord] = Shelves(8 << 20)
-"""Entries that packs found, by name or by kind and key; 1,000 open packs keep no more of them than one.
+_RECORDS: Shelves[int | str | tuple[Kind, str], EntryRecord] = Shelves(8 << 20)
+"""Entries that packs found, by number, by name, or by kind and key; 1,000 open packs keep no more than one.
 
-The limit is in bytes, about, so that few large ones are kept; a small one counts as `_RECORD_COST`. It is
-that of some 19,000 entries of usual size: the reads of one that is not kept cost ten times as much.
+The limit is in bytes, about, so that few large ones are kept; it is that of some 19,000 entries of usual
+size: the reads of one that is not kept cost ten times as much.
 """
-
-_RECORD_COST = 256
-_VALUE_COST = 128
-"""Bytes that a frame or a header takes beside those that it has in msgpack."""
 
 
 class PackFile(Store):
@@ -110,7 +106,7 @@ class PackFile(Store):
         section = tail.sections.get(LOOKUPS)
         self._lookups = None if section is None else _lookup_section(source, section, file)
         self._attributes: Attributes | None = None
-        self._kept: Shelf[str | tuple[Kind, str], EntryRecord] = Shelf()
+        self._kept: Shelf[int | str | tuple[Kind, str], EntryRecord] = Shelf()
 
     # ---- as a whole
 
@@ -175,14 +171,17 @@ class PackFile(Store):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
         if (found := self.directory.find(kind, key)) is None:
             return None
-        record, size = found
-        size += _VALUE_COST * (len(record.frames) + len(record.headers or ()))
-        _RECORDS.put(shelf, kept_by, record, max(_RECORD_COST, size))
+        record, cost = found
+        _RECORDS.put(shelf, kept_by, record, cost)
         return record
 
     def record(self, number: int) -> EntryRecord:
         """Return entry `number`, counted from 0 in the order of names."""
-        return self.directory.record(number)
+        shelf = self._kept
+        if (record := shelf.values.get(number)) is None:
+            record, cost = self.directory.record(number)
+            _RECORDS.put(shelf, number, record, cost)
+        return record
 
     def records(self, start: int = 0) -> Iterator[EntryRecord]:
         """Yield the entries from number `start` on, decoding block by block."""
@@ -246,7 +245,7 @@ class PackFile(Store):
         if line > record.lines:
             return None
         start, end = parts_of_lines(record, max(1, line - lines), min(line + lines, record.lines))
-        if end - start <= 2:  # of two, both are wanted
+        if end - start == 1:
             return super().context(record, line, column, lines)
         self._check_readable(record, min((end - start) * self.frame_size, record.size))
         try:
