@@ -39,8 +39,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import linear_regression
-from typing import NamedTuple
 
 import srcpack
 from srcpack import (
@@ -57,35 +55,12 @@ from srcpack import (
 from srcpack.rules.context import get_context
 
 from .known import KnownBundle, KnownFile
+from .samples import Sample, after_warm_up, descriptors, growths, take_sample
 
-__all__ = ["Sample", "Shape", "Soak", "after_warm_up", "growths", "main"]
+__all__ = ["Shape", "Soak", "main"]
 
 _ROUND = 5.0
 _ROWS = 7
-
-
-class Sample(NamedTuple):
-    """What was counted after a round.
-
-    Attributes:
-        seconds: Since the first round began.
-        reads: Answers checked so far.
-        descriptors: Those of the process.
-        kept: Packs that the cache keeps open.
-        threads: Those of the process.
-        resident: Bytes of memory, `Rss`.
-        private: Bytes of it that no other process has: `Private_Clean` and `Private_Dirty`.
-        anonymous: Bytes of it that are no pages of files.
-    """
-
-    seconds: float
-    reads: int
-    descriptors: int
-    kept: int
-    threads: int
-    resident: int
-    private: int
-    anonymous: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +113,7 @@ class Soak:
 
     def run(self, tell: Callable[[str], None]) -> None:
         """Run round after round until the time is over or something is wrong."""
-        before = _descriptors()
+        before = descriptors()
         start = time.monotonic()
         for number in itertools.count():
             threads = [
@@ -149,7 +124,7 @@ class Soak:
                 thread.start()
             for thread in threads:
                 thread.join()
-            sample = _sample(time.monotonic() - start, self.asked.total(), self._packs.statistics.open)
+            sample = take_sample(time.monotonic() - start, self.asked.total(), self._packs.statistics.open)
             self.samples.append(sample)
             if sample.descriptors != before + sample.kept:
                 self.failures.append(
@@ -373,48 +348,6 @@ def _make_one(task: tuple[Path, int, int]) -> None:
         bundle.convert(folder / f"{number}.b", level=1, dictionary="off", frame_size=8192)
 
 
-# ---- counting
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) - 1  # one is that of the listing
-
-
-def _sample(seconds: float, reads: int, kept: int) -> Sample:
-    memory: Counter[str] = Counter()
-    with open("/proc/self/smaps_rollup", encoding="ascii") as file:
-        for line in file:
-            key, *values = line.split()
-            if values[-1] == "kB":
-                memory[key] += int(values[0]) << 10
-    return Sample(
-        seconds=seconds,
-        reads=reads,
-        descriptors=_descriptors(),
-        kept=kept,
-        threads=threading.active_count(),
-        resident=memory["Rss:"],
-        private=memory["Private_Clean:"] + memory["Private_Dirty:"],
-        anonymous=memory["Anonymous:"],
-    )
-
-
-def growths(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return by how many bytes the line through the samples rises from the first to the last, by kind."""
-    seconds = [sample.seconds for sample in samples]
-    rises = {}
-    for kind in ("resident", "anonymous"):
-        line = linear_regression(seconds, [getattr(sample, kind) for sample in samples])
-        rises[kind] = line.slope * (seconds[-1] - seconds[0])
-    return rises
-
-
-def after_warm_up(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return the samples of the last five sixths of the time."""
-    start = samples[-1].seconds / 6
-    return [sample for sample in samples if sample.seconds >= start]
-
-
 # ---- the command
 
 
@@ -452,6 +385,15 @@ def main(args: Sequence[str] | None = None) -> int:
         for kind, rise in rises.items()
         if rise > options.most_growth * (1 << 20)
     ]
+    if soak.samples:
+        _print(soak, shape)
+        rise = ", ".join(f"{kind} {rise / (1 << 20):+.2f} MiB" for kind, rise in rises.items())
+        print(f"\nRise of the line through the {len(samples)} samples after the warm-up: {rise}.")
+    print("\n".join(["", "FAILED", *soak.failures] if soak.failures else ["", "All held."]))
+    return 1 if soak.failures else 0
+
+
+def _print(soak: Soak, shape: Shape) -> None:
     done = soak.samples[-1]
     print(
         f"{shape.packs:,} packs, {shape.threads} threads at a time and {len(soak.samples):,} times others, "
@@ -464,10 +406,6 @@ def main(args: Sequence[str] | None = None) -> int:
     print("|--:|--:|--:|--:|--:|--:|--:|--:|")
     for at in range(_ROWS):
         print(_row(soak.samples[at * (len(soak.samples) - 1) // (_ROWS - 1)]))
-    rise = ", ".join(f"{kind} {rise / (1 << 20):+.2f} MiB" for kind, rise in rises.items())
-    print(f"\nRise of the line through the {len(samples)} samples after the warm-up: {rise}.")
-    print("\n".join(["", "FAILED", *soak.failures] if soak.failures else ["", "All held."]))
-    return 1 if soak.failures else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from reliability import soak
+from reliability import samples, soak
 
 import srcpack
 from srcpack.opening import packfile_of
@@ -76,6 +76,16 @@ def test_what_is_wrong_ends_it(
     assert failure in run.failures[0]
 
 
+def test_what_ends_the_first_round_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything was counted, too."""
+    monkeypatch.setattr(soak, "_make", lambda *_: None)
+    monkeypatch.setattr(soak.Soak, "run", lambda self, _tell: self.failures.append("a mistake"))
+    assert soak.main(["--packs", "1"]) == 1
+    assert capsys.readouterr().out == "\nFAILED\na mistake\n"
+
+
 def test_errors_of_verify_keep_no_pack_open(tmp_path: Path) -> None:
     """Nor do they make a cycle with a caller that keeps them, so that only the collector could close it."""
     data = bytearray((ROOT / "fixtures" / "packs" / "lines.srcpack").read_bytes())
@@ -96,8 +106,8 @@ def test_errors_of_verify_keep_no_pack_open(tmp_path: Path) -> None:
 
 def test_a_rise_after_the_warm_up_is_told() -> None:
     """And one before it, as of caches that fill, is not."""
-    samples = [
-        soak.Sample(
+    counted = [
+        samples.Sample(
             seconds=10.0 * at,
             reads=at,
             descriptors=9,
@@ -109,8 +119,8 @@ def test_a_rise_after_the_warm_up_is_told() -> None:
         )
         for at in range(61)
     ]
-    late = soak.after_warm_up(samples)
+    late = samples.after_warm_up(counted)
     assert [late[0].seconds, late[-1].seconds] == [100, 600]
-    growths = soak.growths(late)
+    growths = samples.growths(late)
     assert growths["resident"] == 0
     assert growths["anonymous"] == pytest.approx(50_000)

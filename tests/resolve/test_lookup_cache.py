@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -293,30 +294,39 @@ def test_an_exception_by_a_signal_leaves_nobody_waiting(held: threading.Event) -
     assert cache.statistics.builds == 1
 
 
-def test_a_thread_that_cannot_be_started_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_thread(_: threading.Thread) -> None:
+@pytest.mark.parametrize("where", ["srcpack.resolve.lookup_cache.start_new_thread", "threading.Thread.start"])
+def test_a_thread_that_cannot_be_started_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     cache, files = LookupCache(1 << 20), found(srcpack.open(bundle(crane())))
     before = threading.stack_size()
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(LookupUnavailable, match="can't start new thread"):
+        patched.setattr(where, no_thread)
+        with pytest.raises(LookupUnavailable, match=r"'b\.map': .*can't start new thread"):
             cache.get(*files, Reader())
     assert threading.stack_size() == before
     assert cache.get(*files, Reader()).token(1, 14) is not None
 
 
-def test_a_task_whose_thread_is_gone_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_whose_thread_never_came_to_be_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after an exception between noting the task and starting its thread."""
     monkeypatch.setattr(lookup_cache, "_LOOK_AGAIN", 0.001)
     cache, files = LookupCache(1 << 20), found(srcpack.open(bundle(crane())))
-    cache.build_seconds = 0.0
-    with monkeypatch.context() as patched:
-        patched.setattr(lookup_cache, "_started_thread", lambda *_: None)
-        with pytest.raises(LookupUnavailable):
-            cache.get(*files, Reader())
-    cache.build_seconds = 30.0
+    contents = tuple(sha256(each.entry.read()).digest() for each in files)
+    cache._tasks[contents] = lookup_cache._Task()  # type: ignore[index]
+    assert cache.get(*files, Reader()).token(1, 14) is not None
+
+
+def test_a_lookup_that_cannot_be_kept_is_given_to_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    cache, files = LookupCache(1 << 20), found(srcpack.open(bundle(crane())))
+    monkeypatch.setattr(LookupCache, "_keep", no_memory)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
     assert cache.get(*files, Reader()).token(1, 14) is not None
 
 

@@ -1,6 +1,6 @@
 """Exceptions that arrive from outside, between any two steps: timeouts, interrupts from the keyboard.
 
-`reliability/exceptions.py` has what is done and what must hold after it; docs/reliability.md has a long run.
+`reliability/scenarios.py` has what is done and what must hold after it; docs/reliability.md has a long run.
 """
 
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from reliability import exceptions
-from reliability.exceptions import SCENARIOS, Scenario
+from reliability.scenarios import SCENARIOS, Scenario, Timeout
 
 from srcpack.format.fetch import fetch_together
 from srcpack.source.local import BytesSource
@@ -63,7 +63,7 @@ class Window(Scenario):
             try:
                 with self._source.ahead(1500, 1000):
                     assert read(1800, 200) + read(1400, 900) == self._data[1800:2000] + self._data[1400:2300]
-            except exceptions.Timeout as error:
+            except Timeout as error:
                 ended = error
             assert read(3100, 900) + read(1100, 5) == self._data[3100:4000] + self._data[1100:1105]
         if ended is not None:
@@ -85,8 +85,8 @@ def test_a_timeout_of_one_read_of_many_ends_them_all() -> None:
 
     def work(number: int) -> None:
         done.append(number)
-        raise exceptions.Timeout if number == 1 else FileNotFoundError(errno.ENOENT, "gone")
+        raise Timeout if number == 1 else FileNotFoundError(errno.ENOENT, "gone")
 
-    with pytest.raises(exceptions.Timeout):
+    with pytest.raises(Timeout):
         fetch_together(BytesSource(b""), [NOWHERE] * 5, work, 1)
     assert done == [0, 1]

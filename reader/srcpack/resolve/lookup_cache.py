@@ -7,11 +7,13 @@ a minified file and its map are first read from the packs that they are wanted f
 A lookup is built in a thread of its own. symbolic's parser calls itself for each bracket that opens, and a
 thread can be given the stack for that. An exception that a signal raises meets those who wait, never the
 work. And those who wait can stop: no one waits for ever, not after a fork either, where the thread is gone.
+So the only lock is held by a thread that such an exception does not reach.
 """
 
 import os
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
@@ -184,7 +186,11 @@ class LookupCache:
             try:
                 found = self._tasks.setdefault(contents, task)
                 if found is task:
-                    task.thread = _started_thread(self._work, contents, texts, task)
+                    try:
+                        # In one step of C: an exception within `Thread.start` would break the thread.
+                        start_new_thread(self._start, (contents, texts, task))
+                    except RuntimeError as error:
+                        raise LookupUnavailable(file, member, str(error)) from error
             except BaseException:
                 # No one is to wait for a thread that never came to be.
                 self._forget(contents, task)
@@ -192,16 +198,26 @@ class LookupCache:
             if found.process == os.getpid():
                 while True:
                     left = until - time.monotonic()
-                    if found.done.wait(min(_LOOK_AGAIN, max(0.0, left))):
+                    if found.wait(min(_LOOK_AGAIN, max(0.0, left))):
                         return found.outcome
                     if left <= 0:
                         reason = f"it takes more than {self.build_seconds:g} seconds to build the lookup"
                         raise LookupUnavailable(file, member, reason)
-                    if found.thread is None or not found.thread.is_alive():
+                    if not found.started:
                         break
-            if found.done.is_set():
+            if found.done:
                 return found.outcome
             self._forget(contents, found)
+
+    def _start(self, contents: _Contents, texts: tuple[bytes, bytes], task: "_Task") -> None:
+        # Not by who starts it: an exception for that thread can meet this one, before its first step.
+        task.started = True
+        try:
+            _start_thread(self._work, contents, texts, task)
+        except RuntimeError as error:
+            task.outcome = LookupUnavailable("", None, str(error))
+            self._forget(contents, task)
+            task.end()
 
     def _work(self, contents: _Contents, texts: tuple[bytes, bytes], task: "_Task", stack_size: int) -> None:
         try:
@@ -214,10 +230,11 @@ class LookupCache:
             task.outcome = error
         except BaseException as error:  # noqa: BLE001  it is passed on to those who wait
             task.outcome = LookupUnavailable("", None, f"{type(error).__name__}: {error}")
-        finally:
+        try:
             self._keep(contents, task.outcome)
+        finally:
             self._forget(contents, task)
-            task.done.set()
+            task.end()
 
     def _keep(self, contents: _Contents, outcome: _Outcome) -> None:
         """Keep what came of building, and drop what was not used for the longest time to make room."""
@@ -260,22 +277,43 @@ class _Kept:
 
 
 class _Task:
-    """A lookup that is being built: by which thread of which process, and what came of it."""
+    """A lookup that is being built: by a thread of which process, and what came of it.
 
-    __slots__ = ("done", "outcome", "process", "thread")
+    Attributes:
+        done: Whether it is.
+        outcome: What came of it then.
+        process: Where it is built; a forked one has no thread that does it.
+        started: Whether there is such a thread: it ends the task whatever comes of the work.
+    """
+
+    __slots__ = ("_gate", "done", "outcome", "process", "started")
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self.done = False
         self.outcome: _Outcome = LookupUnavailable("", None, "the work was given up")
         self.process = os.getpid()
-        self.thread: threading.Thread | None = None
+        self.started = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def end(self) -> None:
+        """Tell all who wait that it is done."""
+        self.done = True
+        self._gate.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is done, but not for longer; return whether it is."""
+        # Who is ended in here may leave the gate shut: the others see that it is done when they look again.
+        if not self.done and self._gate.acquire(timeout=seconds):
+            self._gate.release()
+        return self.done
 
 
-def _started_thread(work: Callable[..., None], *arguments: object) -> threading.Thread:
+def _start_thread(work: Callable[..., None], *arguments: object) -> None:
     """Start a thread with as large a stack as can be had, whose size it gets as its last argument."""
     with _starting:
         before = threading.stack_size()
-        failure: RuntimeError | None = None
+        failure = RuntimeError("no stack is small enough")
         try:
             for size in _STACK_SIZES:
                 threading.stack_size(size)
@@ -287,10 +325,10 @@ def _started_thread(work: Callable[..., None], *arguments: object) -> threading.
                 except RuntimeError as error:
                     failure = error
                 else:
-                    return thread
+                    return
         finally:
             threading.stack_size(before)
-    raise LookupUnavailable("", None, str(failure)) from failure
+    raise failure
 
 
 def _read(file: Resolved | DecodedMap, read: Callable[[Resolved], bytes]) -> bytes:
