@@ -27,8 +27,8 @@ from .contenders import (
     WrongBytesError,
     clear_caches,
 )
+from .events import Event, bundle_name, make_events, resolve_event
 from .harness import Cell, Column, Job, Result, Table, Target, measure, progress
-from .replay import Event, bundle_name, make_events, resolve_event
 from .workloads import File, numbered, write_bundle
 from .workspace import Workspace, able, shuffled
 

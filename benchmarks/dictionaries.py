@@ -13,8 +13,8 @@ from srcpack_convert.one.options import DictionaryChoice
 from srcpack_convert.one.presets import DEFAULT_PRESET
 
 from .contenders import Pack, clear_caches
+from .events import Event, Fleet, bundle_name, event_tasks, make_events
 from .harness import Cell, Column, Job, Result, Table, Timings, measure, progress
-from .replay import Event, Fleet, bundle_name, event_tasks, make_events
 from .workspace import Crew, Workspace, together
 
 __all__ = ["run"]

@@ -1,47 +1,34 @@
 """What does a service gain that reads bundles by Python classes, as docs/integrations/ has it?"""
 
-import io
 import itertools
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import srcpack
 from srcpack import PackCache, PackSet
-from srcpack.integrations.sentry import ArtifactBundleArchive
 from srcpack.resolve import resolve_event
 from srcpack_convert import convert
 
+from .archives import FILES, PACK, PAGE, ZIPFILE, calls, memory, openings
 from .contenders import clear_caches
-from .formats import MANIFEST
-from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, Timings, measure
+from .harness import ROOT, Cell, Column, Job, Result, Spread, Table, Target, measure
 from .resolve import FRAMES, Position, draw_positions
 from .workspace import Workspace
 
-__all__ = ["ARCHIVES", "ZipArchive", "run"]
+__all__ = ["run"]
 
 _BUNDLES = ("js-many", "js-web")
-_FILES = 4
-_PAGE = 20
 _NATIVE = "native-zstd"
 _AROUND = 5
 _MOST_US = 100
 
-_ZIPFILE, _ZIP, _PACK = (
-    "class over `zipfile`",
-    "`ArtifactBundleArchive`, zip",
-    "`ArtifactBundleArchive`, pack",
-)
 _KEPT, _OPENED = "pack with lookups, kept open", "pack with lookups, opened for it, nothing kept"
 _PYTHON = "zip, maps loaded by PyPI `ecma426`, once an event"
 _VIEW = "zip, map and script loaded by PyPI `symbolic`, once a frame"
@@ -50,60 +37,12 @@ _CONTEXT = "pack, kept open, `by_path(...).context(...)`"
 _CONTEXT_OPENED = "pack, opened for each frame"
 
 
-class ZipArchive:
-    """What such classes do over `zipfile`: directory, manifest and dicts of keys are read at the opening."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
-        manifest: dict[str, Any] = json.loads(self._zip.read(MANIFEST))
-        self.files: dict[str, dict[str, Any]] = manifest.get("files", {})
-        self.by_url = {info.get("url"): name for name, info in self.files.items()}
-        self.by_debug_id = {
-            (value.lower(), info.get("type")): name
-            for name, info in self.files.items()
-            for key, value in (info.get("headers") or {}).items()
-            if key.lower() == "debug-id"
-        }
-
-    def get_file_by_url(self, url: str) -> tuple[io.BufferedIOBase, dict[str, str]]:
-        """Return the file of a URL, and its headers."""
-        name = self.by_url[url]
-        return self._zip.open(name), dict(self.files[name].get("headers") or {})  # type: ignore[return-value]
-
-    def get_files_by_url_or_debug_id(self, query: str | None) -> dict[str, dict[str, Any]]:
-        """Return the files whose URL has the query in it, or all."""
-        return {name: info for name, info in self.files.items() if query is None or query in info["url"]}
-
-    def get_file_info(self, name: str) -> zipfile.ZipInfo:
-        """Return the sizes of a member."""
-        return self._zip.getinfo(name)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._zip.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-ARCHIVES: Mapping[str, Callable[[Path], Any]] = {
-    _ZIPFILE: ZipArchive,
-    _ZIP: ArtifactBundleArchive,
-    _PACK: ArtifactBundleArchive,
-}
-
-
 def run(work: Workspace) -> Result:
     """Measure calls and memory of archives, events with their maps, and lines around native frames."""
     names = ("js-many",) if work.quick else _BUNDLES
-    openings, calls, memory = [], [], []
-    for name in names:
-        openings += _openings(work, name)
-        calls += _calls(work, name)
-        memory += _memory(work, name)
+    opened = [row for name in names for row in openings(work, name)]
+    called = [row for name in names for row in calls(work, name)]
+    held = [row for name in names for row in memory(work, name)]
     mapped = "app" if work.quick or work.bundle("js-web").origin != "real" else "js-web"
     if mapped == "app":  # generated maps mean nothing
         work.add(mapped, lambda path: shutil.copyfile(ROOT / "fixtures" / "bundles" / "app.zip", path))
@@ -112,9 +51,9 @@ def run(work: Workspace) -> Result:
         question="integrations",
         title="What services gain that read bundles in Python",
         method=f"""
-            *{_ZIPFILE}*: what Sentry's class and those like it do, in a few lines: directory, manifest, and
-            dicts of URLs and debug ids are read when it is opened. *Event*: opened, {_FILES} files read
-            by URL, closed; *page*: opened, all files listed, sizes of {_PAGE} asked for, closed. Packs are
+            *{ZIPFILE}*: what Sentry's class and those like it do, in a few lines: directory, manifest, and
+            dicts of URLs and debug ids are read when it is opened. *Event*: opened, {FILES} files read
+            by URL, closed; *page*: opened, all files listed, sizes of {PAGE} asked for, closed. Packs are
             asked with nothing kept of packs before. Memory is of a fresh process, over what it had before
             (one small archive opened and closed): private bytes as `/proc/self/smaps_rollup` has them. An
             event has {FRAMES} frames of {mapped}, at positions drawn at random, resolved with the lines
@@ -131,9 +70,9 @@ def run(work: Workspace) -> Result:
                     Column("way", "Way"),
                     Column("us", "µs", 1),
                     Column("busy", "µs of processor time", 1),
-                    Column("times", f"times the speed of a {_ZIPFILE}", 1),
+                    Column("times", f"times the speed of a {ZIPFILE}", 1),
                 ],
-                rows=openings,
+                rows=opened,
             ),
             Table(
                 title="Calls of an archive",
@@ -141,11 +80,11 @@ def run(work: Workspace) -> Result:
                     Column("bundle", "Bundle"),
                     Column("way", "Way"),
                     Column("event", "Event, ms", 2),
-                    Column("event_times", f"times the speed of a {_ZIPFILE}", 1),
+                    Column("event_times", f"times the speed of a {ZIPFILE}", 1),
                     Column("page", "Page, ms", 2),
-                    Column("page_times", f"times the speed of a {_ZIPFILE}", 1),
+                    Column("page_times", f"times the speed of a {ZIPFILE}", 1),
                 ],
-                rows=calls,
+                rows=called,
             ),
             Table(
                 title="Memory of an open archive, kB",
@@ -153,9 +92,9 @@ def run(work: Workspace) -> Result:
                     Column("bundle", "Bundle"),
                     Column("way", "Way"),
                     Column("opened", "Opened", 0),
-                    Column("read", f"{_FILES} files looked up and read", 0),
+                    Column("read", f"{FILES} files looked up and read", 0),
                 ],
-                rows=memory,
+                rows=held,
             ),
             Table(
                 title=f"An event of {FRAMES} minified frames",
@@ -183,114 +122,15 @@ def run(work: Workspace) -> Result:
         ],
         targets=[
             Target(
-                claim=f"{_PACK}, of {row['bundle']}: µs of processor time to open",
+                claim=f"{PACK}, of {row['bundle']}: µs of processor time to open",
                 value=us,
                 kind="at most",
                 bound=_MOST_US,
             )
-            for row in openings
-            if row["way"] == _PACK and isinstance(us := row["busy"], Spread)
+            for row in opened
+            if row["way"] == PACK and isinstance(us := row["busy"], Spread)
         ],
     )
-
-
-# ---- archives
-
-
-def _paths(work: Workspace, name: str) -> dict[str, Path]:
-    zipped, pack = work.bundle(name).path, work.pack(name)
-    return {_ZIPFILE: zipped, _ZIP: zipped, _PACK: pack}
-
-
-def _urls(path: Path) -> list[str]:
-    with ZipArchive(path) as archive:
-        urls = sorted(url for url in archive.by_url if url)
-    return random.Random(5).sample(urls, min(len(urls), 200))
-
-
-def _openings(work: Workspace, name: str) -> list[dict[str, Cell]]:
-    paths = _paths(work, name)
-
-    def opening(way: str) -> Callable[[], object]:
-        return lambda: ARCHIVES[way](paths[way]).close()
-
-    jobs = [
-        Job(name=way, run=opening(way), prepare=clear_caches, calls=100 if way == _PACK else 1)
-        for way in ARCHIVES
-    ]
-    timings = measure(jobs, work.rounds(15))
-    busy = Timings(timings.cpu, {})
-    return [
-        {
-            "bundle": name,
-            "way": way,
-            "us": timings.each(way, 1e-6),
-            "busy": busy.each(way, 1e-6),
-            "times": timings.speed(way, _ZIPFILE),
-        }
-        for way in ARCHIVES
-    ]
-
-
-def _calls(work: Workspace, name: str) -> list[dict[str, Cell]]:
-    paths = _paths(work, name)
-    urls = _urls(paths[_ZIPFILE])
-
-    def event(way: str) -> Callable[[], object]:
-        turn = itertools.cycle(urls)
-
-        def one() -> None:
-            with ARCHIVES[way](paths[way]) as archive:
-                for url in itertools.islice(turn, _FILES):
-                    archive.get_file_by_url(url)[0].read()
-
-        return one
-
-    def page(way: str) -> Callable[[], object]:
-        def one() -> None:
-            with ARCHIVES[way](paths[way]) as archive:
-                for path in itertools.islice(archive.get_files_by_url_or_debug_id(None), _PAGE):
-                    archive.get_file_info(path)
-
-        return one
-
-    figures = {
-        key: measure(
-            [
-                Job(name=way, run=call(way), prepare=clear_caches, calls=1 if work.quick else 10)
-                for way in ARCHIVES
-            ],
-            work.rounds(7),
-        )
-        for key, call in (("event", event), ("page", page))
-    }
-    return [
-        {
-            "bundle": name,
-            "way": way,
-            **{key: timings.each(way, 1e-3) for key, timings in figures.items()},
-            **{f"{key}_times": timings.speed(way, _ZIPFILE) for key, timings in figures.items()},
-        }
-        for way in ARCHIVES
-    ]
-
-
-def _memory(work: Workspace, name: str) -> list[dict[str, Cell]]:
-    paths = _paths(work, name)
-    urls = json.dumps(_urls(paths[_ZIPFILE])[:_FILES])
-    rows: list[dict[str, Cell]] = []
-    for way, path in paths.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.probe", "archive", way, os.fspath(path), urls],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        memory = json.loads(done.stdout)
-        grown = {key: memory[key]["private"] - memory["before"]["private"] for key in ("opened", "read")}
-        rows.append({"bundle": name, "way": way, **{key: value // 1000 for key, value in grown.items()}})
-    return rows
 
 
 # ---- events

@@ -15,10 +15,10 @@ from typing import Any
 
 from srcpack_convert.one.convert import convert
 
+from .archives import ARCHIVES
 from .contenders import BY_NAME, Contender
 from .formats import FORMATS
 from .harness import ROOT
-from .integrations import ARCHIVES
 
 __all__ = ["main"]
 
