@@ -190,4 +190,4 @@ def _contents(bundle: SourceBundle) -> dict[str, bytes]:
 
 
 def _conversion(src: Path, dst: Path, *, jobs: int, verify: bool) -> Callable[[], object]:
-    return lambda: convert(src, dst, jobs=jobs, verify=verify)
+    return lambda: convert(src, dst, jobs=jobs, verify=verify, force=True)

@@ -169,7 +169,7 @@ def zstd_zipfile() -> Any:
 
 def _pack(preset: str, dictionary: DictionaryChoice = "auto") -> Callable[[Path, Path], object]:
     return lambda src, dst: convert(
-        src, dst, preset=preset, dictionary=dictionary, jobs=len(os.sched_getaffinity(0))
+        src, dst, preset=preset, dictionary=dictionary, jobs=len(os.sched_getaffinity(0)), force=True
     )
 
 

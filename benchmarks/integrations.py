@@ -138,7 +138,7 @@ def run(work: Workspace) -> Result:
 
 def _events(work: Workspace, name: str) -> tuple[list[dict[str, Cell]], list[dict[str, Cell]]]:
     zipped, pack, tables = work.bundle(name).path, work.pack(name), work.folder / "tables.srcpack"
-    convert(zipped, tables, lookups=True)
+    convert(zipped, tables, lookups=True, force=True)
     with srcpack.open(tables) as opened:
         positions = draw_positions(opened, 40 if work.quick else 400)
         maps = _maps(opened, positions)

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
 def _convert(src: str, dst: str, preset: str, jobs: str) -> dict[str, float]:
     before = _peak()
     start = time.perf_counter()
-    report = convert(src, dst, preset=preset, jobs=int(jobs))
+    report = convert(src, dst, preset=preset, jobs=int(jobs), force=True)
     return {
         "seconds": time.perf_counter() - start,
         "peak": _peak(),

@@ -116,7 +116,7 @@ class KnownBundle:
 
     def convert(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Write its pack; other `options` than its own give other bytes with the same answers."""
-        convert(self.zip(), path, **{**self._options, **options})
+        convert(self.zip(), path, force=True, **{**self._options, **options})
 
     def _manifest(self) -> dict[str, Any]:
         return {

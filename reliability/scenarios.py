@@ -365,7 +365,7 @@ def _packed(path: Path, contents: dict[str, bytes], **options: Any) -> srcpack.P
     bundle = build_bundle(
         contents, {"files": {name: {"url": f"~/{name}", "path": f"/{name}"} for name in contents}}
     )
-    convert(bundle, path, **{"dictionary": "off", "verify": False, **options})
+    convert(bundle, path, **{"dictionary": "off", "verify": False, "force": True, **options})
     return srcpack.open(path)
 
 

@@ -135,7 +135,7 @@ def test_the_next_one_removes_what_a_killed_process_left(tmp_path: Path, fails: 
         assert len(asides(tmp_path)) == 1  # it is not theirs
     if fails:
         with pytest.raises(KeyboardInterrupt):
-            convert(APP, target, progress=fail)
+            convert(APP, target, force=True, progress=fail)
     else:
         convert(APP, target)
     assert asides(tmp_path) == []
@@ -247,7 +247,7 @@ def test_where_files_cannot_be_locked_none_is_taken_for_abandoned(
     monkeypatch.setattr(fcntl, "flock", no_locks)
     convert(APP, target)
     with pytest.raises(KeyboardInterrupt):
-        convert(APP, target, progress=fail)
+        convert(APP, target, force=True, progress=fail)
     assert asides(tmp_path) == [left.name]
     assert packfile_of(srcpack.open(target)).tail.entry_count
 
@@ -299,7 +299,7 @@ def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
     for name in ("a.srcpack", "new.srcpack"):
         link = tmp_path / name
         link.symlink_to(Path("there") / name)
-        convert(APP, link)
+        convert(APP, link, force=True)
         assert link.is_symlink()
         assert (tmp_path / "there" / name).read_bytes() == APP_PACK.read_bytes()
     assert permissions(tmp_path / "there" / "a.srcpack") == 0o600
@@ -444,7 +444,7 @@ def test_an_input_that_changes_is_refused(
     with pytest.raises(
         FormatError, match=r"a\.zip: it changed while it was converted: SHA-256: found [0-9a-f]"
     ):
-        convert(source, target, jobs=jobs, verify=verify, progress=progress)
+        convert(source, target, force=True, jobs=jobs, verify=verify, progress=progress)
     assert target.read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["a.srcpack", "a.zip"]
 

@@ -48,7 +48,7 @@ def open_fs(name: str) -> SrcpackFileSystem:
 def built(folder: Path, files: dict[str, bytes]) -> SrcpackFileSystem:
     listed = {"files": {name: {"type": "source"} for name in files}}
     (folder / "a.zip").write_bytes(build_bundle(files, listed))
-    convert(folder / "a.zip", folder / "a.srcpack")
+    convert(folder / "a.zip", folder / "a.srcpack", force=True)
     return SrcpackFileSystem(folder / "a.srcpack")
 
 

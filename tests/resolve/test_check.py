@@ -8,6 +8,7 @@ import pytest
 
 import srcpack
 from srcpack import Entry
+from srcpack.resolve import check as check_module
 from srcpack.resolve import lookup_cache
 from srcpack.resolve.check import Finding, check
 from srcpack_convert import convert
@@ -134,6 +135,31 @@ def test_sources_that_are_in_the_bundle_are_not_missed() -> None:
     assert [each.kind for each in found(contents, files)] == ["no-source"]
 
 
+def test_a_map_of_many_scripts_is_told_of_once() -> None:
+    pytest.importorskip("symbolic", reason="PyPI symbolic says which maps are malformed")
+    scripts = {f"{number}.js": script("a.js.map", f"~/js/{number}.js") for number in range(9)}
+    contents = {**dict.fromkeys(scripts, SCRIPT.encode()), "a.js.map": b"{"}
+    assert [each.kind for each in found(contents, {**scripts, "a.js.map": a_map()})] == ["malformed-map"]
+
+
+def test_long_names_of_others_are_cut() -> None:
+    """There may be many files that each tell of the same one."""
+    name = "z" * 60_000
+    files = {each: {"type": "source", "url": "~/a"} for each in ("a", "b", name)}
+    findings = found(dict.fromkeys(files, b"1"), files)
+    assert [each.member for each in findings] == ["a", "b"]
+    assert max(len(each.says) for each in findings) < 1000
+
+
+def test_sources_are_looked_for_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a map with many sources each is joined to the map's URL, which may be long."""
+    monkeypatch.setattr(check_module, "_LOOKED_FOR", 500)
+    monkeypatch.setattr(check_module, "_LOOKED_FOR_PER_BYTE", 0)
+    contents = {"a.js.map": source_map([f"{number}.ts" for number in range(100)], None)}
+    (finding,) = found(contents, {"a.js.map": a_map(f"~/{'a' * 100}")})
+    assert "'0.ts', '1.ts', '2.ts', '3.ts'; others were not looked for" in finding.says
+
+
 def test_files_that_others_hide_or_that_cannot_be_read_are_found() -> None:
     contents = {"a.js": b"\xff", "b.js": SCRIPT.encode(), "c.js": SCRIPT.encode(), "a.js.map": GOOD_MAP}
     files = {
@@ -150,7 +176,7 @@ def test_files_that_others_hide_or_that_cannot_be_read_are_found() -> None:
 
 def test_a_pack_gives_what_its_zip_gives(tmp_path: Any) -> None:
     for bundle in sorted(BUNDLES.glob("*.zip")):
-        convert(bundle, tmp_path / "a.srcpack", preset="fast", verify=False)
+        convert(bundle, tmp_path / "a.srcpack", preset="fast", verify=False, force=True)
         with srcpack.open(bundle) as zipped, srcpack.open(tmp_path / "a.srcpack") as pack:
             assert list(check(pack)) == list(check(zipped)), bundle.name
 

@@ -4,6 +4,7 @@ The zip is as uploaders write it: header `SYSB` and version 2, offsets that coun
 byte (symbolic asks for that), `manifest.json` last.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,15 +18,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import srcpack
+from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.bundle.manifest_json import MANIFEST_NAME, dump_manifest, parse_manifest
-from srcpack.bundle.members import Limits, SourceBundle
-from srcpack.errors import FormatError, LimitExceeded, NotFound
+from srcpack.bundle.members import DEFAULT_LIMITS, Limits, SourceBundle
+from srcpack.errors import FormatError, LimitExceeded, NotFound, SrcpackError
 from srcpack.opening import open_pack, packfile_of
 from srcpack.records import BundleManifest
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.atomic_write import written_aside
+from srcpack_convert.one.existing import has_content
 from srcpack_convert.one.report import DamageReport, report_as_json
-from srcpack_convert.storage import is_one_file
+from srcpack_convert.storage import first_bytes, is_one_file
 
 __all__ = ["ExportReport", "export"]
 
@@ -75,6 +78,7 @@ def export(
     dst: str | os.PathLike[str] | BinaryIO,
     *,
     stored: bool = False,
+    force: bool = False,
 ) -> ExportReport:
     """Turn a pack back into a SourceBundle with an equal manifest and equal contents.
 
@@ -83,12 +87,17 @@ def export(
     that fails, what was written has no directory, and is no zip. Same pack, `stored` and zlib: same bytes,
     apart from those two ways.
 
+    A zip with an equal manifest and equal members is replaced, and an empty file. All else stays, unless
+    `force` is given: the zip that the pack was made from, say, where members of it were damaged.
+
     Args:
         pack: The pack, open or by path.
-        dst: The zip to write, where a file is replaced; or a file open for writing bytes, which stays open.
+        dst: The zip to write, by path; or a file open for writing bytes, which stays open.
         stored: Store the members, in place of deflating them.
+        force: Replace what is at `dst`, whatever file it is.
 
     Raises:
+        FileExistsError: What is at `dst` would be lost; or it is a folder, or a device.
         OSError: A file cannot be read or written.
         ValueError: `dst` is the pack itself, or a URL.
         TypeError: The pack is a SourceBundle zip that was opened as one.
@@ -107,13 +116,20 @@ def export(
             if is_one_file(file, dst):
                 raise ValueError(f"{dst}: source and destination are one file")
             output = dst
+            may_go = force or not has_content(dst)
+            if not may_go and not is_source_bundle(first_bytes(dst, MAGIC_SIZE)):
+                raise FileExistsError(errno.EEXIST, "what is there is no SourceBundle", dst)
             with written_aside(dst) as (out, aside):
                 written = _write_zip(out, opened, content, stored=stored)
                 out.flush()
-                _read_back(aside, file, written.members, manifest)
+                if not _is_read_back(aside, written.members, manifest, _NO_LIMITS):
+                    reason = "the zip that was written is not read back as this pack"
+                    raise FormatError(file, reason)
+                if not may_go and not _has_all(dst, written.members, manifest):
+                    raise FileExistsError(errno.EEXIST, "what is there is another bundle", dst)
                 output_size = out.seek(0, os.SEEK_END)
         else:
-            output = str(getattr(dst, "name", "<stream>"))
+            output = without_secrets(str(getattr(dst, "name", "<stream>")))
             stream = _Stream(dst)
             written = _write_zip(cast("BinaryIO", stream), opened, content, stored=stored)
             output_size = stream.tell()
@@ -220,18 +236,28 @@ def _write_zip(out: BinaryIO, pack: srcpack.Pack, manifest: bytes, *, stored: bo
     return _Written(written, files, total_size, tuple(left_out))
 
 
-def _read_back(path: Path, file: str, written: dict[str, tuple[int, int]], manifest: BundleManifest) -> None:
-    """Read the manifest and the directory of a zip as a reader of bundles would.
+def _is_read_back(
+    path: str | Path, written: dict[str, tuple[int, int]], manifest: BundleManifest, limits: Limits
+) -> bool:
+    """Read the manifest and the directory of a zip as a reader of bundles would, and compare them.
 
     Raises:
-        FormatError: They are not what was to be written.
+        FormatError, LimitExceeded: It is none.
     """
-    with SourceBundle(path, limits=_NO_LIMITS) as bundle:
+    with SourceBundle(path, limits=limits) as bundle:
         found = {name: (member.size, member.crc) for name, member in bundle.members.items()}
         expected = {name: written.get(name) for name in found}
         missing = written.keys() - found.keys() - {MANIFEST_NAME}
-        if bundle.manifest != manifest or found != expected or any(name[-1:] != "/" for name in missing):
-            raise FormatError(file, "the zip that was written is not read back as this pack")
+        is_whole = found == expected and all(name[-1:] == "/" for name in missing)
+        return is_whole and bundle.manifest == manifest
+
+
+def _has_all(path: str, written: dict[str, tuple[int, int]], manifest: BundleManifest) -> bool:
+    """Return whether a zip that is there holds what was written, and no more."""
+    try:
+        return _is_read_back(path, written, manifest, DEFAULT_LIMITS)
+    except SrcpackError:
+        return False
 
 
 class _Stream:

@@ -32,8 +32,9 @@ from srcpack_convert.cli.terminal import (
 from srcpack_convert.many.outputs import pack_name
 from srcpack_convert.many.reports import SkipReport, status_json
 from srcpack_convert.many.tasks import Task
-from srcpack_convert.many.up_to_date import facts_at, fits, is_of, skipped
+from srcpack_convert.many.up_to_date import fits, is_of, skipped
 from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.existing import facts_at
 from srcpack_convert.one.options import Options
 from srcpack_convert.storage import check_destination, head
 
@@ -71,7 +72,7 @@ def convert_one(
     src = bytes_from_stdin("a bundle") if source == "-" else source
     dst = bytes_to_stdout("a pack") if output == "-" else output
     with about(output), _progress(is_shown=is_watched) as progress:
-        report = convert_bundle(src, dst, options, jobs=jobs, progress=progress)
+        report = convert_bundle(src, dst, options, force=force, jobs=jobs, progress=progress)
     if as_json:
         print_json(status_json(report))
     elif not is_quiet:

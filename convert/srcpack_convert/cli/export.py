@@ -63,7 +63,7 @@ def export(
         raise typer.BadParameter("--json: stdout gets the zip")
     out = bytes_to_stdout("a zip") if to_stdout else output
     with about(output), open_whole(pack) as opened:
-        report = export_pack(opened, out, stored=stored)
+        report = export_pack(opened, out, stored=stored, force=force)
     if as_json:
         print_json(report.as_json())
     else:

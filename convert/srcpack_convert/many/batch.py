@@ -23,8 +23,9 @@ from srcpack_convert.many.reports import BatchReport, FailureReport, PlanReport
 from srcpack_convert.many.run_task import Outcome, failure, is_systemic, run_task
 from srcpack_convert.many.state import State, check_state, default_state
 from srcpack_convert.many.tasks import Known, Task, asked, is_input
-from srcpack_convert.many.up_to_date import facts_at, fits, is_of, knows, skipped
+from srcpack_convert.many.up_to_date import fits, is_of, knows, skipped
 from srcpack_convert.many.workers import WorkerDied, WorkerProcesses
+from srcpack_convert.one.existing import facts_at
 from srcpack_convert.one.options import Options
 
 __all__ = ["convert_many"]

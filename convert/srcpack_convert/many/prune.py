@@ -16,7 +16,7 @@ from srcpack_convert.inputs.names import absolute, working_folder
 from srcpack_convert.inputs.patterns import Pattern, is_pattern
 from srcpack_convert.many.state import State
 from srcpack_convert.many.tasks import Known
-from srcpack_convert.many.up_to_date import facts_at
+from srcpack_convert.one.existing import facts_at
 
 __all__ = ["Root", "StalePack", "StalePacks", "find_stale", "remove_stale", "roots_of"]
 

@@ -11,9 +11,10 @@ from srcpack.errors import SrcpackError
 from srcpack.source.locations import is_url, without_secrets
 from srcpack_convert.many.reports import FailureReport, SkipReport
 from srcpack_convert.many.tasks import Task, asked, is_input
-from srcpack_convert.many.up_to_date import facts_at, fits, is_of, skipped
+from srcpack_convert.many.up_to_date import fits, is_of, skipped
 from srcpack_convert.many.workers import WorkerDied
 from srcpack_convert.one.convert import convert_bundle
+from srcpack_convert.one.existing import facts_at
 from srcpack_convert.one.report import ConversionReport
 
 __all__ = ["Outcome", "VersionMismatch", "failure", "is_systemic", "run_task"]
@@ -72,7 +73,7 @@ def run_task(task: Task) -> Outcome:
                 return Outcome(skipped(task, facts, started), task.size, task.stamp)
         if not is_url(task.destination):
             _make_folder(task)
-        report = convert_bundle(task.source, task.output, task.options, jobs=task.jobs)
+        report = convert_bundle(task.source, task.output, task.options, force=True, jobs=task.jobs)
         return Outcome(report, task.size, task.stamp)
     except ModuleNotFoundError:
         raise  # so it would be with every input

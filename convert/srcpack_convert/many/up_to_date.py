@@ -1,94 +1,16 @@
 """Whether the pack of a task is there already: of the same bytes and options, as the pack itself says."""
 
-import errno
 import hashlib
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple
 
-from srcpack.errors import SrcpackError
-from srcpack.format.head_tail import PACK_HEAD, is_pack
-from srcpack.opening import open_pack, packfile_of
-from srcpack.pack import Pack
 from srcpack.source.locations import is_url, without_secrets
 from srcpack_convert.many.reports import SkipReport
 from srcpack_convert.many.tasks import Task
-from srcpack_convert.one.report import DamageReport
-from srcpack_convert.storage import fetched, first_bytes
+from srcpack_convert.one.existing import PackFacts
+from srcpack_convert.storage import fetched
 
-__all__ = ["PackFacts", "facts_at", "fits", "is_of", "knows", "skipped"]
-
-
-class PackFacts(NamedTuple):
-    """What a pack says of itself.
-
-    Attributes:
-        source_sha256: Of the zip that it was made from.
-        source_size: Bytes of that zip.
-        options: What decided its bytes, besides the zip and libzstd.
-        size: Bytes of the pack.
-        sha256: Its identity.
-        files: Its entries.
-        damaged: Members that could not be read.
-        is_refused: Whether symbolic refuses the zip, and only a lenient conversion gives this pack.
-    """
-
-    source_sha256: bytes
-    source_size: int
-    options: Mapping[str, Any]
-    size: int
-    sha256: bytes
-    files: int
-    damaged: tuple[DamageReport, ...]
-    is_refused: bool
-
-
-def facts_at(place: str) -> PackFacts | None:
-    """Return what the pack at a path or URL says of itself.
-
-    None if nothing is there, or a pack that is damaged: head and tail are checked.
-
-    Raises:
-        FileExistsError: Something else is there.
-        OSError: It cannot be read.
-    """
-    try:
-        with open_pack(place, source="pread") as pack:
-            return _facts_of(pack)
-    except FileNotFoundError:
-        return None
-    except SrcpackError:
-        if not is_pack(first_bytes(place, PACK_HEAD)):
-            raise _foreign(place) from None
-        return None
-
-
-def _foreign(place: str) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, "what is there is no pack", without_secrets(place))
-
-
-def _facts_of(pack: Pack) -> PackFacts | None:
-    described = pack.bundle
-    sha256, size = described.source.get("sha256"), described.source.get("size")
-    options = described.created_by.get("options")
-    if not (isinstance(sha256, bytes) and isinstance(size, int) and isinstance(options, Mapping)):
-        return None
-    tail = packfile_of(pack).tail
-    damaged: tuple[DamageReport, ...] = ()
-    if tail.damaged_count:
-        told = ((entry.name, entry.damage) for entry in pack.entries())
-        damaged = tuple(DamageReport(member=name, reason=why) for name, why in told if why is not None)
-    return PackFacts(
-        sha256,
-        size,
-        options,
-        tail.file_length,
-        tail.sha256,
-        tail.entry_count,
-        damaged,
-        is_refused="refused" in described.created_by,
-    )
+__all__ = ["fits", "is_of", "knows", "skipped"]
 
 
 def fits(task: Task, facts: PackFacts) -> bool:

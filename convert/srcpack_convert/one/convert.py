@@ -24,6 +24,7 @@ from srcpack.source.hashing import sha256_of
 from srcpack.source.object_stores import Patience
 from srcpack_convert.one.compress import CompressedMember, Compression, compressed
 from srcpack_convert.one.dictionary import choose_dictionary, given_dictionary
+from srcpack_convert.one.existing import check_replaced, facts_at, has_content
 from srcpack_convert.one.lookup_tables import symbolic_version, write_tables
 from srcpack_convert.one.options import DictionaryChoice, Options
 from srcpack_convert.one.places import (
@@ -32,6 +33,7 @@ from srcpack_convert.one.places import (
     Transfer,
     check_places,
     destination_name,
+    destination_place,
     pack_to,
     source_of,
 )
@@ -62,6 +64,7 @@ def convert(
     raw: Sequence[str] = (),
     lookups: bool = False,
     lenient: bool = False,
+    force: bool = False,
     jobs: int = 1,
     verify: bool = True,
     limits: Limits = DEFAULT_LIMITS,
@@ -73,10 +76,12 @@ def convert(
     was or a whole pack. At a URL, and in a file object, it goes there when it is complete and checked. Same
     bundle, options and libzstd: same bytes, whatever `jobs` is.
 
+    What can be had again by another call is replaced: a pack of the same bytes, whatever its options were, a
+    damaged pack, an empty file. All else stays, unless `force` is given.
+
     Args:
         src: The zip: its path, URL or bytes, or a binary file, of which all is read.
-        dst: The pack to write, by path or URL, where what is there is replaced; or a binary file that is open
-            for writing, which stays open.
+        dst: The pack to write, by path or URL; or a binary file that is open for writing, which stays open.
         preset: `fast`, `balanced`, `compact`, `max` or `raw`.
         level: Level of zstd in place of the preset's.
         dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
@@ -88,6 +93,7 @@ def convert(
             that `Entry.original` needs neither map nor symbolic. symbolic answers, of the extra `lookups`.
         lenient: Convert also a bundle that symbolic refuses over metadata alone, without what it refuses. The
             report says why, and so does the pack.
+        force: Replace what is at `dst`, also the pack of another bundle, and a file that is no pack.
         jobs: Threads that compress, and processes that build tables.
         verify: Read every file back from the pack and compare it with what the zip held.
         limits: Sizes over which the bundle or a member is refused.
@@ -100,6 +106,7 @@ def convert(
     Raises:
         ValueError: An option is out of its range, or a URL cannot be used.
         ModuleNotFoundError: Lookups need symbolic, which is not installed, or too old.
+        FileExistsError: What is at `dst` would be lost; or it is a folder, or a device.
         OSError: A file or object cannot be read or written.
         FormatError: The bundle is refused, as symbolic refuses it; it changed while it was read; or the
             check of the pack failed.
@@ -116,7 +123,7 @@ def convert(
         verify=verify,
         limits=limits,
     )
-    return convert_bundle(src, dst, options, jobs=jobs, progress=progress)
+    return convert_bundle(src, dst, options, force=force, jobs=jobs, progress=progress)
 
 
 def convert_url(
@@ -124,6 +131,7 @@ def convert_url(
     destination: str,
     options: Options | None = None,
     *,
+    force: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
     spool: str | os.PathLike[str] | None = None,
@@ -134,8 +142,9 @@ def convert_url(
 
     Args:
         source: The zip.
-        destination: The pack; what is there is replaced.
+        destination: The pack; see `convert` for what is replaced.
         options: How it is converted.
+        force: Replace what is at the destination, whatever it is.
         jobs: Threads that compress.
         progress: Told the bytes of content done and in all.
         spool: Folder for the zip and the pack while they are here, the system's for temporary files if None.
@@ -147,7 +156,13 @@ def convert_url(
     """
     transfer = Transfer(spool=spool, max_size=max_size, patience=patience)
     return convert_bundle(
-        source, destination, options or Options(), jobs=jobs, progress=progress, transfer=transfer
+        source,
+        destination,
+        options or Options(),
+        force=force,
+        jobs=jobs,
+        progress=progress,
+        transfer=transfer,
     )
 
 
@@ -156,6 +171,7 @@ def convert_bundle(
     dst: Destination,
     options: Options,
     *,
+    force: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
     transfer: Transfer = Transfer(),  # noqa: B008  it does not change
@@ -166,12 +182,15 @@ def convert_bundle(
         raise ValueError(f"jobs is at least 1, not {jobs}")
     check_places(src, dst)
     file = destination_name(dst)
+    place = None if force else destination_place(dst)
+    existing = facts_at(place) if place is not None and has_content(place) else None
     with (
         source_of(src, transfer) as (source, may_change),
         SourceBundle(source, limits=options.limits, lenient=options.lenient) as bundle,
         pack_to(dst, transfer) as (out, aside),
     ):
         source_sha256 = sha256_of(source)
+        check_replaced(existing, source_sha256, file)
         records, tail = _write(
             out,
             bundle,

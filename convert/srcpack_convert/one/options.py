@@ -76,7 +76,7 @@ class Options:
                 f"frame size is {_SMALLEST_FRAME} to {MAX_FRAME_SIZE} bytes, not {self.frame_size}"
             )
         _check_dictionary(self.dictionary)
-        if isinstance(self.raw, str):
+        if isinstance(self.raw, str | bytes):
             raise TypeError(f"raw is a list of patterns, not one text: {self.raw!r}")
         object.__setattr__(self, "raw", tuple(self.raw))
         object.__setattr__(self, "settings", self._settings())

@@ -22,7 +22,16 @@ from srcpack.source.object_stores import PATIENCE, Patience
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.storage import MAX_FETCH, UPLOAD_PATIENCE, check_destination, fetched, is_one_file, put
 
-__all__ = ["Destination", "Source", "Transfer", "check_places", "destination_name", "pack_to", "source_of"]
+__all__ = [
+    "Destination",
+    "Source",
+    "Transfer",
+    "check_places",
+    "destination_name",
+    "destination_place",
+    "pack_to",
+    "source_of",
+]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 """A SourceBundle: its path, URL or bytes, or a binary file of it."""
@@ -134,6 +143,11 @@ def destination_name(dst: Destination) -> str:
     return without_secrets(os.fspath(dst)) if isinstance(dst, str | os.PathLike) else _name_of(dst)
 
 
+def destination_place(dst: Destination) -> str | None:
+    """Return the path or the URL of a pack; None of a file, which has what is in it already."""
+    return path_or_url(os.fspath(dst)) if isinstance(dst, str | os.PathLike) else None
+
+
 def check_places(src: Source, dst: Destination) -> None:
     """Refuse, before the work, a place that no pack can go to, and that of the bundle itself.
 
@@ -141,9 +155,9 @@ def check_places(src: Source, dst: Destination) -> None:
         ValueError: They are one file or object; or a URL cannot be used.
         OSError: A pack is not put there.
     """
-    if not isinstance(dst, str | os.PathLike):
+    destination = destination_place(dst)
+    if destination is None:
         return
-    destination = path_or_url(os.fspath(dst))
     if is_url(destination):
         check_destination(destination)
     if not isinstance(src, str | os.PathLike):
@@ -153,9 +167,9 @@ def check_places(src: Source, dst: Destination) -> None:
         if source == destination:
             raise ValueError(f"{without_secrets(destination)}: source and destination are one object")
     elif is_one_file(source, destination):
-        raise ValueError(f"{os.fspath(dst)}: source and destination are one file")
+        raise ValueError(f"{destination_name(dst)}: source and destination are one file")
 
 
 def _name_of(file: BinaryIO) -> str:
     name = getattr(file, "name", None)
-    return name if isinstance(name, str) else "<stream>"
+    return without_secrets(name) if isinstance(name, str) else "<stream>"

@@ -366,7 +366,7 @@ def test_damaged_pack_leaves_the_zip_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.srcpack").write_bytes(data)
     (tmp_path / "out.zip").write_bytes(b"old")
     with pytest.raises(FormatError, match="'z': frame"):
-        export(tmp_path / "a.srcpack", tmp_path / "out.zip")
+        export(tmp_path / "a.srcpack", tmp_path / "out.zip", force=True)
     assert (tmp_path / "out.zip").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 2
 

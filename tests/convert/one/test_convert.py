@@ -155,6 +155,12 @@ def test_an_option_out_of_its_range_is_misuse(tmp_path: Path, options: dict[str,
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("single", ["*.js", b"*.js"])
+def test_a_single_pattern_is_not_taken_for_many(single: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="raw is a list of patterns"):
+        convert(BUNDLES / "app.zip", tmp_path / "a.srcpack", raw=single)
+
+
 def test_raw_patterns_choose_what_is_stored_as_it_is(tmp_path: Path) -> None:
     convert(BUNDLES / "many.zip", tmp_path / "a.srcpack", raw=["*/00?.js", "files/_/_/lib/29[5-9].js"])
     pack = srcpack.open(tmp_path / "a.srcpack")
@@ -268,7 +274,7 @@ def test_a_member_over_the_limit_is_an_entry_that_says_so(tmp_path: Path) -> Non
 def test_what_is_no_bundle_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "old.srcpack").write_bytes(b"old")
     with pytest.raises(FormatError):
-        convert(b"SYSB\2\0\0\0no zip", tmp_path / "old.srcpack")
+        convert(b"SYSB\2\0\0\0no zip", tmp_path / "old.srcpack", force=True)
     assert (tmp_path / "old.srcpack").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["old.srcpack"]
 
@@ -305,7 +311,7 @@ def test_an_interrupted_conversion_leaves_the_old_pack_and_nothing_else(
 
     monkeypatch.setattr(PackWriter, step, fail)
     with pytest.raises(type(error)):
-        convert(BUNDLES / "many.zip", target, jobs=jobs)
+        convert(BUNDLES / "many.zip", target, force=True, jobs=jobs)
     assert target.read_bytes() == b"the old one"
     assert os.listdir(tmp_path) == ["a.srcpack"]
 
@@ -532,7 +538,15 @@ def test_the_work_grows_as_the_parts_of_a_file_do(
     for parts in (16, 32, 64):
         monkeypatch.setattr(Counted, "asked", 0)
         bundle = build_bundle({"a": words(1, parts * 4096 - 1)}, {})
-        convert(bundle, tmp_path / "a.srcpack", frame_size=4096, dictionary="off", jobs=jobs, verify=False)
+        convert(
+            bundle,
+            tmp_path / "a.srcpack",
+            frame_size=4096,
+            dictionary="off",
+            jobs=jobs,
+            verify=False,
+            force=True,
+        )
         asked.append(Counted.asked)
     assert asked[2] - asked[1] == 2 * (asked[1] - asked[0]) > 0
 
