@@ -5,6 +5,7 @@ another one takes its place. So it is read without SQLite's locks, and threads t
 connections of their own.
 """
 
+import errno
 import os
 import sqlite3
 from collections import deque
@@ -17,8 +18,9 @@ from urllib.parse import quote
 from srcpack.errors import FormatError
 from srcpack.records import FileType
 from srcpack.rules.debug_id import DebugId
+from srcpack.source.open_file import OpenFile
 
-__all__ = ["IDENTITY", "SCHEMA", "Catalog", "CatalogedPack", "connect"]
+__all__ = ["ERRORS", "IDENTITY", "SCHEMA", "Catalog", "CatalogedPack", "connect"]
 
 _APPLICATION_ID = int.from_bytes(b"srcp")
 _VERSION = 1
@@ -46,6 +48,9 @@ SCHEMA = (
 _COLUMNS = "place, size, files, release, dist, bundle, object"
 _PACKS = f"SELECT {_COLUMNS} FROM packs"  # noqa: S608  no value is put in
 _TYPES = ((str,), (int,), (int,), *[(str, type(None))] * 4)
+
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises of a damaged file; the second where it cannot decode its own message about it."""
 
 _FileId: TypeAlias = tuple[int, int, int, int]
 _Opened: TypeAlias = tuple[_FileId, int, sqlite3.Connection]
@@ -82,10 +87,10 @@ class Catalog:
     the next question is asked of that one. Threads share a catalog without a lock; it survives a fork.
 
     Attributes:
-        path: The file.
+        path: The file, as the caller named it.
     """
 
-    __slots__ = ("_closed", "_free", "path")
+    __slots__ = ("_closed", "_free", "_place", "path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open a catalog.
@@ -95,6 +100,8 @@ class Catalog:
             OSError: It cannot be opened.
         """
         self.path: str = os.fspath(path)
+        # The process may be in another folder when the next question comes.
+        self._place: str = os.path.abspath(self.path)
         self._free: deque[_Opened] = deque()
         self._closed = False
         self._free.append(self._connection())
@@ -218,7 +225,7 @@ class Catalog:
             rows = []  # an event may have a text that is none, as "\\ud800"; no pack has
         except BaseException as error:
             taken[2].close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, ERRORS):
                 raise FormatError(self.path, f"damaged catalog: {error}") from error
             raise
         self._free.append(taken)
@@ -228,7 +235,7 @@ class Catalog:
 
     def _taken(self) -> _Opened:
         """Return a connection that nobody else has, to the file that is there now."""
-        wanted = _file_id(self.path), os.getpid()
+        wanted = _file_id(self._place), os.getpid()
         while self._free:
             try:
                 taken = self._free.pop()
@@ -241,8 +248,8 @@ class Catalog:
 
     def _connection(self) -> _Opened:
         # Before it is opened: if it is replaced in between, the next question opens the new one.
-        file_id = _file_id(self.path)
-        return file_id, os.getpid(), connect(self.path)
+        file_id = _file_id(self._place)
+        return file_id, os.getpid(), connect(self._place, name=self.path)
 
 
 class _Connection(sqlite3.Connection):
@@ -253,31 +260,39 @@ class _Connection(sqlite3.Connection):
             self.close()
 
 
-def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
+def connect(path: str | os.PathLike[str], *, name: str | None = None) -> sqlite3.Connection:
     """Open a catalog for reading, and check that it is one.
 
     The connection may be used by any thread, but by one at a time. It takes no locks and writes nothing.
+
+    Args:
+        path: The file.
+        name: What to call it in messages, if not that.
 
     Raises:
         FormatError: The file is no catalog, or of another version, or was cut.
         OSError: It cannot be opened.
     """
-    name = os.fspath(path)
-    with open(name, "rb") as file:
-        length = os.fstat(file.fileno()).st_size
+    name = name or os.fspath(path)
+    try:
+        length = OpenFile.at(path).size  # a pipe, say, is not waited for
+    except FormatError as error:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name) from error
+        raise FormatError(name, "no catalog: not a regular file") from error
     # Colons, question marks and the like are parts of the path.
-    uri = f"file:{quote(os.fsencode(os.path.abspath(name)))}?mode=ro&immutable=1"
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(
             uri, uri=True, check_same_thread=False, isolation_level=None, factory=_Connection
         )
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise FormatError(name, f"no catalog: {error}") from error
     try:
         _check(connection, name, length)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, ERRORS):
             raise FormatError(name, f"no catalog: {error}") from error
         raise
     return connection

@@ -300,6 +300,12 @@ def test_an_archive_is_not_extracted_out_of_its_folder() -> None:
         archive.extract()
 
 
+def test_a_name_that_no_file_can_have_is_an_error_of_the_bundle() -> None:
+    data = build_bundle({"a\0b": b"1"}, {"files": {"a\0b": {"url": "u"}}})
+    with ReleaseArchive(data) as archive, pytest.raises(FormatError, match="no file can have"):
+        archive.extract()
+
+
 # ---- opening and closing
 
 

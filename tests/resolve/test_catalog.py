@@ -147,6 +147,42 @@ def test_a_damaged_catalog_gives_packs_or_errors_that_name_it(path: Path) -> Non
     assert all(str(error).startswith(f"{path}: ") for error in refused)
 
 
+def test_each_bit_of_the_tables_is_checked(path: Path) -> None:
+    """sqlite3 cannot always decode its own message about one."""
+    whole = path.read_bytes()
+    first = whole.index(SCHEMA[0].encode())
+    for place in range(first, first + 40):
+        for bit in (0x01, 0x80):
+            data = bytearray(whole)
+            data[place] ^= bit
+            path.write_bytes(data)
+            with pytest.raises(FormatError, match=f"^{path}: "):
+                Catalog(path)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(FormatError, match="not a regular file"):
+        Catalog(tmp_path / "fifo")
+
+
+def test_a_relative_path_counts_from_where_the_catalog_was_opened(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Catalog(path.name) as catalog:
+        catalog._free.clear()
+        monkeypatch.chdir("/")
+        assert len(catalog) > 0
+        assert catalog.path == path.name
+
+
+@pytest.mark.parametrize("single", [APP_ID, APP_ID.encode(), DebugId(APP_ID)])
+def test_a_single_debug_id_is_not_taken_for_many(fleet: Catalog, single: Any) -> None:
+    with pytest.raises(TypeError, match="debug_ids takes many"):
+        PackSet.from_catalog(fleet, debug_ids=single)
+
+
 def test_each_lookup_goes_by_an_index(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what it costs does not grow with the packs."""
     statements: list[tuple[str, tuple[Any, ...]]] = []

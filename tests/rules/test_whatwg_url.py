@@ -51,6 +51,15 @@ def test_urls(text: str) -> None:
     assert parses_as_url(text)
 
 
+def test_a_label_of_a_host_is_bounded() -> None:
+    """To decode Punycode, or to sort accents, takes the square of its length."""
+    for size, parses in ((1900, True), (2001, False)):
+        label = "\xe4" + "a" * size
+        assert parses_as_url(f"http://{label}.example") is parses
+        assert parses_as_url(f"http://xn--{label.encode('punycode').decode()}.example") is parses
+    assert parses_as_url(f"http://{'a' * 2001}.example")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -19,7 +19,7 @@ import pytest
 
 import srcpack
 from srcpack import FormatError
-from srcpack.source import open_file
+from srcpack.source import local, open_file
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.file_object import FileObjectSource, source_of_file_object
 from srcpack.source.local import BytesSource, MmapSource, PreadSource
@@ -155,6 +155,23 @@ def test_a_file_cut_before_it_is_mapped_is_refused(path: Path) -> None:
 def test_a_system_that_takes_no_advice_maps_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(mmap, "MADV_RANDOM", raising=False)
     assert bytes(MmapSource(path).view(100, 50)) == DATA[100:150]
+
+
+def test_advice_that_the_system_refuses_is_not_missed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that were built without it, and some sandboxes."""
+    asked: list[int] = []
+
+    class Unadvised(mmap.mmap):
+        def madvise(self, option: int, *_: int) -> None:
+            asked.append(option)
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(mmap, "mmap", Unadvised)
+    monkeypatch.setattr(local, "_MANY_PAGES", 10)
+    source = MmapSource(path)
+    assert bytes(source.view(100, 50)) == DATA[100:150]
+    assert source.read(0, len(DATA)) == DATA
+    assert set(asked) == {mmap.MADV_RANDOM, mmap.MADV_WILLNEED}
 
 
 def test_threads_that_map_at_once_each_read_right_and_one_map_stays(

@@ -90,6 +90,7 @@ def test_file_urls_name_paths() -> None:
         *[(f"{scheme}:///", "names no bucket or host") for scheme in ("s3", "S3", "gs", "az", "https")],
         ("s3://", "names no bucket or host"),
         ("https://:443/a.zip", "names no bucket or host"),
+        ("https://host:port/a.zip", "no port"),
         ("file://", "names no file"),
         ("ftp://host/a", "ftp:// URLs cannot be used; a path of that name begins with ./"),
         ("s4://bucket/a", "s4:// URLs cannot be used"),
@@ -105,9 +106,24 @@ def test_what_looks_like_a_url_and_is_none_is_never_taken_for_a_path(text: str, 
     assert path_or_url(f"./{text}") == f"./{text}"
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\ufeff", "\ufeff \r"])
+def test_a_url_behind_a_blank_is_no_path(blank: str) -> None:
+    """A variable or the first line of a list may have one; a destination would be a folder of that name."""
+    with pytest.raises(ValueError, match="a URL begins with its scheme") as refused:
+        path_or_url(f"{blank}https://user:hunter2@host/a?hunter2")
+    assert "hunter2" not in str(refused.value)
+    assert path_or_url(f"{blank}a:b") == f"{blank}a:b"
+
+
 @pytest.mark.parametrize(
     "text",
-    ["https:/user:hunter2@host/a", "ftp://user:hunter2@host/a?hunter2", "https://user:hunter2@/?hunter2"],
+    [
+        "https:/user:hunter2@host/a",
+        "ftp://user:hunter2@host/a?hunter2",
+        "https://user:hunter2@/?hunter2",
+        "https://user:hunter2/?@host/a",
+        "https://user:hunter2#@host/a",
+    ],
 )
 def test_a_url_is_refused_without_its_secrets(text: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011  no text but the secret matters
@@ -132,6 +148,11 @@ def test_a_url_is_refused_without_its_secrets(text: str) -> None:
             "abfss://container@account.dfs.core.windows.net/a",
         ),
         ("abfss://container:hunter2@account/a", "abfss://account/a"),
+        ("https://user:hunter2/hunter2@host/a", "https://host/a"),
+        ("s3://KEY:hunter2/hunter2@bucket/a", "s3://bucket/a"),
+        ("https://host:1/a@b", "https://host:1/a@b"),
+        ("https://[::1]/a@b", "https://[::1]/a@b"),
+        (" https://user:hunter2@host/a?hunter2", " https://host/a"),
         ("file:///a?b=1", "file:///a?b=1"),
         ("/plain/path?x=1", "/plain/path?x=1"),
     ],

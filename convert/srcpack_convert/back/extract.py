@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, Self, TypeAlias
 
 from srcpack import DamagedMember, Entry, FormatError, NotFound, Pack
 
@@ -88,11 +88,14 @@ def extract(
         force: Replace files that exist.
 
     Raises:
+        TypeError: `names` is a single text.
         NotFound: There is no such member, or none with such a prefix; nothing was written.
         FormatError: The pack's manifest is damaged.
         OSError: The folder or a file cannot be written; or this is Windows, where no file can be named by way
             of an open folder, which keeps what others change meanwhile from leading out of it.
     """
+    if isinstance(names, str | bytes):
+        raise TypeError("names takes many: put a single one into a list")
     if os.open not in os.supports_dir_fd:
         reason = "this system cannot write below a folder safely; cat writes single files"
         raise OSError(errno.ENOTSUP, reason, os.fspath(directory))
@@ -227,6 +230,7 @@ class _Folders:
         self._top = os.open(directory, _FOLDER & ~_flags("O_NOFOLLOW"))
         self._last = self._top
         self._last_path: RelativePath = ()
+        self._nameless = False
 
     def __enter__(self) -> Self:
         return self
@@ -239,33 +243,26 @@ class _Folders:
         """Return whether the file system takes names that differ in case for one."""
         name = _temporary_name()
         try:
-            os.close(os.open(name, _CREATE, 0o600, dir_fd=self._top))
+            self._nameless = _is_named_afterwards(name, self._top)
+            if not self._nameless:
+                os.close(os.open(name, _CREATE, 0o600, dir_fd=self._top))
             return _exists(name.upper(), self._top)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._top)
 
     def write(self, entry: Entry, path: RelativePath, *, force: bool) -> None:
-        """Write a content as a file: under another name first, so that the file is whole or not there."""
+        """Write a content as a file that gets its name when it is whole, so that it is whole or not there."""
         parts = entry.parts()
         # The first part before the file and its folders: what is damaged makes neither.
         first = next(parts, b"")
         folder = self._enter(path[:-1])
         if not force and _exists(path[-1], folder):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        name = _temporary_name()
-        try:
-            with os.fdopen(os.open(name, _CREATE, 0o666, dir_fd=folder), "wb") as out:
-                out.write(first)
-                out.writelines(parts)
-            if not force:
-                _move_to_free_name(name, path[-1], folder)
-            else:
-                os.replace(name, path[-1], src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=folder)
-            raise
+        with _NewFile(folder, nameless=self._nameless) as new:
+            new.out.write(first)
+            new.out.writelines(parts)
+            new.move(path[-1], force=force)
 
     def _enter(self, path: RelativePath) -> int:
         """Return a descriptor of a folder, making it and those above it where they do not exist."""
@@ -285,6 +282,64 @@ class _Folders:
         if self._last != self._top:
             os.close(self._last)
         self._last, self._last_path = self._top, ()
+
+
+class _NewFile:
+    """A file that is being written, in an open folder. A context manager.
+
+    Args:
+        folder: The folder.
+        nameless: Give it no name before it is whole, so that nothing is left if this process is killed.
+
+    Attributes:
+        out: The file.
+    """
+
+    def __init__(self, folder: int, *, nameless: bool) -> None:
+        self._folder = folder
+        self._name = None if nameless else _temporary_name()
+        name, flags = (".", _NAMELESS) if self._name is None else (self._name, _CREATE)
+        self.out: BinaryIO = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.out.close()
+        finally:
+            if self._name is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._name, dir_fd=self._folder)
+
+    def move(self, name: str, *, force: bool) -> None:
+        """Give it its name; a file that has it is replaced by force only."""
+        self.out.flush()
+        if self._name is None and not force:
+            self._link(name)
+            return
+        if self._name is None:
+            self._name = _temporary_name()
+            self._link(self._name)
+        if force:
+            os.replace(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        else:
+            _move_to_free_name(self._name, name, self._folder)
+
+    def _link(self, name: str) -> None:
+        os.link(f"{_DESCRIPTORS}/{self.out.fileno()}", name, dst_dir_fd=self._folder, follow_symlinks=True)
+
+
+def _is_named_afterwards(name: str, folder: int) -> bool:
+    """Make an empty file that gets its name when it is there, and return whether the system could do that."""
+    if not _HAS_NAMELESS:
+        return False
+    try:
+        with _NewFile(folder, nameless=True) as new:
+            new.move(name, force=False)
+    except OSError:
+        return False
+    return True
 
 
 def _temporary_name() -> str:
@@ -320,6 +375,9 @@ def _flags(*names: str) -> int:
 
 
 _CREATE = _flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
+_NAMELESS = _flags("O_WRONLY", "O_TMPFILE", "O_CLOEXEC")
+_DESCRIPTORS = "/proc/self/fd"
+_HAS_NAMELESS = hasattr(os, "O_TMPFILE") and os.path.isdir(_DESCRIPTORS)
 _FOLDER = _flags("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC")
 # What file systems that have no hard links say.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

@@ -12,6 +12,7 @@ from srcpack import FileType
 from srcpack.format.head_tail import MAX_DICTIONARY
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.cli.terminal import Failure
+from srcpack_convert.inputs.names import check_name
 
 if TYPE_CHECKING:
     from srcpack_convert.one.options import DictionaryChoice
@@ -55,6 +56,7 @@ def parse_dictionary(text: str) -> "DictionaryChoice":
 def parse_output(text: str) -> Path:
     """Return the path of an output, given as that or as a `file://` URL; other URLs are refused."""
     try:
+        check_name(text)
         place = path_or_url(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -73,6 +75,7 @@ def parse_output_or_stdout(text: str) -> str:
 def parse_file(text: str) -> str:
     """Return the path of a file of this machine, given as that or as a `file://` URL."""
     try:
+        check_name(text)
         path = path_or_url(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -22,6 +22,7 @@ from srcpack_convert.cli.terminal import (
     shown,
     status,
 )
+from srcpack_convert.inputs.names import check_name
 from srcpack_convert.inputs.packs import find_packs
 from srcpack_convert.stats.catalog import CatalogReport, update_catalog
 
@@ -57,6 +58,7 @@ def catalog(
     for each in packs or ():
         if each == "-":
             raise typer.BadParameter("- is no pack; one of that name is ./-")
+        check_name(each)
         path_or_url(each)  # a mistake is told before anything is done
     if not output.parent.is_dir():
         raise Failure(f"{output}: there is no folder {str(output.parent)!r}")

@@ -29,7 +29,7 @@ from srcpack_convert.cli.opening import listed_names
 from srcpack_convert.cli.prune import Prune, check_prune
 from srcpack_convert.cli.terminal import Failure
 from srcpack_convert.inputs.bundles import Inputs
-from srcpack_convert.inputs.names import is_folder_url
+from srcpack_convert.inputs.names import check_name, is_folder_url
 from srcpack_convert.inputs.patterns import is_pattern
 from srcpack_convert.many.capacity import cores
 from srcpack_convert.many.state import STATE_NAME
@@ -238,7 +238,10 @@ def convert(
     sources = sources or []
     if not sources and files_from is None:
         raise typer.BadParameter("give at least one INPUT, or --files-from")
-    for place in filter(None, (*sources, output, base)):
+    for place in (*sources, output, base):
+        if place is None:
+            continue
+        check_name(place)
         path_or_url(place)  # a mistake is told before anything is done
     chosen = parse_dictionary(dictionary)
     # What is wrong with an option is told before what is wrong with a file.
@@ -302,6 +305,9 @@ def convert(
         raise typer.BadParameter("--yes is only for --prune")
     if prune:
         check_prune(sources, output, files_from, asks=not (yes or dry_run))
+    written_to = [os.path.realpath(each) for each in (report, errors_to, state) if each is not None]
+    if len(set(written_to)) < len(written_to):
+        raise typer.BadParameter("--report, --errors-to and --state are different files")
     for written in filter(None, (report, errors_to)):
         check_written(written, sources, files_from)
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, cast
 
 import typer
@@ -20,9 +20,16 @@ from srcpack.rules.lookup_keys import normalize_path
 from srcpack.rules.near_misses import UrlsByName
 from srcpack.source.locations import path_or_url, without_secrets
 from srcpack_convert.cli.terminal import bytes_from_stdin
+from srcpack_convert.inputs.names import check_name
 from srcpack_convert.inputs.packs import FoundPack, find_packs
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit either
+    resource = None  # type: ignore[assignment]
+
 __all__ = [
+    "allow_open_files",
     "listed_names",
     "look_up",
     "name_of",
@@ -44,6 +51,7 @@ def named_packs(
     if null and files_from is None:
         raise typer.BadParameter("--null is only for --files-from")
     for each in names or ():
+        check_name(each)
         path_or_url(each)  # a mistake is told before anything is done
     with listed_names(files_from) as listed:
         yield find_packs(names or (), listed=listed, zero=null, with_zips=with_zips)
@@ -59,6 +67,21 @@ def listed_names(files_from: str | None) -> Iterator[io.BufferedReader | None]:
             yield cast("io.BufferedReader", sys.stdin.buffer)
         else:
             yield stack.enter_context(open(files_from, "rb"))
+
+
+_OPEN_FILES = 10_240
+"""Files that macOS lets a process have open at most, whatever it says."""
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files open as it may: a command may have very many packs open."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def open_one(path: str) -> Pack:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from srcpack import DebugId, Pack, PackSet
+from srcpack import DebugId, Pack, PackSet, SrcpackError
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.resolve import resolve_event
@@ -19,9 +19,20 @@ from srcpack.resolve.explain import FrameExplainer
 from srcpack.rules.stack_trace import StackTrace, app_url, parse_stack_trace
 from srcpack.source.locations import is_url
 from srcpack_convert.cli.arguments import DebugIdOption, FilesFromOption, JsonOption, NullOption
-from srcpack_convert.cli.opening import name_of, named_packs, open_one
+from srcpack_convert.cli.opening import allow_open_files, name_of, named_packs, open_one
 from srcpack_convert.cli.resolved_text import event_lines, frames_of, source_lines
-from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, about, print_json, print_line, shown, warn
+from srcpack_convert.cli.terminal import (
+    FAILED,
+    PARTLY,
+    Failure,
+    about,
+    complain,
+    described,
+    print_json,
+    print_line,
+    shown,
+    warn,
+)
 from srcpack_convert.inputs.patterns import is_pattern
 from srcpack_convert.storage import first_bytes
 
@@ -64,7 +75,7 @@ def resolve(
     An event is JSON as Sentry's SDKs send it; a stack trace is text as V8, Firefox, Safari and Hermes
     print it. A file of a disk in a trace, which no pack has by its path, is looked for as app:///NAME, as
     SDKs send it. Needs PyPI symbolic for packs that were converted without --lookups, and for zips. Exit
-    code 3 if some frames could not be resolved, 1 if none could.
+    code 3 if some frames could not be resolved, or some packs not be read, 1 if none could.
 
     Examples:
       srcpack resolve app.srcpack trace.txt
@@ -95,10 +106,18 @@ def resolve(
         event = _with_debug_id(event, DebugId.parse(debug_id))
     with ExitStack() as stack:
         opened: dict[str, Pack] = {}
+        failures = 0
+        allow_open_files()
         found = stack.enter_context(named_packs(packs, files_from, null=null, with_zips=True))
         for each in found:
-            with about(name_of(each.place)):
-                opened[each.place] = stack.enter_context(open_one(each.checked()))
+            try:
+                with about(name_of(each.place)):
+                    opened[each.place] = stack.enter_context(open_one(each.checked()))
+            except (SrcpackError, OSError, ValueError) as error:
+                complain(described(error))
+                failures += 1
+        if failures and not opened:
+            return FAILED
         search = PackSet.by_uri(opened)
         if trace is not None and debug_id is None:
             _name_as_sent(event, search)
@@ -116,7 +135,8 @@ def resolve(
             errors = answer.get("errors")  # with those that the event came with, of whatever form
             known = errors if isinstance(errors, list) else []
             warn(_error_text(error) for error in known if isinstance(error, Mapping))
-    return _code(answer)
+    code = _code(answer)
+    return PARTLY if failures and not code else code
 
 
 def _print_trace(trace: StackTrace, answer: Mapping[str, Any], lines: int) -> None:

@@ -1,5 +1,6 @@
 """The command `train`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from srcpack_convert.cli.terminal import (
 )
 from srcpack_convert.one.dictionary import SMALLEST_DICTIONARY
 from srcpack_convert.one.fleet_dictionary import FLEET_DICTIONARY, FleetSamples
+from srcpack_convert.storage import is_one_file
 
 
 def train(
@@ -76,6 +78,8 @@ def train(
     with named_packs(bundles, files_from, null=null, with_zips=True) as found, status() as tell:
         for each in found:
             name = name_of(each.place)
+            if is_one_file(each.place, os.fspath(output)):
+                raise Failure(f"{output}: it is an input; write to another file")
             tell(f"{counted(taken, 'bundle', 'bundles')}: {name}")
             try:
                 with about(name), open_one(each.checked()) as bundle:

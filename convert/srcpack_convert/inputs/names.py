@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from srcpack.source.locations import is_url, without_secrets
 
-__all__ = ["absolute", "is_folder_url", "names_in", "working_folder"]
+__all__ = ["absolute", "check_name", "is_folder_url", "names_in", "working_folder"]
 
 _LONGEST_NAME = 64 << 10
 """Bytes of a name in a list of inputs; the limit of systems is far below."""
@@ -26,8 +26,25 @@ def working_folder() -> str:
         return ""
 
 
+def check_name(name: str) -> None:
+    """Refuse what names nothing: an empty text, most often a variable that is not set, is no folder.
+
+    Raises:
+        ValueError: It is empty, or no system has such a name.
+    """
+    if not name:
+        raise ValueError("a name is empty; . is the working folder")
+    if "\0" in name:
+        raise ValueError(f"{name!a}: embedded null byte")
+
+
 def absolute(place: str, folder: str) -> str:
-    """Return a path, which counts from a folder, as one that means the same everywhere; a URL as it is."""
+    """Return a path, which counts from a folder, as one that means the same everywhere; a URL as it is.
+
+    Raises:
+        ValueError: As `check_name`.
+    """
+    check_name(place)
     if is_url(place):
         return place
     path = os.path.join(folder, place)

@@ -11,7 +11,7 @@ from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
 from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.source.locations import is_url, is_web, path_or_url, without_secrets
 from srcpack_convert.inputs.folders import Unlisted, files_below, joined
-from srcpack_convert.inputs.names import is_folder_url, names_in
+from srcpack_convert.inputs.names import check_name, is_folder_url, names_in
 from srcpack_convert.inputs.patterns import Pattern, is_pattern
 from srcpack_convert.storage import StoredObject, first_bytes, head, list_objects
 
@@ -138,6 +138,7 @@ def _checked(name: str, kinds: _Kinds, *, is_listed: bool) -> Iterator[FoundPack
     """Yield what a name stands for; where that is nothing, say so."""
     empty = True
     try:
+        check_name(name)
         for found in _of_name(path_or_url(name), kinds, is_listed=is_listed):
             empty = False
             yield found

@@ -17,7 +17,7 @@ from itertools import accumulate, count
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import FormatError, ObjectInfo, SrcpackError
-from srcpack.catalog import IDENTITY, SCHEMA, connect
+from srcpack.catalog import ERRORS, IDENTITY, SCHEMA, connect
 from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, key_of
 from srcpack.rules.object_info import NIL_DEBUG_ID
@@ -225,6 +225,8 @@ class _Update:
         for number, place in self._rows("SELECT id, place FROM packs"):
             if number in self._unchanged:
                 continue
+            if not isinstance(place, str):
+                raise FormatError(self._path, "damaged catalog: a place", found=place)
             if number not in self._stale and self._is_unlisted(place):
                 self.report.kept += 1
             else:
@@ -264,7 +266,7 @@ class _Update:
             return
         try:
             yield from self._old.execute(statement, values)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise FormatError(self._path, f"damaged catalog: {error}") from error
 
     def _writing(self) -> sqlite3.Connection:
@@ -342,5 +344,5 @@ def _errors_of(path: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error), path) from error
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise FormatError(path, f"damaged catalog: {error}") from error

@@ -277,6 +277,8 @@ class ReleaseArchive(ArchiveMembers):
         return folder
 
     def _place_below(self, folder: str, name: str) -> str:
+        if "\0" in name:
+            raise FormatError(self.pack.file, "a name that no file can have", member=name)
         place = os.path.normpath(os.path.join(folder, name))
         if os.path.commonpath([folder, place]) != folder or place == folder:
             raise FormatError(self.pack.file, "a name that leads out of the folder", member=name)

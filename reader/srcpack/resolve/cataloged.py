@@ -21,6 +21,8 @@ def places_of(
 
     Arguments and errors are those of `PackSet.from_catalog`.
     """
+    if isinstance(debug_ids, str | bytes | DebugId):
+        raise TypeError("debug_ids takes many: put a single one into a list")
     found: dict[str, str] = {}
     for each in debug_ids:
         debug_id = DebugId.parse_or_none(each) if isinstance(each, str) else each

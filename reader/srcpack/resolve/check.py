@@ -34,6 +34,11 @@ _MOST_CONTENT = 1 << 30
 
 _LONG_NAME = 200
 
+_LOOKED_FOR = 64 << 20
+_LOOKED_FOR_PER_BYTE = 8
+"""Characters of the names that sources of maps are looked for by: so many, and so many more for each byte of
+the bundle. Each name has the whole URL of its map in it, which may be long, and there may be very many."""
+
 _KEPT = 64 << 20
 """Bytes of contents that are kept: a map is looked at for its script and for itself."""
 
@@ -77,6 +82,8 @@ class _Check:
         self._packs = PackSet([pack], content_cache=self._contents, lookup_cache=LookupCache(0))
         self._entries = list(pack.entries())
         self._urls = urls_of(pack)
+        self._malformed: set[str] = set()
+        self._looked_for = _LOOKED_FOR + _LOOKED_FOR_PER_BYTE * sum(entry.size for entry in self._entries)
 
     def findings(self) -> Iterator[Finding]:
         for entry in self._entries:
@@ -116,7 +123,9 @@ class _Check:
             self._packs.lookup(script, found)
         except MalformedSourceMap as error:
             holder = found.entry if isinstance(found, Resolved) else entry
-            yield Finding("malformed-map", holder.name, error.reason)
+            if holder.name not in self._malformed:  # many scripts may have one map
+                self._malformed.add(holder.name)
+                yield Finding("malformed-map", holder.name, error.reason)
         except LookupUnavailable:
             pass  # symbolic is not there to be asked
 
@@ -146,7 +155,7 @@ class _Check:
         said = {what: debug_id for what, debug_id in ids.items() if debug_id is not None}
         if len(set(said.values())) > 1:
             told = ", ".join(f"{what} says {debug_id}" for what, debug_id in said.items())
-            yield Finding("debug-ids-differ", script.name, f"its map is {source_map.name!r}: {told}")
+            yield Finding("debug-ids-differ", script.name, f"its map is {_short(source_map.name)}: {told}")
 
     # ---- maps
 
@@ -157,15 +166,23 @@ class _Check:
     def _sources(self, member: str, content: bytes, base: Resolved | DecodedMap) -> Iterator[Finding]:
         """Find sources that a map neither embeds nor finds in the bundle."""
         missing: dict[str, None] = {}
+        url = base.source_base or ""
         try:
             for source, embedded in _sources_of(json.loads(without_junk(content))):
-                if embedded is None and self._packs.original_source(base, source) is None:
+                if embedded is not None:
+                    continue
+                self._looked_for -= len(url) + len(source)
+                if self._looked_for < 0:
+                    break
+                if self._packs.original_source(base, source) is None:
                     missing[source] = None
         except (ValueError, RecursionError, SrcpackError):
             return  # a map that is malformed is told where a script refers to it
         if missing:
             named = ", ".join(map(_short, list(missing)[:_MOST_SOURCES]))
             more = f" and {len(missing) - _MOST_SOURCES:,} more" if len(missing) > _MOST_SOURCES else ""
+            if self._looked_for < 0:
+                more += "; others were not looked for, as the bundle has too many with too long URLs"
             says = f"neither embedded in the map nor in the bundle: {named}{more}"
             yield Finding("no-source", member, says)
 
@@ -182,7 +199,7 @@ class _Check:
             if len(names) > 1:
                 what = "URL" if kind == URL else "debug id and type"
                 for name in names[:-1]:
-                    says = f"its {what} {_short(key)} finds {names[-1]!r}, which has it too"
+                    says = f"its {what} {_short(key)} finds {_short(names[-1])}, which has it too"
                     yield Finding("same-key", name, says)
 
 

@@ -27,6 +27,7 @@ from srcpack.rules.lookup_keys import debug_id_key
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.rules.source_links import SourceLink
 from srcpack.rules.urls import candidate_urls, join_paths, jvm_source_url, source_map_url
+from srcpack.source.locations import without_secrets
 from srcpack.store import Lookup
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class PackSet(OrderedPacks):
 
         So does symbolicator with the bundles of a JavaScript event (a `BTreeMap`, read in reverse). How the
         bundle of a URI was found is `resolved_with`, `unknown` where it is not said; all else is as for
-        `PackSet`.
+        `PackSet`. Resolved frames tell the URI of their map's bundle, without what may be secret in it.
         """
         uris = sorted(packs, key=lambda uri: uri.encode(errors="surrogatepass"), reverse=True)
         return cls(
@@ -74,7 +75,7 @@ class PackSet(OrderedPacks):
             on_error=on_error,
             content_cache=content_cache,
             lookup_cache=lookup_cache,
-            origins=(Origin(uri, (resolved_with or {}).get(uri, "unknown")) for uri in uris),
+            origins=(Origin(without_secrets(uri), (resolved_with or {}).get(uri, "unknown")) for uri in uris),
         )
 
     @classmethod
@@ -112,6 +113,7 @@ class PackSet(OrderedPacks):
 
         Raises:
             FormatError, OSError: The catalog cannot be read.
+            TypeError: `debug_ids` is a single one.
         """
         from srcpack.resolve.cataloged import open_all, places_of  # noqa: PLC0415  few have a catalog
 

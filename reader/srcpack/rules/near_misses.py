@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 __all__ = ["NearMiss", "UrlsByName"]
 
-_MOST_OF_A_NAME = 1000
+_MOST_OF_A_NAME = 100
 
 
 class NearMiss(NamedTuple):

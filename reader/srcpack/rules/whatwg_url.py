@@ -31,6 +31,8 @@ _OCTAL_NUMBER = re.compile("0[0-7]*").fullmatch
 _FULL_STOPS = str.maketrans("。．｡", "...")
 _IGNORED = re.compile("[\u00ad\u034f\u180b-\u180f\u200b\u2060\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]")
 _MOST_DIGITS = 11
+_LONGEST_LABEL = 2000
+"""Characters of a label over which the crate `idna` refuses it: to decode them takes their square."""
 
 
 def parses_as_url(text: str) -> bool:
@@ -98,6 +100,8 @@ def _is_domain(host: str) -> bool:
     except UnicodeError:
         return False
     if not domain.isascii():
+        if max(map(len, domain.translate(_FULL_STOPS).split("."))) > _LONGEST_LABEL:
+            return False
         domain = _IGNORED.sub("", unicodedata.normalize("NFKC", domain.casefold())).translate(_FULL_STOPS)
         if _has_control_or_space(domain):
             return False
@@ -114,6 +118,8 @@ def _is_domain(host: str) -> bool:
 
 
 def _is_punycode(text: str) -> bool:
+    if len(text) > _LONGEST_LABEL:
+        return False
     try:
         decoded = text.encode("ascii").decode("punycode")
     except UnicodeError:

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from srcpack.source.byte_source import ByteSource
 from srcpack.source.local import BytesSource, PreadSource
+from srcpack.source.locations import without_secrets
 from srcpack.source.open_file import HAS_PREAD, Cursor, OpenFile
 
 __all__ = ["FileObjectSource", "source_of_file_object"]
@@ -25,7 +26,7 @@ def source_of_file_object(file: BinaryIO) -> ByteSource:
     """
     source = _source_of(file)
     if isinstance(name := getattr(file, "name", None), str):
-        source.name = name
+        source.name = without_secrets(name)  # some have their URL for a name
     return source
 
 

@@ -101,7 +101,7 @@ class MmapSource(ByteSource):
             self._refused = True
             return None
         if hasattr(mmap, "MADV_RANDOM"):
-            mapped.madvise(mmap.MADV_RANDOM)
+            _advise(mapped, mmap.MADV_RANDOM, 0, self.size)
         self._map = mapped
         self._descriptor = None  # the map has a descriptor of its own, and one is enough
         if self.closed:
@@ -156,7 +156,15 @@ def _will_need(mapped: mmap.mmap, offset: int, length: int) -> None:
     """Have bytes come from the disk together, if they have to: a map for random reads brings single pages."""
     if hasattr(mmap, "MADV_WILLNEED") and offset + length <= len(mapped):
         start = offset - offset % mmap.PAGESIZE
-        mapped.madvise(mmap.MADV_WILLNEED, start, offset + length - start)
+        _advise(mapped, mmap.MADV_WILLNEED, start, offset + length - start)
+
+
+def _advise(mapped: mmap.mmap, advice: int, start: int, length: int) -> None:
+    try:
+        mapped.madvise(advice, start, length)
+    except OSError as error:  # a system that takes none: nothing is lost but time
+        if is_from_outside(error):
+            raise
 
 
 def _absolute(path: str) -> str:

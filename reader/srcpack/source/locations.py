@@ -33,6 +33,8 @@ BUCKETS = {
 
 _SCHEMES = {*BUCKETS, "http", "https", "file"}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_BLANK = " \t\r\n\ufeff"
+"""What a list, or a variable, may have before a URL."""
 _ONE_SLASH = re.compile(rf"({'|'.join(sorted(_SCHEMES))}):/(?!/)", re.IGNORECASE)
 """What `pathlib` leaves of a URL."""
 
@@ -63,12 +65,17 @@ def is_url(text: str) -> bool:
 
 def without_secrets(url: str) -> str:
     """Return the URL without user name, password and query, for messages, logs and reports."""
+    if url[:1] in _BLANK and (bare := url.lstrip(_BLANK)):
+        return url[: len(url) - len(bare)] + without_secrets(bare)
     match = _URL.match(url)
     if match is None:
         if _ONE_SLASH.match(url):
             return without_secrets(url.replace("/", "//", 1)).replace("//", "/", 1)
         return url
     scheme, authority, rest = match.groups()
+    if _is_cut_password(authority, rest) and scheme.lower() != "file":
+        authority, _, rest = rest.rpartition("@")[2].partition("/")
+        rest = f"/{rest}"
     user, at, host = authority.rpartition("@")
     if not (at and scheme.lower() in {"abfs", "abfss"} and ":" not in user):  # there it is the container
         authority = host
@@ -103,13 +110,18 @@ def path_or_url(place: str) -> str:
     destination `s3:///`, say, where a variable for the bucket was empty.
 
     Raises:
-        ValueError: Its scheme is not known here, or only one slash follows it; or it names no bucket
-            or host, or another host's file.
+        ValueError: Its scheme is not known here, or only one slash follows it, or a blank is before it; or it
+            names no bucket or host, or another host's file.
     """
     if ":" not in place:
         return place
     match = _URL.match(place)
     if match is None:
+        if is_url(place.lstrip(_BLANK)):
+            raise ValueError(
+                f"{without_secrets(place)!a}: a URL begins with its scheme; "
+                "a path of that name begins with ./"
+            )
         if _ONE_SLASH.match(place):
             raise ValueError(
                 f"{without_secrets(place)}: in a URL two slashes follow the scheme; "
@@ -168,6 +180,23 @@ def parse_url(url: str) -> Location:
 def _check_authority(url: str, authority: str) -> None:
     if authority.rpartition("@")[2].partition(":")[0] == "":
         raise ValueError(f"{without_secrets(url)}: names no bucket or host")
+    if is_web(url) and _has_odd_port(authority):
+        raise ValueError(
+            f"{without_secrets(url)}: what follows the host's colon is no port; "
+            "/ ? # and @ in a password are percent-encoded"
+        )
+
+
+def _has_odd_port(authority: str) -> bool:
+    _, colon, port = authority.rpartition("@")[2].rpartition(":")
+    return bool(colon) and not port.endswith("]") and port != "" and not (port.isascii() and port.isdigit())
+
+
+def _is_cut_password(authority: str, rest: str) -> bool:
+    """Return whether a password seems to have a slash or the like, so that the host comes behind it."""
+    return (
+        "@" in rest and "@" not in authority and _has_odd_port(authority) and not authority.startswith("arn:")
+    )
 
 
 def _without_signature(rest: str) -> str:

@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 import srcpack
 from srcpack import NotFound
-from srcpack_convert.back.extract import Problem, extract, safe_path, safe_paths
+from srcpack_convert.back.extract import _HAS_NAMELESS, Problem, extract, safe_path, safe_paths
 from srcpack_convert.one.convert import convert
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 
@@ -193,6 +195,13 @@ def test_unknown_name_is_told_before_anything_is_written(tmp_path: Path, name: s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("single", ["a/1", b"a/1"])
+def test_a_single_name_is_not_taken_for_many(tmp_path: Path, single: Any) -> None:
+    with pack_of(tmp_path, {"a/1": b"1"}) as pack, pytest.raises(TypeError, match="names takes many"):
+        extract(pack, tmp_path / "out", single)
+    assert not (tmp_path / "out").exists()
+
+
 def test_existing_files_stay_unless_forced(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -290,6 +299,38 @@ def test_file_systems_without_hard_links_are_written_to(
     with pack_of(tmp_path, {"d/a": b"1"}) as pack:
         assert extract(pack, tmp_path / "out").problems == []
     assert files_below(tmp_path / "out") == {"d/a": b"1"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that threads and forks do not mix
+def test_a_process_that_is_killed_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    """Where the system has files without a name."""
+    if not _HAS_NAMELESS:
+        pytest.skip("no files without a name on this system")
+
+    def interrupted(_entry: srcpack.Entry) -> Iterator[bytes]:
+        yield b"first"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pack_of(tmp_path, {"a": b"1"}) as pack:
+        child = os.fork()
+        if not child:
+            srcpack.Entry.parts = interrupted  # type: ignore[method-assign, assignment]
+            extract(pack, tmp_path / "out", force=True)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        assert files_below(tmp_path / "out") == {}
+        assert extract(pack, tmp_path / "out", force=True).files == 1
+    assert files_below(tmp_path / "out") == {"a": b"1"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_where_files_have_names_from_the_start_the_same_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    monkeypatch.setattr("srcpack_convert.back.extract._HAS_NAMELESS", False)
+    with pack_of(tmp_path, {"d/a": b"1", "b": b"2"}) as pack:
+        assert extract(pack, tmp_path / "out", force=force).problems == []
+    assert files_below(tmp_path / "out") == {"d/a": b"1", "b": b"2"}
 
 
 def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

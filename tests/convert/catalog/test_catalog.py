@@ -441,6 +441,24 @@ def test_another_file_is_not_written_over(write: Write, fleet: Fleet, content: b
     assert fleet.path.read_bytes() == content
 
 
+def test_a_damaged_catalog_is_an_error_that_names_it(write: Write, fleet: Fleet) -> None:
+    """Whatever SQLite, or the decoding of its messages, says of it; or a catalog comes of it."""
+    folder = write("a.srcpack", "~/a").parent
+    fleet.update(folder)
+    whole = fleet.path.read_bytes()
+    refused: list[str] = []
+    for place in [*range(0, len(whole), 97), *range(100, 1200, 7)]:
+        data = bytearray(whole)
+        data[place] ^= 0x80
+        fleet.path.write_bytes(data)
+        try:
+            update_catalog(fleet.path, find_packs([str(folder), f"{folder}/none/"]), failed=lambda _: None)
+        except FormatError as error:
+            refused.append(str(error))
+    assert len(refused) > 5
+    assert all(each.startswith(f"{fleet.path}: ") for each in refused)
+
+
 def test_who_reads_a_catalog_gets_the_new_one_when_it_is_whole(write: Write, fleet: Fleet) -> None:
     folder = write("a.srcpack", "~/a").parent
     fleet.update(folder)

@@ -157,6 +157,14 @@ def test_a_local_file_is_no_url(
     assert run("in", "-o", "out", option, f"file://{tmp_path}/empty").code == 0
 
 
+def test_what_a_batch_writes_goes_to_different_files(run: Run, bundles: Path, out: Path) -> None:
+    for other in ("--errors-to", "--state"):
+        result = run("convert", bundles, "-o", out, "--report", out.parent / "x", other, bundles / ".." / "x")
+        assert (result.code, result.out) == (2, "")
+        assert "are different files" in result.err
+    assert not out.exists()
+
+
 def test_a_foreign_state_file_is_told_of_before_anything_is_written_over(
     run: Run, bundles: Path, out: Path
 ) -> None:

@@ -7,6 +7,7 @@ import runpy
 import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,42 @@ def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[
     assert re.search(message, result.err, re.MULTILINE)
     assert result.err.startswith("error: ")
     assert result.err.count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "", "-o", "out"],
+        ["convert", "z", "", "-o", "out"],
+        ["convert", "z", "-o", ""],
+        ["convert", "z", "y", "-o", ""],
+        ["convert", "z", "-o", "out/", "--base", ""],
+        ["convert", "z", "-o", "out/", "--state", ""],
+        ["convert", "z", "-o", "out/", "--report", ""],
+        ["convert", "--files-from", "", "-o", "out"],
+        ["extract", "p", "-o", ""],
+        ["export", "p", "-o", ""],
+        ["train", "z", "-o", ""],
+        ["catalog", "", "-o", "c.db"],
+        ["catalog", "p", "-o", ""],
+        ["stats", ""],
+        ["verify", ""],
+        ["check", "p", ""],
+        ["find", "", "--url", "x"],
+        ["find", "--catalog", "", "--url", "x"],
+        ["train", "", "-o", "d"],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name_is_never_the_working_folder(
+    run: Run, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is not set would have all that is there searched, or written to."""
+    monkeypatch.chdir(tmp_path)
+    result = run(*command)
+    assert (result.code, result.out) == (2, "")
+    assert "a name is empty" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_program_exits_with_the_code_of_its_command(main: Run) -> None:

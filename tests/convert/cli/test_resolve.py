@@ -105,6 +105,31 @@ def test_packs_are_found_in_folders_and_a_trace_comes_by_standard_input(
     assert run("resolve", APP, tmp_path / "trace.txt", tmp_path / "trace.txt").code == 2
 
 
+def test_a_pack_that_cannot_be_read_is_told_and_the_others_are_searched(run: Run, tmp_path: Path) -> None:
+    packs = tmp_path / "packs"
+    packs.mkdir()
+    convert(APP, packs / "app.srcpack")
+    (packs / "bad.srcpack").write_bytes(b"bad")
+    trace = write(tmp_path / "trace.txt", V8.partition("    at pay")[0])
+    whole = run("resolve", packs / "app.srcpack", trace)
+    result = run("resolve", packs, trace)
+    assert (whole.code, result.code, result.out) == (0, 3, whole.out)
+    assert f"error: {packs / 'bad.srcpack'}: " in result.err
+    (packs / "app.srcpack").unlink()
+    assert run("resolve", packs, trace)[:2] == (1, "")
+
+
+def test_more_packs_are_opened_than_files_may_be_open_at_first(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    assert run("resolve", APP, write(tmp_path / "trace.txt", V8)).code == 3
+    assert asked == [(10_240, resource.RLIM_INFINITY)]
+
+
 def test_a_trace_is_read_from_what_a_shell_puts_in_the_place_of_a_file(run: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "trace")
     writer = threading.Thread(target=(tmp_path / "trace").write_text, args=(V8,))

@@ -1,5 +1,6 @@
 """User name, password and query of a URL are secrets: nothing printed, written or pickled has them."""
 
+import io
 import pickle
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from srcpack_convert.cli import main as cli
 from srcpack_convert.storage import UPLOAD_PATIENCE, StoredObject, fetched, head, list_objects, put
 from support.bundle_builder import build_bundle
 from support.commands import FILES, MANIFEST, Run
+from support.places import PACKS
 from support.range_server import RangeServer
 
 pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
@@ -180,6 +182,27 @@ def test_no_command_prints_or_writes_a_secret(
     assert leaks == []
     assert codes & {0, 3} or command == "bench"  # which takes no URL
     assert codes & {1, 2}
+
+
+def test_a_resolved_frame_tells_its_bundle_without_a_secret(run: Run) -> None:
+    pytest.importorskip("symbolic", reason="PyPI symbolic looks the position up")
+    with RangeServer({f"/app.srcpack?token={MARK}": (PACKS / "app.srcpack").read_bytes()}) as server:
+        url = f"{server.url.replace('//', f'//{MARK}:{MARK}@')}/app.srcpack?token={MARK}"
+        place = "https://shop.example/static/app.min.js:1:60"
+        result = run("resolve", url, "--at", place, "--json", "--explain")
+    assert '"bundled"' in result.out
+    assert MARK not in result.out + result.err
+
+
+def test_a_file_that_is_named_by_its_url_is_called_by_that_without_a_secret(tmp_path: Path) -> None:
+    class Remote(io.BytesIO):
+        name = f"https://{MARK}:{MARK}@host/a?token={MARK}"
+
+    pack = tmp_path / "a.srcpack"
+    report = srcpack_convert.convert(Remote(build_bundle(FILES, MANIFEST)), pack)
+    assert (report.source, report.output) == ("https://host/a", str(pack))
+    assert srcpack_convert.export(pack, Remote()).output == "https://host/a"
+    assert srcpack.open(Remote(pack.read_bytes())).file == "https://host/a"
 
 
 CALLS: list[Callable[[str], object]] = [

@@ -12,6 +12,7 @@ from srcpack_convert.one.dictionary import SAMPLES_PER_BYTE
 from srcpack_convert.one.fleet_dictionary import FleetSamples
 from support.bundle_builder import build_bundle
 from support.commands import Run
+from support.places import BUNDLES
 
 
 def module(number: int) -> bytes:
@@ -80,6 +81,14 @@ def test_a_bundle_that_cannot_be_read_is_told_and_left_out(run: Run, fleet: Path
     size = (tmp_path / "fleet").stat().st_size
     expected = {"output": str(tmp_path / "fleet"), "size": size, "bundles": 8, "failed": 1}
     assert json.loads(result.out) == expected
+
+
+def test_a_bundle_is_not_written_over_by_its_dictionary(run: Run, tmp_path: Path) -> None:
+    bundle = tmp_path / "a.zip"
+    bundle.write_bytes(before := (BUNDLES / "many.zip").read_bytes())
+    result = run("train", tmp_path, "-o", bundle, "--force")
+    assert (result.code, result.err) == (1, f"error: {bundle}: it is an input; write to another file\n")
+    assert bundle.read_bytes() == before
 
 
 def test_what_gives_no_dictionary_is_an_error_and_writes_nothing(

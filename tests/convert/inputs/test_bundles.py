@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from srcpack_convert import Inputs
+from srcpack_convert import Inputs, convert_many
 from support.batches import bundle_of, write
 from support.bundle_builder import ZipMember, build_zip
 
@@ -280,6 +280,20 @@ def test_a_single_text_is_never_taken_for_many(options: Any) -> None:
     name = list(options)[-1]
     with pytest.raises(TypeError, match=f"^{name} takes many: put a single one into a list$"):
         Inputs(**options)
+
+
+def test_an_empty_name_is_not_the_working_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the value of a variable that is not set, most often."""
+    monkeypatch.chdir(tree)
+    (found,) = Inputs([""])
+    assert found.problem == "a name is empty; . is the working folder"
+    for wrong in (
+        lambda: Inputs(["."], base=""),
+        lambda: convert_many(["."], ""),
+        lambda: convert_many(["."], "out", state=""),
+    ):
+        with pytest.raises(ValueError, match="a name is empty"):
+            wrong()
 
 
 def test_what_macos_puts_beside_a_bundle_is_passed_over(tree: Path) -> None:

@@ -43,6 +43,17 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("tree")
+def test_a_name_that_can_be_none_is_told_and_the_rest_goes_on() -> None:
+    names = [b"a\0b/c.srcpack", b"in/a.srcpack", b"\0"]
+    assert found(listed=listed(names)) == [
+        "a\0b/c.srcpack: 'a\\x00b/c.srcpack': embedded null byte",
+        "in/a.srcpack",
+        "\0: '\\x00': embedded null byte",
+    ]
+    assert found("", "in/a.srcpack") == [": a name is empty; . is the working folder", "in/a.srcpack"]
+
+
+@pytest.mark.usefixtures("tree")
 def test_a_folder_has_what_begins_as_a_pack_and_what_is_named_as_one() -> None:
     packs = ["in/a.srcpack", "in/b/c.srcpack", "in/named otherwise"]
     assert found("in") == packs
