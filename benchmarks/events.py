@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from srcpack.rules.discover import discover_source_map_reference
+from srcpack.rules.references_in_content import discover_source_map_reference
 
 from .contenders import Contender, lines_around
 from .formats import load

@@ -28,7 +28,7 @@ from srcpack.bundle import members, zip_directory
 from srcpack.bundle.manifest_records import records_of
 from srcpack.bundle.members import Limits, SourceBundle
 from srcpack.errors import DamagedMember, SrcpackError
-from srcpack.rules import discover
+from srcpack.rules import references_in_content
 from srcpack.rules.content_facts import facts_of
 from srcpack.rules.lookup_keys import keys_of
 from support.bundle_builder import BUNDLE_HEADER, directory_record, end64_records, end_record, local_header
@@ -46,7 +46,7 @@ _ALLOWANCES: dict[tuple[ModuleType, str], int] = {
     (members, "_MARKS_SHARE"): 2,
     (members, "_MISSING_FREE"): 100,
     (members, "_MISSING_SHARE"): 8,
-    (discover, "_BRACKETS_FREE"): 100,
+    (references_in_content, "_BRACKETS_FREE"): 100,
 }
 _EMPTY_BLOCK = b"\0\0\0\xff\xff"
 _LAST_BLOCK = b"\1\1\0\xfe\xffx"

@@ -11,7 +11,7 @@ import zstandard
 from benchmarks.formats import FORMATS, Material, missing
 from srcpack import Context
 from srcpack.rules.context import get_context
-from srcpack.rules.discover import discover_source_map_reference
+from srcpack.rules.references_in_content import discover_source_map_reference
 
 __all__ = [
     "CACHED_BYTES",

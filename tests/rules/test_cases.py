@@ -13,13 +13,13 @@ from srcpack import DamagedMember, Entry, FormatError, LimitExceeded, Pack, Sour
 from srcpack.integrations.sentry import ArtifactBundleArchive
 from srcpack.rules.context import get_context, trim_line
 from srcpack.rules.debug_id import DebugId
-from srcpack.rules.discover import (
+from srcpack.rules.lookup_keys import normalize_path
+from srcpack.rules.object_info import ObjectInfo
+from srcpack.rules.references_in_content import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,
 )
-from srcpack.rules.lookup_keys import normalize_path
-from srcpack.rules.object_info import ObjectInfo
 from srcpack.rules.source_links import SourceLinks
 from srcpack.rules.urls import (
     candidate_urls,

@@ -18,7 +18,7 @@ from srcpack.bundle.members import SourceBundle
 from srcpack.errors import FormatError, LimitExceeded
 from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
-from srcpack.rules.discover import discover_source_map_reference
+from srcpack.rules.references_in_content import discover_source_map_reference
 from srcpack_convert import ConversionReport, convert
 from srcpack_convert.back.compare import compare
 from support.places import CORPUS

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from srcpack import Context, Entry, FileType, FormatError, Pack, SrcpackError
 from srcpack.rules.context import CONTEXT_LINES, get_context
-from srcpack.rules.discover import discover_source_map_reference
+from srcpack.rules.references_in_content import discover_source_map_reference
 from srcpack.rules.urls import candidate_urls, source_map_url
 from srcpack_convert.bench.zip_side import ZIP_ERRORS, Key, Zip
 

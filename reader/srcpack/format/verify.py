@@ -20,8 +20,8 @@ from srcpack.format.index import SLOT, parse_fan_out
 from srcpack.format.keys import KeyHash
 from srcpack.records import EntryRecord
 from srcpack.rules.context import count_lines
-from srcpack.rules.discover import is_utf8
 from srcpack.rules.lookup_keys import ALL_KINDS
+from srcpack.rules.references_in_content import is_utf8
 from srcpack.source.hashing import sha256_of
 
 from .packfile import PackFile

@@ -18,8 +18,8 @@ from srcpack.resolve.explain import urls_of
 from srcpack.resolve.lookup_cache import LookupCache
 from srcpack.resolve.pack_set import PackSet
 from srcpack.resolve.resolved import DecodedMap, Resolved
-from srcpack.rules.discover import discover_debug_id, discover_source_map_debug_id
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, Kind, header_debug_id, keys_of
+from srcpack.rules.references_in_content import discover_debug_id, discover_source_map_debug_id
 from srcpack.rules.source_maps import ANY_HOST, any_host
 from srcpack.rules.thin_source_map import without_junk
 from srcpack.rules.urls import candidate_urls, join_paths

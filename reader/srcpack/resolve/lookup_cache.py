@@ -24,7 +24,7 @@ from srcpack.pack import Pack
 from srcpack.resolve.resolved import DecodedMap, Resolved, decoded
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
 from srcpack.rules.bracket_depth import bracket_depth
-from srcpack.rules.discover import is_utf8
+from srcpack.rules.references_in_content import is_utf8
 
 __all__ = ["SHARED_LOOKUPS", "LookupCache", "LookupCacheStatistics"]
 

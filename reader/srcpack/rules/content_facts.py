@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from srcpack.records import EntryRecord, FileType
 from srcpack.rules.context import count_lines
-from srcpack.rules.discover import (
+from srcpack.rules.lookup_keys import header_debug_id, header_reference
+from srcpack.rules.references_in_content import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,
     is_utf8,
 )
-from srcpack.rules.lookup_keys import header_debug_id, header_reference
 
 __all__ = ["Facts", "facts_of", "with_facts"]
 

@@ -23,7 +23,7 @@ from srcpack.format.head_tail import Tail
 from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
 from srcpack.records import EntryRecord
-from srcpack.rules.discover import is_utf8
+from srcpack.rules.references_in_content import is_utf8
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.compress import Compression, Content
 from srcpack_convert.one.convert import convert
@@ -470,7 +470,7 @@ def test_any_bundle_comes_back(
 @given(st.binary(max_size=50), st.integers(4, 9))
 def test_utf8_is_found_out_piece_by_piece(data: bytes, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("srcpack.rules.discover._UTF8_CHUNK", chunk)
+        patch.setattr("srcpack.rules.references_in_content._UTF8_CHUNK", chunk)
         try:
             data.decode()
         except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srcpack.rules.debug_id import DebugId
-from srcpack.rules.discover import (
+from srcpack.rules.references_in_content import (
     discover_debug_id,
     discover_source_map_debug_id,
     discover_source_map_reference,
