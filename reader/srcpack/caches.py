@@ -59,7 +59,6 @@ class Generations(Generic[K, V]):
         self.young[key] = value
 
     def __len__(self) -> int:
-        """Return how many values are kept."""
         return len(self.young.keys() | self._old[0].keys())
 
 
@@ -120,8 +119,7 @@ class Shelves(Generic[K, V]):
 class _Generation(Generic[K, V]):
     """Shelves that are filled in one generation, and those of the one before it.
 
-    Attributes:
-        after: Holds the next one, under None, once there is one.
+    Under None, `after` holds the next one, once there is one.
     """
 
     __slots__ = ("after", "before", "cost", "number", "shelves")

@@ -24,11 +24,7 @@ Place: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Bin
 
 
 def open(  # noqa: A001  read as `srcpack.open`
-    pack: Place,
-    *,
-    source: SourceKind = "mmap",
-    max_read: int = 1 << 30,
-    limits: "Limits | None" = None,
+    pack: Place, *, source: SourceKind = "mmap", max_read: int = 1 << 30, limits: "Limits | None" = None
 ) -> Pack:
     """Open a pack, or a SourceBundle zip behind the same interface; which one it is its first bytes say.
 
@@ -78,11 +74,7 @@ def open(  # noqa: A001  read as `srcpack.open`
 
 
 def open_pack(pack: Place, *, source: SourceKind = "mmap", max_read: int = 1 << 30) -> Pack:
-    """Open a `.srcpack` as `open` does, and say of a SourceBundle zip that it is one.
-
-    Raises:
-        FormatError, LimitExceeded, OSError: As `open`; so are others for a URL.
-    """
+    """Open a `.srcpack` as `open` does, and say of a SourceBundle zip that it is one, by a FormatError."""
     place = _place(pack)
     try:
         return Pack(PackFile.at(place, source, max_read))
@@ -95,8 +87,7 @@ def open_pack(pack: Place, *, source: SourceKind = "mmap", max_read: int = 1 << 
 def packfile_of(pack: Pack) -> PackFile:
     """Return the file of a pack, which has what belongs to the format: the tail, the index, the dictionary.
 
-    Raises:
-        TypeError: It is no open pack, or a SourceBundle zip.
+    Raises TypeError if it is no open pack, or a SourceBundle zip.
     """
     if not isinstance(pack, Pack):
         raise TypeError(f"an open pack is needed, not {type(pack).__name__}: {pack!r}")
@@ -107,12 +98,7 @@ def packfile_of(pack: Pack) -> PackFile:
 
 @contextmanager
 def local_copy(pack: Pack) -> Iterator[Pack]:
-    """Give a pack out of a temporary file if it is read by URL, else itself, to those who read all of it.
-
-    Raises:
-        FormatError, LimitExceeded: What was copied is no pack, or another one.
-        OSError: The pack cannot be read, or the file cannot be written.
-    """
+    """Give a pack out of a temporary file if it is read by URL, else itself, to those who read all of it."""
     if not pack.store.source.distant:
         yield pack
         return
@@ -121,7 +107,6 @@ def local_copy(pack: Pack) -> Iterator[Pack]:
 
 
 def _place(pack: Place) -> str | os.PathLike[str] | bytes | ByteSource:
-    """Return a path or URL, bytes that do not change, or the source of a file object."""
     if isinstance(pack, str):
         return path_or_url(pack)
     if isinstance(pack, bytes | os.PathLike):
@@ -136,7 +121,6 @@ def _place(pack: Place) -> str | os.PathLike[str] | bytes | ByteSource:
 
 
 def _is_zip(place: str | os.PathLike[str] | bytes | ByteSource) -> bool:
-    """Return whether a file or object is there and begins as a SourceBundle does."""
     try:
         return is_source_bundle(source_of(place, "pread").read(0, MAGIC_SIZE))
     except (FormatError, OSError) as error:

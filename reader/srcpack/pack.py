@@ -4,7 +4,6 @@ A pack has no state that a read changes, save caches that are correct without a 
 """
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
-from types import TracebackType
 from typing import Any, Self
 
 from srcpack.bundle.manifest_records import manifest_of
@@ -70,13 +69,7 @@ class Pack(Mapping[str, Entry]):
         return self.store.max_read
 
     def bundle_manifest(self) -> BundleManifest:
-        """Return the manifest of the bundle, files in its order.
-
-        Decodes all manifest blocks of a pack.
-
-        Raises:
-            FormatError: The pack is damaged here.
-        """
+        """Return the manifest of the bundle, files in its order; decodes all manifest blocks of a pack."""
         return manifest_of(self.bundle, self.store.records())
 
     @property
@@ -91,9 +84,7 @@ class Pack(Mapping[str, Entry]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ---- lookups
@@ -231,7 +222,7 @@ class Pack(Mapping[str, Entry]):
 
 
 class _Items(ItemsView[str, Entry]):
-    """The items of a pack, iterated without a lookup for each."""
+    """Iterates without a lookup for each."""
 
     _mapping: Pack
 
@@ -240,7 +231,7 @@ class _Items(ItemsView[str, Entry]):
 
 
 class _Values(ValuesView[Entry]):
-    """The values of a pack, iterated without a lookup for each."""
+    """Iterates without a lookup for each."""
 
     _mapping: Pack
 

@@ -67,13 +67,10 @@ class FileType(StrEnum):
 
 
 class FrameRecord(NamedTuple):
-    """One zstd frame, or one part of a raw content, as an entry records it.
+    """One zstd frame, or one part of a raw content, as an entry records it: where in the file it is.
 
-    Attributes:
-        offset: Of its first byte in the file.
-        length: In the file, in bytes.
-        checksum: Low 32 bits of the XXH64 of its content, 4 bytes as they end a zstd frame.
-        newlines_before: Line feeds of the file's content that come before its content.
+    `checksum` is the low half of the XXH64 of its content, 4 bytes as they end a zstd frame;
+    `newlines_before` counts the line feeds of the file's content that come before it.
     """
 
     offset: int
@@ -83,13 +80,9 @@ class FrameRecord(NamedTuple):
 
 
 class LookupRecord(NamedTuple):
-    """Where an entry's lookup table is, as the entry records it.
+    """Where an entry's lookup table is in the data of the section, as the entry records it.
 
-    Attributes:
-        offset: Of the table in the data of the section.
-        length: Of the table.
-        head: Length of its head's frame, with which it begins.
-        checksum: The last 4 bytes of that frame.
+    `head` is the length of its head's frame, with which it begins, `checksum` the last 4 bytes of that frame.
     """
 
     offset: int
@@ -150,18 +143,12 @@ class Attributes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """What a manifest says of one file.
+    """What a manifest says of one file; None where a key is missing, and a path or URL may be empty.
 
-    Attributes:
-        type: The type; None where it is null or missing.
-        type_is_null: Whether `type` is there and null.
-        path: The path, or None where the key is missing; "" where it is empty.
-        url: The URL, as `path`.
-        headers: Pairs of name and value as written, in order, or None where the key is missing. Of a
-            name that occurs twice the last value counts.
-        extra: The keys that symbolic does not know, with their values, to the letter: the text of a
-            JSON object (bytes that are not UTF-8, which symbolic skips over, become U+FFFD). None
-            where there are none.
+    `type` is None also where it is null, which `type_is_null` tells. Headers are pairs as written, in order;
+    of a name that occurs twice the last value counts. `extra` has the keys that symbolic does not know, with
+    their values, to the letter: the text of a JSON object (bytes that are not UTF-8, which symbolic skips
+    over, become U+FFFD).
     """
 
     type: FileType | None = None
@@ -174,14 +161,10 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleManifest:
-    """A whole manifest.
+    """A whole manifest: files by member name, in the order of the JSON; the last of duplicates.
 
-    Attributes:
-        files: What is said of each file, by member name, in the order of the JSON; the last of
-            duplicates.
-        source_links: Patterns and their targets, or None where the key is missing.
-        attributes: All other top-level values; the last of duplicates.
-        has_files: Whether the key `files` is there.
+    `source_links` is None where the key is missing, `has_files` whether the key `files` is there; all other
+    top-level values are `attributes`.
     """
 
     files: dict[str, FileInfo]

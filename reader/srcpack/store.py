@@ -41,14 +41,9 @@ class Lookup(ABC):
 
     @abstractmethod
     def token(self, line: int, column: int) -> Token | None:
-        """Find the token at a position of the minified file.
+        """Find the token at a position of the minified file; None if none begins in the line up to there.
 
-        Args:
-            line: Number of the line, from 1.
-            column: Column in the line, from 1, in UTF-16 units; 0 counts as 1.
-
-        Returns:
-            The token; None if none begins in the line at the position or before it.
+        Both numbers count from 1, the column's unit is UTF-16; column 0 counts as 1.
         """
 
     @abstractmethod
@@ -66,10 +61,11 @@ class Lookup(ABC):
 class Store(ABC):
     """Entries in the order of their names, what they are found by, and their contents.
 
-    Attributes:
-        file: What it is called in messages: the path or URL, as the caller named it, without secrets.
-        source: Where its bytes come from.
-        max_read: Most bytes of content that one call returns.
+    `file` is what it is called in messages: the path or URL, as the caller named it, without secrets.
+    `source` is where its bytes come from; `max_read` is the most bytes of content that one call returns.
+
+    What is damaged raises FormatError; a member that cannot be read, DamagedMember; a content over
+    `max_read`, LimitExceeded.
     """
 
     __slots__ = ("__weakref__", "file", "max_read", "source")
@@ -113,18 +109,11 @@ class Store(ABC):
     def find(self, kind: Kind, key: str) -> EntryRecord | None:
         """Return the entry that has a key, normalised as SPEC.md, "Keys", says; None if there is none.
 
-        Raises:
-            TypeError: The key is no text.
-            FormatError: The pack is damaged here, or has no index of the kind.
+        Raises FormatError if there is no index of the kind, TypeError if the key is no text.
         """
 
     def named(self, item: str | EntryRecord) -> EntryRecord:
-        """Return the entry of a name; an entry as it is.
-
-        Raises:
-            NotFound: There is no entry of the name.
-            FormatError: As `find`.
-        """
+        """Return the entry of a name, else raise NotFound; an entry as it is."""
         if not isinstance(item, str):
             return item
         record = self.find(NAME, item)
@@ -134,11 +123,7 @@ class Store(ABC):
 
     @abstractmethod
     def record(self, number: int) -> EntryRecord:
-        """Return entry `number`, counted from 0 in the order of names.
-
-        Raises:
-            FormatError: The pack is damaged here, or there is no such entry.
-        """
+        """Return entry `number`, counted from 0 in the order of names; FormatError if there is none."""
 
     @abstractmethod
     def records(self, start: int = 0) -> Iterator[EntryRecord]:
@@ -159,13 +144,7 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, record: EntryRecord, threads: int = 1) -> bytes:
-        """Return the whole content, decoded by so many threads if it is in pieces.
-
-        Raises:
-            DamagedMember: The member cannot be read.
-            FormatError: The pack is damaged here.
-            LimitExceeded: The content is larger than `max_read`.
-        """
+        """Return the whole content, decoded by so many threads if it is in pieces."""
 
     @abstractmethod
     def read_range(self, record: EntryRecord, start: int, length: int) -> bytes:
@@ -205,20 +184,10 @@ class Store(ABC):
 
     @abstractmethod
     def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> Lookup | None:
-        """Return the lookup table of an entry; None if it has none, or one of another map than is given.
-
-        Raises:
-            FormatError: The pack is damaged here.
-            LimitExceeded: The table's head is larger than the version allows.
-        """
+        """Return the lookup table of an entry; None if it has none, or one of another map than is given."""
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
-        """Return the contents of names or entries, in their order.
-
-        Raises:
-            NotFound: There is no entry of a name.
-            DamagedMember, FormatError, LimitExceeded: As `read`, for the first such one.
-        """
+        """Return the contents of names or entries, in their order; the first that fails raises."""
         if threads <= 1:
             return [self.read(self.named(item)) for item in wanted]
         records = [self.named(item) for item in wanted]
@@ -230,20 +199,14 @@ class Store(ABC):
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  slow to import, and few need it
 
         with ThreadPoolExecutor(threads) as executor:
-            return [data for done in executor.map(self._read_all, runs) for data in done]
-
-    def _read_all(self, records: list[EntryRecord]) -> list[bytes]:
-        return [self.read(record) for record in records]
+            done = executor.map(lambda run: [self.read(record) for record in run], runs)
+            return [data for each in done for data in each]
 
 
 class ContentReader(io.RawIOBase):
     """A content as a seekable binary file that holds one part of it at a time.
 
-    Args:
-        name: The entry's name.
-        size: Bytes of content.
-        part_size: Bytes of each part but the last.
-        read_part: Gives a part by its number.
+    All parts but the last have `part_size` bytes; `read_part` gives a part by its number.
     """
 
     def __init__(self, name: str, size: int, part_size: int, read_part: Callable[[int], bytes]) -> None:
@@ -294,12 +257,7 @@ class ContentReader(io.RawIOBase):
 
 
 def reopened(opened: Callable[..., Store], arguments: tuple[Any, ...], sha256: bytes) -> Store:
-    """Open a store again, and refuse another file than the one that it was then.
-
-    Raises:
-        FormatError: It is another one.
-        OSError, FormatError, LimitExceeded: As the store's class.
-    """
+    """Open a store again, and refuse another file than the one that it was then."""
     store = opened(*arguments)
     if store.sha256 != sha256:
         raise FormatError(

@@ -1,4 +1,7 @@
-"""The check of a whole pack, for users; what is checked is in `format/verify.py`."""
+"""Verification of a pack's bytes against SPEC.md, for users; `format/verify.py` does it.
+
+How good a bundle is, whatever it is stored in, `resolve/check.py` tells.
+"""
 
 from srcpack.errors import SrcpackError
 from srcpack.opening import packfile_of

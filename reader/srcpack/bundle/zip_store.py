@@ -41,18 +41,10 @@ class ZipStore(Store):
         max_read: int = 1 << 30,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """Open a zip.
+        """Open a zip by its path, of which it reads by `pread`, or out of its bytes or a source of them.
 
-        Args:
-            place: Its path, its bytes, or another source of them. A file is read by `pread`.
-            max_read: Most bytes of content that one call may return. Members up to the file limit of
-                `limits` are inflated all the same, where a part of them or a fact about them is asked for.
-            limits: How much it may unpack to; a larger member counts as damaged.
-
-        Raises:
-            OSError: The file cannot be opened.
-            FormatError: It is no SourceBundle, or one that symbolic refuses.
-            LimitExceeded: It is over a limit.
+        Members up to the file limit of `limits` are inflated, whatever `max_read` is, where a part of them or
+        a fact about them is asked for; a larger member counts as damaged.
         """
         self.bundle: SourceBundle = SourceBundle(place, limits=limits)
         self.file: str = self.bundle.file
@@ -78,18 +70,15 @@ class ZipStore(Store):
 
     @property
     def attributes(self) -> Attributes:
-        """What the manifest says besides the files."""
         return self._attributes
 
     @property
     def sha256(self) -> bytes:
-        """SHA-256 of the zip's bytes, which are all read the first time."""
         if self._sha256 is None:
             self._sha256 = sha256_of(self.source)
         return self._sha256
 
     def reopening(self) -> Reopening:
-        """Return what opens the zip again by its bytes or path; another zip there is refused."""
         return reopened, (_opened, (self.source.place(), self.max_read, self._limits), self.sha256)
 
     # ---- entries
@@ -98,7 +87,6 @@ class ZipStore(Store):
         return len(self._names)
 
     def find(self, kind: Kind, key: str) -> EntryRecord | None:
-        """Return the entry that has the key; the first lookup by another key than the name makes an index."""
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
         if kind is NAME:
@@ -117,24 +105,17 @@ class ZipStore(Store):
         return winners.get((kind, key))
 
     def record(self, number: int) -> EntryRecord:
-        """Return entry `number`, counted from 0 in the order of names."""
         if not 0 <= number < len(self._names):
             raise FormatError(self.file, "entry number", found=number, expected=f"below {len(self._names)}")
         return self._listed[self._names[number]]
 
     def records(self, start: int = 0) -> Iterator[EntryRecord]:
-        """Yield the entries from number `start` on."""
         return islice(self._listed.values(), start, None)
 
     def first_from(self, name: str) -> int:
-        """Return the number of the first entry whose name is not less than `name`."""
         return bisect_left(self._names, name)
 
     def complete(self, record: EntryRecord) -> EntryRecord:
-        """Return an entry with what is found out from its content, which is read once for all that ask.
-
-        Its content is one frame, the member in the zip.
-        """
         complete = self._complete.get(record.name)
         if complete is None:
             complete = self._complete[record.name] = self._found_out(record)
@@ -155,10 +136,6 @@ class ZipStore(Store):
     # ---- contents
 
     def read(self, record: EntryRecord, threads: int = 1) -> bytes:
-        """Return the whole content, inflating it once, whether or not it was read before.
-
-        A member that is larger than `max_read` is not inflated.
-        """
         name = record.name
         member = self.bundle.members.get(name)
         if member is not None and member.size > self.max_read:
@@ -167,7 +144,6 @@ class ZipStore(Store):
         return self.bundle.read(name)
 
     def read_range(self, record: EntryRecord, start: int, length: int) -> bytes:
-        """Return `length` bytes of the content from byte `start`, out of the whole content."""
         content = self.bundle.read(record.name)
         end = min(start + length, len(content))
         if end - start > self.max_read:
@@ -175,7 +151,6 @@ class ZipStore(Store):
         return content[start:end]
 
     def read_text(self, record: EntryRecord) -> str:
-        """Return the whole content as text."""
         data = self.read(record)
         try:
             return data.decode()
@@ -187,13 +162,11 @@ class ZipStore(Store):
         return 1, self.read_text(record)
 
     def parts(self, record: EntryRecord) -> Iterator[bytes]:
-        """Yield the content in one piece; nothing if it is empty."""
         content = self.bundle.read(record.name)
         if content:
             yield content
 
     def view(self, record: EntryRecord) -> memoryview:
-        """Return the content, inflated, as a read-only view."""
         return memoryview(self.read(record))
 
     def open(self, record: EntryRecord) -> ContentReader:

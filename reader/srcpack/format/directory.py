@@ -59,11 +59,7 @@ class Directory:
     __slots__ = ("_content", "_file", "_index", "_most", "_source", "_tail", "_token", "layout")
 
     def __init__(self, source: ByteSource, tail: Tail, *, file: str) -> None:
-        """Work out where things lie; nothing is read.
-
-        Raises:
-            FormatError: The index is not of the size that the tail's counts give.
-        """
+        """Work out where things lie; nothing is read."""
         self.layout: IndexLayout = IndexLayout.of(tail, file=file)
         self._source = source
         self._tail = tail
@@ -81,11 +77,7 @@ class Directory:
     # ---- by key
 
     def find(self, kind: Kind, key: str) -> tuple[EntryRecord, int] | None:
-        """Return the entry that has the key, and the bytes that it takes; None if there is none.
-
-        Raises:
-            FormatError: The pack is damaged here, or has no index of the kind.
-        """
+        """Return the entry that has the key, and the bytes that it takes; None if there is none."""
         tail = self._tail
         if not tail.key_kinds >> kind & 1:
             raise FormatError(self._file, f"this pack has no index of the kind {kind.name.lower()}")
@@ -98,11 +90,7 @@ class Directory:
         return None
 
     def place_of(self, kind: Kind, key: str) -> BlockPlace | None:
-        """Return where the block lies in which the key's entry would be, by the index alone.
-
-        Raises:
-            FormatError: The pack is damaged here.
-        """
+        """Return where the block lies in which the key's entry would be, by the index alone."""
         hashed = hash_key(self._tail.seed, kind, key)
         bucket = hashed.bucket(self._tail.bucket_count)
         for number in find_entries(self.read_bucket(bucket), hashed.fingerprint):
@@ -110,51 +98,30 @@ class Directory:
         return None
 
     def read_bucket(self, number: int) -> bytes:
-        """Return a bucket's slots.
-
-        Raises:
-            FormatError: They are damaged, or are not this bucket's.
-        """
+        """Return a bucket's slots."""
         place = self.layout.fan_out_at(number)
         first, checksum, end = parse_fan_out(self._read_index(*place))
         if not first <= end <= self._tail.slot_count or end - first > MAX_BUCKET:
-            raise FormatError(
-                self._file,
-                f"fan-out of bucket {number}",
-                offset=place.offset,
-                found=f"slots {first} to {end}",
-                expected=f"at most {MAX_BUCKET}, up to {self._tail.slot_count}",
-            )
+            expected = f"at most {MAX_BUCKET}, up to {self._tail.slot_count}"
+            found = f"slots {first} to {end}"
+            raise self._wrong(f"fan-out of bucket {number}", found, expected, place.offset)
         slots = self._read_index(self.layout.slots + first * SLOT.size, (end - first) * SLOT.size)
         actual = bucket_checksum(self._tail.seed, number, first, slots)
         if actual != checksum:
-            raise FormatError(
-                self._file,
-                f"checksum of bucket {number}",
-                offset=place.offset + 4,
-                found=f"{checksum:#010x}",
-                expected=f"{actual:#010x}",
-            )
+            found, expected = f"{checksum:#010x}", f"{actual:#010x}"
+            raise self._wrong(f"checksum of bucket {number}", found, expected, place.offset + 4)
         return slots
 
     # ---- by number
 
     def record(self, number: int) -> tuple[EntryRecord, int]:
-        """Return entry `number`, counted from 0 in the order of names, and the bytes that it takes.
-
-        Raises:
-            FormatError: The pack is damaged here, or there is no such entry.
-        """
+        """Return entry `number`, counted from 0 in the order of names, and the bytes that it takes."""
         item, offset = self.read_item(number)
         record = self._parse(item, offset)
         return record, _cost(record, item)
 
     def records(self, start: int) -> Iterator[EntryRecord]:
-        """Yield the entries from number `start` on, decoding block by block.
-
-        Raises:
-            FormatError: The pack is damaged here.
-        """
+        """Yield the entries from number `start` on, decoding block by block."""
         numbers = range(start // self._tail.block_entries, self._tail.block_count)
         if self._source.distant:
             blocks = blocks_ahead(self._source, numbers, self.block_place, self._block)
@@ -189,18 +156,14 @@ class Directory:
         """Return the msgpack map of entry `number`, and the offset of its block's frame."""
         tail = self._tail
         if not 0 <= number < tail.entry_count:
-            raise FormatError(self._file, "entry number", found=number, expected=f"below {tail.entry_count}")
+            raise self._wrong("entry number", number, f"below {tail.entry_count}")
         block, first, entries, offset = self._block(number // tail.block_entries)
         return item_of(block, number - first, count=entries, file=self._file, offset=offset), offset
 
     # ---- blocks
 
     def attributes(self) -> Attributes:
-        """Return what the attributes block says.
-
-        Raises:
-            FormatError: The pack is damaged here.
-        """
+        """Return what the attributes block says."""
         offset = self._tail.sections[MANIFEST].offset + FRAME_HEADER.size
         block = self.read_block(BlockPlace(offset, self._tail.attributes_length), ATTRIBUTES_BLOCK, 1)
         item = item_of(block, 0, count=1, file=self._file, offset=offset)
@@ -225,29 +188,18 @@ class Directory:
         return parse_block_place(self._read_index(*self.layout.block_place_at(number)))
 
     def read_block(self, place: BlockPlace, first: int, entries: int) -> bytes:
-        """Return a block's content, checked to be the one of `entries` items from number `first`.
-
-        Raises:
-            FormatError: It is damaged, or another block.
-            LimitExceeded: It claims more than a block may have.
-        """
+        """Return a block's content, checked to be the one of `entries` items from number `first`."""
         manifest = self._tail.sections[MANIFEST]
         if (
             place.offset < manifest.offset + FRAME_HEADER.size
             or place.length > min(MAX_BLOCK, manifest.end - place.offset)
         ):  # fmt: skip
-            raise FormatError(
-                self._file,
-                "place of a manifest block",
-                found=f"{place.length} bytes at {place.offset}",
-                expected=f"inside {manifest.offset + FRAME_HEADER.size} to {manifest.end}",
-            )
-        block = decode_block(
-            self._read(*place), MAX_BLOCK, what="manifest block", file=self._file, offset=place.offset
-        )
-        check_block(
-            block, seed=self._tail.seed, first=first, count=entries, file=self._file, offset=place.offset
-        )
+            expected = f"inside {manifest.offset + FRAME_HEADER.size} to {manifest.end}"
+            found = f"{place.length} bytes at {place.offset}"
+            raise self._wrong("place of a manifest block", found, expected)
+        file, offset = self._file, place.offset
+        block = decode_block(self._read(*place), MAX_BLOCK, what="manifest block", file=file, offset=offset)
+        check_block(block, seed=self._tail.seed, first=first, count=entries, file=file, offset=offset)
         return block
 
     def _read_index(self, offset: int, length: int) -> bytes:
@@ -262,6 +214,9 @@ class Directory:
 
     def _read(self, offset: int, length: int) -> bytes:
         return read_exactly(self._source, offset, length, file=self._file)
+
+    def _wrong(self, what: str, found: object, expected: str, offset: int | None = None) -> FormatError:
+        return FormatError(self._file, what, offset=offset, found=found, expected=expected)
 
 
 def _cost(record: EntryRecord, item: bytes) -> int:

@@ -30,11 +30,7 @@ T = TypeVar("T")
 
 @contextmanager
 def spooled(source: ByteSource) -> Iterator[PreadSource]:
-    """Give a distant source out of a temporary file, for those who read all of it or read it more than once.
-
-    Raises:
-        OSError: It cannot be read, or the file cannot be written.
-    """
+    """Give a distant source out of a temporary file, for those who read all of it or read it twice."""
     from tempfile import NamedTemporaryFile  # noqa: PLC0415  slow to import, and few need it
 
     with NamedTemporaryFile(prefix="srcpack-") as file:
@@ -52,11 +48,7 @@ def spooled(source: ByteSource) -> Iterator[PreadSource]:
 def blocks_ahead(
     source: ByteSource, numbers: range, place_of: Callable[[int], BlockPlace], read: Callable[[int], B]
 ) -> Iterator[B]:
-    """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time.
-
-    Raises:
-        FormatError, LimitExceeded, OSError: As `read`.
-    """
+    """Yield what `read` gives for the entry blocks of these numbers, fetching ever more of them at a time."""
     at, step = 0, _FIRST_BLOCKS
     while at < len(numbers):
         places = [place_of(number) for number in numbers[at : at + step]]
@@ -78,10 +70,7 @@ def blocks_ahead(
 def fetch_together(
     source: ByteSource, ranges: Sequence[Range], work: Callable[[int], T], threads: int
 ) -> list[T | Exception]:
-    """Return what `work` gives for the number of each range, or its error, fetching neighbours together.
-
-    Each thread holds the bytes of one request.
-    """
+    """Return what `work` gives for the number of each range, or its error; neighbours come by one request."""
 
     def do(run: list[int]) -> list[tuple[int, T | Exception]]:
         start = ranges[run[0]].start
@@ -110,14 +99,7 @@ def fetch_many(
 ) -> list[bytes]:
     """Fetch the manifest blocks of the names, then the contents, both in the order in which they lie.
 
-    Args:
-        store: The distant pack.
-        wanted: Names or entries.
-        threads: How many fetch side by side.
-        place_of: Gives the place of the manifest block that has the entry of a name.
-
-    Raises:
-        NotFound, DamagedMember, FormatError, LimitExceeded, OSError: As `Store.read_many`.
+    `place_of` gives the place of the manifest block that has the entry of a name.
     """
 
     def block_range(item: str | EntryRecord) -> Range:
@@ -142,13 +124,7 @@ def fetch_many(
 def decoded_by_threads(
     read_part: Callable[[int], bytes], record: EntryRecord, part_size: int, threads: int
 ) -> bytes:
-    """Return a whole content, decoded by this thread and others.
-
-    Each thread puts what it has decoded in its place while the others, which need no global lock, decode.
-
-    Raises:
-        FormatError, OSError: As `read_part`.
-    """
+    """Return a whole content; each thread puts what it has decoded in its place while the others decode."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  the same
 
     parts = len(record.frames)
@@ -178,13 +154,11 @@ def decoded_by_threads(
 
 
 def _content_range(record: EntryRecord) -> Range:
-    """Return where the frames of an entry's content lie."""
     frames = record.frames
     return Range(frames[0].offset, frames[-1].offset + frames[-1].length) if frames else NOWHERE
 
 
 def _raise_first(outcomes: Sequence[T | Exception]) -> list[T]:
-    """Return the outcomes, or raise the first that is an error."""
     values = []
     for outcome in outcomes:
         if isinstance(outcome, Exception):

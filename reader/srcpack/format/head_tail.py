@@ -130,22 +130,13 @@ def pack_frame_header(length: int) -> bytes:
 
 
 def parse_frame_header(data: bytes, length: int, *, file: str, offset: int, what: str) -> None:
-    """Check the 8 bytes at `offset` that precede `length` bytes of `what`.
-
-    Raises:
-        FormatError: They are not the header of a skippable frame of ours with just that length.
-    """
+    """Check the 8 bytes at `offset` that precede `length` bytes of `what`."""
     if not 0 <= length <= MAX_SKIPPED:
         raise FormatError(file, f"length of the {what}", offset=offset, found=length)
     expected = pack_frame_header(length)
     if data != expected:
-        raise FormatError(
-            file,
-            f"frame header of the {what}",
-            offset=offset,
-            found=data.hex(" "),
-            expected=expected.hex(" "),
-        )
+        found, wanted = data.hex(" "), expected.hex(" ")
+        raise FormatError(file, f"frame header of the {what}", offset=offset, found=found, expected=wanted)
 
 
 def pack_head() -> bytes:
@@ -162,11 +153,7 @@ def is_pack(head: bytes) -> bool:
 
 
 def parse_head(data: bytes, *, file: str) -> tuple[int, int]:
-    """Return the version, as (major, minor), of a file that begins with `data`.
-
-    Raises:
-        FormatError: It is no pack, or one that this version cannot read.
-    """
+    """Return the version, as (major, minor), of a file that begins with `data`."""
     if data == _HEAD_BYTES:
         return VERSION
     if len(data) < HEAD_SIZE:
@@ -183,16 +170,8 @@ def parse_head(data: bytes, *, file: str) -> tuple[int, int]:
 def pack_tail(tail: Tail) -> bytes:
     """Return the last `TAIL_SIZE` bytes of a pack."""
     *fields, seed, dictionary_sha256, sha256, sections = tail
-    checked = _TAIL_FIELDS.pack(
-        SKIPPABLE_MAGIC,
-        TAIL_SIZE - FRAME_HEADER.size,
-        *VERSION,
-        0,
-        *fields,
-        seed,
-        dictionary_sha256,
-        sha256,
-    )
+    start = (SKIPPABLE_MAGIC, TAIL_SIZE - FRAME_HEADER.size, *VERSION, 0)
+    checked = _TAIL_FIELDS.pack(*start, *fields, seed, dictionary_sha256, sha256)
     for id_, (offset, length) in sections.items():
         checked += _SECTION.pack(id_, 0, offset, length)
     checked = checked.ljust(_CHECKED_SIZE, b"\0")
@@ -203,10 +182,6 @@ def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, 
     """Return the tail of a pack of `file_length` bytes that ends with `data`.
 
     `version` is the head's, which the tail's must equal; None where the head was not read.
-
-    Raises:
-        FormatError: The file was cut, damaged or put together from two, or it needs a newer reader.
-        LimitExceeded: A size in it is over what version 1 allows.
     """
     start = file_length - TAIL_SIZE
     if len(data) != TAIL_SIZE:
@@ -216,26 +191,19 @@ def parse_tail(data: bytes, *, file: str, file_length: int, version: tuple[int, 
         raise FormatError(
             file, "truncated: no magic", offset=file_length - 8, found=magic.hex(" "), expected=MAGIC.hex(" ")
         )
-    actual = xxhash.xxh64_intdigest(data[:_CHECKED_SIZE])
-    if checksum != actual:
+    if checksum != (actual := xxhash.xxh64_intdigest(data[:_CHECKED_SIZE])):
+        found, expected = f"{checksum:#018x}", f"{actual:#018x}"
         raise FormatError(
-            file,
-            "checksum of the tail",
-            offset=start + _CHECKED_SIZE,
-            found=f"{checksum:#018x}",
-            expected=f"{actual:#018x}",
+            file, "checksum of the tail", offset=start + _CHECKED_SIZE, found=found, expected=expected
         )
     frame_magic, length, major, minor, flags, *fields = _TAIL_FIELDS.unpack_from(data)
     if (frame_magic, length) != (SKIPPABLE_MAGIC, TAIL_SIZE - FRAME_HEADER.size):
         parse_frame_header(data[:8], TAIL_SIZE - FRAME_HEADER.size, file=file, offset=start, what="tail")
     _check_version(major, flags, file=file, offset=start + 8)
     if version is not None and (major, minor) != version:
+        expected = f"the head's {version}"
         raise FormatError(
-            file,
-            "version in the tail",
-            offset=start + 8,
-            found=(major, minor),
-            expected=f"the head's {version}",
+            file, "version in the tail", offset=start + 8, found=(major, minor), expected=expected
         )
     tail = Tail._make([*fields, _parse_sections(data, minor, file=file, start=start)])
     _check_tail(tail, data, minor, file=file, file_length=file_length)
@@ -262,26 +230,17 @@ def _parse_sections(data: bytes, minor: int, *, file: str, start: int) -> dict[i
                 raise FormatError(file, "section table: bytes after its end", offset=start + at)
             break
         if id_ <= previous or zero or offset != position or length > start - position:
-            raise FormatError(
-                file,
-                f"section {id_}",
-                offset=start + at,
-                found=f"{length} bytes at {offset}",
-                expected=f"an id over {previous}, zeros, and bytes from {position} to {start} at most",
-            )
+            found = f"{length} bytes at {offset}"
+            expected = f"an id over {previous}, zeros, and bytes from {position} to {start} at most"
+            raise FormatError(file, f"section {id_}", offset=start + at, found=found, expected=expected)
         if id_ > LOOKUPS and minor == VERSION[1]:
             raise FormatError(file, "section of a later version", offset=start + at, found=id_)
         sections[id_] = Section(offset, length)
         previous = id_
         position += length
     if position != start or not {CONTENT, MANIFEST, INDEX} <= sections.keys():
-        raise FormatError(
-            file,
-            "sections",
-            offset=start + _TAIL_FIELDS.size,
-            found=f"{sorted(sections)} up to {position}",
-            expected=f"1, 2 and 4 at least, up to {start}",
-        )
+        found, expected = f"{sorted(sections)} up to {position}", f"1, 2 and 4 at least, up to {start}"
+        raise FormatError(file, "sections", offset=start + _TAIL_FIELDS.size, found=found, expected=expected)
     return sections
 
 

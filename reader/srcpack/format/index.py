@@ -9,13 +9,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from srcpack.errors import FormatError
-from srcpack.format.head_tail import (
-    FRAME_HEADER,
-    INDEX,
-    Section,
-    Tail,
-    pack_frame_header,
-)
+from srcpack.format.head_tail import FRAME_HEADER, INDEX, Section, Tail, pack_frame_header
 from srcpack.format.keys import KeyHash, hash_key
 from srcpack.rules.lookup_keys import Kind
 
@@ -66,23 +60,16 @@ class IndexLayout(NamedTuple):
 
     @classmethod
     def of(cls, tail: Tail, *, file: str) -> "IndexLayout":
-        """Work out the layout from the tail's counts.
-
-        Raises:
-            FormatError: The index section is not of just the size that the counts give.
-        """
+        """Work out the layout from the tail's counts, which give just the size of the section."""
         section = tail.sections[INDEX]
         block_table = section.offset + FRAME_HEADER.size
         fan_out = block_table + tail.block_count * _BLOCK_PLACE.size
         slots = fan_out + (tail.bucket_count + 1) * _FAN_OUT.size
         end = slots + tail.slot_count * SLOT.size
         if end != section.end:
+            found, expected = section.length, f"{end - section.offset} by the tail's counts"
             raise FormatError(
-                file,
-                "size of the index",
-                offset=section.offset,
-                found=section.length,
-                expected=f"{end - section.offset} by the tail's counts",
+                file, "size of the index", offset=section.offset, found=found, expected=expected
             )
         return cls(block_table, fan_out, slots)
 
@@ -112,10 +99,7 @@ def bucket_checksum(seed: bytes, bucket: int, first: int, slots: bytes) -> int:
 
 
 def find_entries(slots: bytes, fingerprint: int) -> list[int]:
-    """Return the numbers of the entries whose slot in a bucket has the fingerprint; mostly one or none.
-
-    Each number comes once: a bucket can have a slot twice only in a pack that is meant to cost much.
-    """
+    """Return the numbers of the entries whose slot has the fingerprint, each once; mostly one or none."""
     wanted = fingerprint.to_bytes(4, "little")
     found = []
     at = slots.find(wanted)
@@ -133,10 +117,7 @@ def sort_into_buckets(
 ) -> list[list[tuple[int, int]]] | None:
     """Return each bucket's slots (fingerprint, entry number), sorted; None if one is too long.
 
-    Args:
-        keys: Kind, normalised key and entry number of every key, each key once.
-        seed: The pack's index seed.
-        bucket_count: Number of buckets.
+    `keys` are kind, normalised key and entry number of every key, each key once.
     """
     buckets: list[list[tuple[int, int]]] = [[] for _ in range(bucket_count)]
     for kind, key, number in keys:

@@ -49,16 +49,9 @@ class Wrong(Exception):
 
 
 def unpack_map(data: bytes, types: Types, required: Sequence[str], most: int) -> dict[str, Any]:
-    """Return a map whose values have the types they must have; unknown keys are left out if they may be.
+    """Return a map with the values of the known keys, of the types that they must have; else raise `Wrong`.
 
-    Args:
-        data: The map.
-        types: Of the values of the keys that are known.
-        required: Keys that must be there.
-        most: How many values it may have, those of unknown keys excepted.
-
-    Raises:
-        Wrong: It is no such map.
+    It may have `most` values; those of unknown keys do not count, and are left out if they may be.
     """
     fields = _made(data, types) if len(data) <= _SMALL else None
     if fields is None:
@@ -100,12 +93,6 @@ class _Walk:
         unpacker.feed(data)
 
     def fields(self, types: Types) -> dict[str, Any]:
-        """Return the values of the known keys.
-
-        Raises:
-            Wrong: It is no map, or one with a value of another type, too many values, or a key that must be
-                known and is not.
-        """
         try:
             return self._fields(types)
         except (ValueError, msgpack.exceptions.UnpackException) as error:

@@ -11,10 +11,10 @@ _FEW = 256
 
 
 def parts_of_lines(record: EntryRecord, first: int, last: int) -> tuple[int, int]:
-    """Return the numbers of the first part that holds lines `first` to `last`, and of that after the last.
+    """Return the number of the first part that holds lines `first` to `last`, and of the one after the last.
 
-    A line starts after as many line feeds as lines come before it: the part that it starts in is the last one
-    with fewer before it.
+    The part that a line starts in is the last one with fewer line feeds before it than lines come before the
+    line.
     """
     before = [frame.newlines_before for frame in record.frames]
     return max(0, bisect_left(before, first - 1) - 1), max(0, bisect_left(before, last) - 1) + 1
@@ -23,8 +23,7 @@ def parts_of_lines(record: EntryRecord, first: int, last: int) -> tuple[int, int
 def lines_in(data: bytes, record: EntryRecord, first: int, last: int, part: int) -> bytes:
     """Return lines `first` to `last` out of the parts that hold them, the first of which is number `part`.
 
-    Raises:
-        ValueError: There are other line feeds than the entry says.
+    Here and below, ValueError is raised if there are other line feeds than the entry says.
     """
     start = after_newlines(data, 0, first - 1 - record.frames[part].newlines_before)
     if last < record.lines:
@@ -33,11 +32,7 @@ def lines_in(data: bytes, record: EntryRecord, first: int, last: int, part: int)
 
 
 def after_newlines(data: bytes, low: int, count: int) -> int:
-    """Return the position after `count` line feeds from `low`; many are counted, by halves, few found.
-
-    Raises:
-        ValueError: There are fewer.
-    """
+    """Return the position after `count` line feeds from `low`; many are counted, by halves, few found."""
     high = len(data)
     while count > _FEW and low < high:
         middle = (low + high + 1) // 2
@@ -51,11 +46,7 @@ def after_newlines(data: bytes, low: int, count: int) -> int:
 
 
 def end_of_last_line(data: bytes, low: int) -> int:
-    """Return where the last line ends, which begins at `low`: the end of the data.
-
-    Raises:
-        ValueError: There is no line, or more than one.
-    """
+    """Return where the last line ends, which begins at `low` and is the only one: the end of the data."""
     end = data.find(b"\n", low) + 1 or len(data)
     if not low < end == len(data):
         raise ValueError("not one line")

@@ -19,13 +19,7 @@ _MOST_KEPT = 3
 
 
 class LongLines:
-    """The lines of one content, for one call.
-
-    Args:
-        record: Its entry.
-        frame_size: Bytes of content in each frame but the last.
-        read_part: Decodes a frame by its number.
-    """
+    """The lines of one content, for one call; `read_part` decodes a frame by its number."""
 
     __slots__ = ("_before", "_frame_size", "_parts", "_read_part", "_record")
 
@@ -39,9 +33,7 @@ class LongLines:
     def context(self, line: int, column: int, lines: int) -> Context:
         """Return a line that there is with its neighbours, as `get_context` does of the whole text.
 
-        Raises:
-            ValueError: The content has other line feeds than its entry says, or what is shown is not UTF-8.
-            FormatError: The pack is damaged here.
+        Raises ValueError if the content has other line feeds than its entry says, or is not UTF-8 there.
         """
         first, last = max(1, line - lines), min(line + lines, self._record.lines)
         start = self._after_newline(first - 1)
@@ -79,7 +71,6 @@ class LongLines:
         return end
 
     def _bytes(self, start: int, end: int) -> bytes:
-        """Return some bytes of the content."""
         first, at = divmod(start, self._frame_size)
         data = self._part(first)[at : at + end - start]
         while len(data) < end - start:

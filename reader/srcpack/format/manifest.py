@@ -54,50 +54,27 @@ def pack_block(seed: bytes, first: int, items: Sequence[bytes]) -> bytes:
 
 
 def check_block(block: bytes, *, seed: bytes, first: int, count: int, file: str, offset: int) -> None:
-    """Check that a block is the one of `count` items from number `first` in the pack of that seed.
-
-    `offset` is that of the block's frame, for messages.
-
-    Raises:
-        FormatError: It is of another pack, or of another place in this one.
-    """
+    """Check that a block is the one of `count` items from number `first` in the pack of that seed."""
     prefix = _PREFIX.pack(seed, first, count)
     if block[: _PREFIX.size] != prefix:
-        raise FormatError(
-            file,
-            "prefix of a manifest block",
-            offset=offset,
-            found=block[: _PREFIX.size].hex(" "),
-            expected=prefix.hex(" "),
-        )
+        what, found = "prefix of a manifest block", block[: _PREFIX.size].hex(" ")
+        raise FormatError(file, what, offset=offset, found=found, expected=prefix.hex(" "))
     base = _PREFIX.size + (count + 1) * _POSITION_SIZE
     ends = (block[_PREFIX.size : _PREFIX.size + _POSITION_SIZE], block[base - _POSITION_SIZE : base])
     if len(block) < base or ends != (bytes(4), (len(block) - base).to_bytes(_POSITION_SIZE, "little")):
-        raise FormatError(
-            file,
-            "first and last position in a manifest block",
-            offset=offset,
-            found=[end.hex(" ") for end in ends],
-            expected=f"0 and {len(block) - base}",
-        )
+        what, expected = "first and last position in a manifest block", f"0 and {len(block) - base}"
+        shown = [end.hex(" ") for end in ends]
+        raise FormatError(file, what, offset=offset, found=shown, expected=expected)
 
 
 def item_of(block: bytes, item: int, *, count: int, file: str, offset: int) -> bytes:
-    """Return one item of a checked block.
-
-    Raises:
-        FormatError: Its positions are not inside the block.
-    """
+    """Return one item of a checked block."""
     start, end = _TWO_POSITIONS.unpack_from(block, _PREFIX.size + item * _POSITION_SIZE)
     base = _PREFIX.size + (count + 1) * _POSITION_SIZE
     if not start < end <= len(block) - base:
-        raise FormatError(
-            file,
-            f"position of item {item} in a manifest block",
-            offset=offset,
-            found=f"{start} to {end}",
-            expected=f"rising, up to {len(block) - base}",
-        )
+        what = f"position of item {item} in a manifest block"
+        found, expected = f"{start} to {end}", f"rising, up to {len(block) - base}"
+        raise FormatError(file, what, offset=offset, found=found, expected=expected)
     return block[base + start : base + end]
 
 
@@ -105,10 +82,7 @@ def item_of(block: bytes, item: int, *, count: int, file: str, offset: int) -> b
 
 
 def pack_entry(record: EntryRecord) -> tuple[bytes, bytes]:
-    """Return the msgpack map of an entry, and what the content identity is worked out of for it.
-
-    Fields at their default are left out.
-    """
+    """Return the msgpack map of an entry, defaults left out, and what the content identity has of it."""
     fields = _fields_of(record)
     return msgpack.packb(fields), _in_identity(fields)
 
@@ -174,18 +148,9 @@ def _in_identity(fields: dict[str, Any]) -> bytes:
 def parse_entry(
     data: bytes, *, frame_size: int, content: Section, most: int, file: str, offset: int
 ) -> EntryRecord:
-    """Return the entry that `data` holds.
+    """Return the entry that `data` holds; `content` is the section in which all its frames must lie.
 
-    Args:
-        data: The msgpack map.
-        frame_size: The pack's, in bytes of content.
-        content: The content section, in which all frames must lie.
-        most: How many values the map may have.
-        file: The pack, for messages.
-        offset: Of the block's frame, for messages.
-
-    Raises:
-        FormatError: It is not as SPEC.md says, or has a part that this reader must understand and does not.
+    `most` is how many values the map may have.
     """
     name: str | None = None
     try:
@@ -306,11 +271,7 @@ def pack_attributes(attributes: Attributes) -> bytes:
 
 
 def parse_attributes(data: bytes, *, most: int, file: str, offset: int) -> Attributes:
-    """Return what the attributes block's map says; `most` is how many values it may have.
-
-    Raises:
-        FormatError: It is not as SPEC.md says.
-    """
+    """Return what the attributes block's map says; `most` is how many values it may have."""
     try:
         return _attributes_of(unpack_map(data, _ATTRIBUTE_TYPES, _ATTRIBUTES_REQUIRED, most))
     except Wrong as wrong:

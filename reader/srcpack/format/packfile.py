@@ -75,28 +75,14 @@ class PackFile(Store):
     __slots__ = ("_attributes", "_dictionary_key", "_kept", "_lookups", "directory", "frame_size", "tail")
 
     def __init__(self, source: ByteSource, *, file: str, max_read: int = 1 << 30) -> None:
-        """Open a pack from a byte source.
-
-        Args:
-            source: Its bytes.
-            file: What to call it in messages.
-            max_read: Most bytes of content that one call may return.
-
-        Raises:
-            FormatError: It is no pack, was cut, is damaged in head or tail, or needs a newer reader.
-            LimitExceeded: A size in the tail is over what the version allows.
-        """
+        """Open a pack from a byte source; `file` is what to call it in messages."""
         self.file = file
         self.source = source
         self.max_read = max_read
         # The tail repeats the head, which is worth no request of its own.
         version = None if source.distant else parse_head(source.read(0, HEAD_SIZE), file=file)
-        tail = parse_tail(
-            source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE),
-            file=file,
-            file_length=source.size,
-            version=version,
-        )
+        end = source.read(max(0, source.size - TAIL_SIZE), TAIL_SIZE)
+        tail = parse_tail(end, file=file, file_length=source.size, version=version)
         self.tail: Final = tail
         self.directory: Final = Directory(source, tail, file=file)
         if source.distant:
@@ -112,18 +98,15 @@ class PackFile(Store):
 
     @property
     def attributes(self) -> Attributes:
-        """The attributes block: what the bundle says besides its files, and what made the pack."""
         if self._attributes is None:
             self._attributes = self.directory.attributes()
         return self._attributes
 
     @property
     def sha256(self) -> bytes:
-        """The pack's identity: SHA-256 of all its bytes before the tail, as the tail has it."""
         return self.tail.sha256
 
     def close(self) -> None:
-        """Let go of the file. Views and reads under way stay valid; later reads raise ValueError."""
         self.source.close()
         # What is kept would answer for a while yet.
         self.directory.forget()
@@ -132,18 +115,12 @@ class PackFile(Store):
         self._kept = Shelf()
 
     def reopening(self) -> Reopening:
-        """Return what opens the pack again by its bytes, path or URL; another pack there is refused."""
         kind = "pread" if isinstance(self.source, PreadSource) else "mmap"
         return reopened, (PackFile.at, (self.source.place(), kind, self.max_read), self.sha256)
 
     @contextmanager
     def nearby(self) -> Iterator["PackFile"]:
-        """Give the pack out of a temporary file where it is distant, else itself.
-
-        Raises:
-            FormatError, LimitExceeded: What was copied is no pack, or another one.
-            OSError: The pack cannot be read, or the file cannot be written.
-        """
+        """Give the pack out of a temporary file where it is distant, else itself."""
         if not self.source.distant:
             yield self
             return
@@ -161,7 +138,6 @@ class PackFile(Store):
         return self.tail.entry_count
 
     def find(self, kind: Kind, key: str) -> EntryRecord | None:
-        """Return the entry that has the key, out of those found lately or by the index."""
         kept_by = key if kind is NAME else (kind, key)
         shelf = self._kept
         # A pair of a kind and a key is no name, though something may be kept by it.
@@ -176,7 +152,6 @@ class PackFile(Store):
         return record
 
     def record(self, number: int) -> EntryRecord:
-        """Return entry `number`, counted from 0 in the order of names."""
         shelf = self._kept
         if (record := shelf.values.get(number)) is None:
             record, cost = self.directory.record(number)
@@ -184,21 +159,17 @@ class PackFile(Store):
         return record
 
     def records(self, start: int = 0) -> Iterator[EntryRecord]:
-        """Yield the entries from number `start` on, decoding block by block."""
         return self.directory.records(start)
 
     def first_from(self, name: str) -> int:
-        """Return the number of the first entry of the block in which `name` is or would be."""
         return self.directory.first_from(name)
 
     def complete(self, record: EntryRecord) -> EntryRecord:
-        """Return the entry as it is: conversion found out all that its content shows."""
         return record
 
     # ---- contents
 
     def read(self, record: EntryRecord, threads: int = 1) -> bytes:
-        """Return the whole content, its frames decoded by several threads if that is wanted."""
         frames = record.frames
         if len(frames) == 1 and record.size <= self.max_read:
             return self.read_part(record, 0)
@@ -208,7 +179,6 @@ class PackFile(Store):
         return self._joined(record, 0, len(frames))
 
     def read_range(self, record: EntryRecord, start: int, length: int) -> bytes:
-        """Return `length` bytes of the content from byte `start`, out of the frames that cover them."""
         end = min(start + length, record.size)
         self._check_readable(record, end - start)
         if start >= end:
@@ -218,7 +188,6 @@ class PackFile(Store):
         return data[start - first * self.frame_size : end - first * self.frame_size]
 
     def read_text(self, record: EntryRecord) -> str:
-        """Return the whole content as text."""
         self._check_text(record)
         try:
             return self.read(record).decode()
@@ -226,7 +195,6 @@ class PackFile(Store):
             raise not_as_its_entry_says(self.file, record, error) from error
 
     def lines_around(self, record: EntryRecord, line: int, lines: int) -> tuple[int, str] | None:
-        """Return the lines, with the line feeds that end them, and the number of the first."""
         self._check_text(record)
         if line > record.lines:
             return None
@@ -240,7 +208,6 @@ class PackFile(Store):
             raise not_as_its_entry_says(self.file, record, error) from error
 
     def context(self, record: EntryRecord, line: int, column: int, lines: int) -> Context | None:
-        """Return a line and its neighbours; of lines over many frames, few are decoded."""
         self._check_text(record)
         if line > record.lines:
             return None
@@ -257,39 +224,31 @@ class PackFile(Store):
             raise not_as_its_entry_says(self.file, record, error) from error
 
     def parts(self, record: EntryRecord) -> Iterator[bytes]:
-        """Yield the content frame by frame, so that no large file is in memory whole."""
         self._check_readable(record, 0)
         for number in range(len(record.frames)):
             yield self.read_part(record, number)
 
     def view(self, record: EntryRecord) -> memoryview:
-        """Return a view: of the map, with no copy, for a raw content, else of decoded bytes.
-
-        The checksum of a raw content was right when the view was taken, which outlives the pack.
-        """
+        """Return a view: for a raw content one of the map, which was right when it was taken."""
         self._check_readable(record, record.size)
         if not record.raw or not record.frames:
             return memoryview(self.read(record))
         start = record.frames[0].offset
-        source = self.source
-        with source.ahead(start - FRAME_HEADER.size, FRAME_HEADER.size + record.size):
-            header = source.read(start - FRAME_HEADER.size, FRAME_HEADER.size)
+        header_at, source = start - FRAME_HEADER.size, self.source
+        with source.ahead(header_at, FRAME_HEADER.size + record.size):
+            header = source.read(header_at, FRAME_HEADER.size)
             view = source.view(start, record.size)
-        parse_frame_header(
-            header, record.size, file=self.file, offset=start - FRAME_HEADER.size, what="raw content"
-        )
+        parse_frame_header(header, record.size, file=self.file, offset=header_at, what="raw content")
         for frame in record.frames:
             at = frame.offset - start
             check_raw(view[at : at + frame.length], frame, file=self.file, member=record.name)
         return view
 
     def open(self, record: EntryRecord) -> ContentReader:
-        """Return a binary file that reads the content frame by frame."""
         self._check_readable(record, 0)
         return ContentReader(record.name, record.size, self.frame_size, partial(self.read_part, record))
 
     def lookup(self, record: EntryRecord, map_sha256: bytes | None = None) -> "TableLookup | None":
-        """Return the lookup table of an entry; None if it has none, or one of another map than is given."""
         if self._lookups is not None:
             return self._lookups.lookup(self, record, map_sha256)
         if record.lookup is not None:
@@ -297,7 +256,6 @@ class PackFile(Store):
         return None
 
     def read_many(self, wanted: Sequence[str | EntryRecord], threads: int) -> list[bytes]:
-        """Return the contents of names or entries, neighbours by one request where a request costs much."""
         if self.source.distant:
             return fetch_many(self, wanted, threads, partial(self.directory.place_of, NAME))
         return super().read_many(wanted, threads)
@@ -305,11 +263,7 @@ class PackFile(Store):
     # ---- frames
 
     def read_part(self, record: EntryRecord, number: int) -> bytes:
-        """Return the content of one frame of an entry, or of one part of a raw one, checked.
-
-        Raises:
-            FormatError: The pack is damaged here.
-        """
+        """Return the content of one frame of an entry, or of one part of a raw one, checked."""
         offset, length, checksum, _ = frame = record.frames[number]
         data = self.source.read(offset, length)
         if record.raw:
@@ -336,18 +290,13 @@ class PackFile(Store):
         raise wrong_frame(data, size, frame, file=self.file, member=record.name)
 
     def dictionary(self) -> Dictionary:
-        """Return the pack's dictionary, checked against the tail; the process keeps the last few.
-
-        Raises:
-            FormatError: It is damaged, or the pack has none.
-        """
+        """Return the pack's dictionary, checked against the tail; the process keeps the last few."""
         self._dictionary_key, dictionary = shared_dictionary(
             self._dictionary_key, self.source, self.tail, file=self.file
         )
         return dictionary
 
     def _joined(self, record: EntryRecord, first: int, end: int) -> bytes:
-        """Return the contents of the frames from number `first` to before `end`, fetched together."""
         if end - first == 1:
             return self.read_part(record, first)
         frames = record.frames[first:end]
@@ -382,12 +331,7 @@ class PackFile(Store):
     def at(
         cls, place: str | os.PathLike[str] | bytes | ByteSource, source: SourceKind, max_read: int
     ) -> Self:
-        """Open a pack by its path, by the URL of an object, or out of its bytes or another source of them.
-
-        Raises:
-            OSError, ModuleNotFoundError, RuntimeError, ValueError: As `source_of`.
-            FormatError, LimitExceeded: As the class.
-        """
+        """Open a pack by its path, by the URL of an object, or out of its bytes or another source of them."""
         opened = source_of(place, source)
         return cls(opened, file=opened.name, max_read=max_read)
 

@@ -1,4 +1,7 @@
-"""Verification of a whole pack: every byte, every checksum, every rule (SPEC.md, "Verification")."""
+"""Verification of a whole pack: every byte, every checksum, every rule (SPEC.md, "Verification").
+
+Whether what is in it is of use, `resolve/check.py` tells.
+"""
 
 import codecs
 import hashlib
@@ -37,17 +40,11 @@ _FRAME_HEADER_MOST = 18
 def find_problems(
     packfile: PackFile, expected: Sequence[EntryRecord] | None = None
 ) -> Iterator[SrcpackError]:
-    """Check all of a pack and yield what is wrong with it; nothing, if it is whole.
+    """Check all of a pack, and yield what is wrong with it; nothing, if it is whole.
 
     The SHA-256 of all comes first, and what follows tells where it is wrong. The first error in the structure
     ends the check; errors in single contents don't. A distant pack is first copied to a temporary file.
-
-    Args:
-        packfile: The pack.
-        expected: The entries that it must have, where these are known.
-
-    Raises:
-        OSError: It cannot be read, or not be copied.
+    `expected` are the entries that it must have, where these are known.
     """
     try:
         with packfile.nearby() as near:
@@ -86,11 +83,9 @@ def _alone(error: SrcpackError) -> SrcpackError:
 
 
 def _check_identity(pack: PackFile) -> None:
-    found = sha256_of(pack.source, pack.tail.sections[max(pack.tail.sections)].end)
-    if found != pack.sha256:
-        raise FormatError(
-            pack.file, "SHA-256 of all before the tail", found=found.hex(), expected=pack.sha256.hex()
-        )
+    found = sha256_of(pack.source, pack.tail.sections[max(pack.tail.sections)].end).hex()
+    if found != (expected := pack.sha256.hex()):
+        raise FormatError(pack.file, "SHA-256 of all before the tail", found=found, expected=expected)
 
 
 def _check_sections(pack: PackFile) -> None:
@@ -107,30 +102,23 @@ def _check_sections(pack: PackFile) -> None:
     if DICTIONARY in pack.tail.sections:
         dictionary = read_dictionary(pack.source, pack.tail, file=pack.file)  # not what another pack had
         if dictionary.sha256 != pack.tail.dictionary_sha256:
-            raise FormatError(
-                pack.file,
-                "SHA-256 of the dictionary",
-                found=dictionary.sha256.hex(),
-                expected=pack.tail.dictionary_sha256.hex(),
-            )
+            found, expected = dictionary.sha256.hex(), pack.tail.dictionary_sha256.hex()
+            raise FormatError(pack.file, "SHA-256 of the dictionary", found=found, expected=expected)
     place = pack.tail.sections[MANIFEST].offset + FRAME_HEADER.size + pack.tail.attributes_length
     _ = pack.attributes
     unpacked = content_size(pack.source.read(place - pack.tail.attributes_length, _FRAME_HEADER_MOST))
     for number in range(pack.tail.block_count):
         offset, length = pack.directory.block_place(number)
         if offset != place:
-            raise FormatError(
-                pack.file, f"place of manifest block {number}", found=offset, expected=f"{place}, no gap"
-            )
+            what = f"place of manifest block {number}"
+            raise FormatError(pack.file, what, found=offset, expected=f"{place}, no gap")
         unpacked += max(0, content_size(pack.source.read(offset, min(length, _FRAME_HEADER_MOST))))
         place += length
     most = MAX_BLOCK + (pack.tail.sections[MANIFEST].length << MOST_MANIFEST_SHRUNK)
     if unpacked > most:
         raise LimitExceeded(pack.file, "unpacked size of all manifest blocks", unpacked, most)
-    if place != pack.tail.sections[MANIFEST].end:
-        raise FormatError(
-            pack.file, "end of the manifest blocks", found=place, expected=pack.tail.sections[MANIFEST].end
-        )
+    if place != (end := pack.tail.sections[MANIFEST].end):
+        raise FormatError(pack.file, "end of the manifest blocks", found=place, expected=end)
 
 
 def _check_index(pack: PackFile, winners: Mapping[bytes, int]) -> None:
@@ -152,30 +140,20 @@ def _check_index(pack: PackFile, winners: Mapping[bytes, int]) -> None:
         if first != first_slot:
             raise FormatError(pack.file, f"first slot of bucket {number}", found=first, expected=first_slot)
         first_slot = first_slot_after
-    last = pack.source.read(pack.directory.layout.slots - SLOT.size, SLOT.size)
-    if last != SLOT.pack(tail.slot_count, 0):
-        raise FormatError(
-            pack.file,
-            "last element of the fan-out",
-            offset=pack.directory.layout.slots - SLOT.size,
-            found=last.hex(" "),
-            expected=SLOT.pack(tail.slot_count, 0).hex(" "),
-        )
+    at = pack.directory.layout.slots - SLOT.size
+    last, end = pack.source.read(at, SLOT.size), SLOT.pack(tail.slot_count, 0)
+    if last != end:
+        shown, what = last.hex(" "), "last element of the fan-out"
+        raise FormatError(pack.file, what, offset=at, found=shown, expected=end.hex(" "))
 
 
 def _check_frame_header(pack: PackFile, record: EntryRecord, offset: int) -> None:
     """Check what decoding does not need: that libzstd had a checksum to check, and the dictionary's id."""
     parameters = zstandard.get_frame_parameters(pack.source.read(offset, _FRAME_HEADER_MOST))
-    found = (parameters.has_checksum, parameters.dict_id)
-    if found != (True, pack.tail.dictionary_id):
-        raise FormatError(
-            pack.file,
-            "frame's checksum and dictionary id",
-            member=record.name,
-            offset=offset,
-            found=found,
-            expected=(True, pack.tail.dictionary_id),
-        )
+    found, expected = (parameters.has_checksum, parameters.dict_id), (True, pack.tail.dictionary_id)
+    if found != expected:
+        what, name = "frame's checksum and dictionary id", record.name
+        raise FormatError(pack.file, what, member=name, offset=offset, found=found, expected=expected)
 
 
 def _check_content(pack: PackFile, record: EntryRecord) -> None:
@@ -191,13 +169,8 @@ def _check_content(pack: PackFile, record: EntryRecord) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")() if len(record.frames) > 1 else None
     for number, frame in enumerate(record.frames):
         if newlines != frame.newlines_before:
-            raise FormatError(
-                pack.file,
-                f"line feeds before frame {number}",
-                member=record.name,
-                found=frame.newlines_before,
-                expected=newlines,
-            )
+            what, before = f"line feeds before frame {number}", frame.newlines_before
+            raise FormatError(pack.file, what, member=record.name, found=before, expected=newlines)
         data = pack.read_part(record, number)
         if not record.raw:
             _check_frame_header(pack, record, frame.offset)
@@ -211,9 +184,8 @@ def _check_content(pack: PackFile, record: EntryRecord) -> None:
     expected = (digest.hexdigest(), lines, utf8)
     found = (record.sha256.hex(), record.lines, record.utf8)
     if found != expected:
-        raise FormatError(
-            pack.file, "SHA-256, lines, UTF-8", member=record.name, found=found, expected=expected
-        )
+        what = "SHA-256, lines, UTF-8"
+        raise FormatError(pack.file, what, member=record.name, found=found, expected=expected)
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool) -> bool:

@@ -21,7 +21,7 @@ from .keys import digest_key
 from .manifest import attributes_in_identity, entry_in_identity
 from .packfile import PackFile
 
-__all__ = ["Checked", "check_entries"]
+__all__ = ["check_entries"]
 
 _EMPTY_SHA256 = sha256().hexdigest()
 
@@ -35,29 +35,14 @@ class _Content(NamedTuple):
     facts: bytes
 
 
-class Checked(NamedTuple):
-    """What is known of entries that are all right, one by one.
-
-    Attributes:
-        winners: By the SHA-256 of a key, the number of the entry that has it.
-        first_of_content: Numbers of the entries whose contents are to be looked at: one for each.
-        tables: Numbers of the entries that have a lookup table.
-    """
-
-    winners: dict[bytes, int]
-    first_of_content: set[int]
-    tables: list[int]
-
-
-def check_entries(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Checked:
+def check_entries(
+    pack: PackFile, expected: Sequence[EntryRecord] | None
+) -> tuple[dict[bytes, int], set[int], list[int]]:
     """Check all entries, without their contents, and what the pack says of all of them together.
 
-    Args:
-        pack: The pack.
-        expected: The entries that it must have, where these are known.
-
-    Raises:
-        FormatError: Something is wrong.
+    `expected` are the entries that it must have, where these are known. What is returned: by the SHA-256 of a
+    key, the number of the entry that has it; numbers of entries, one for each content, and of those that have
+    a lookup table.
     """
     checking = _Checking(pack)
     for number, record in enumerate(pack.records()):
@@ -70,7 +55,7 @@ def check_entries(pack: PackFile, expected: Sequence[EntryRecord] | None) -> Che
     checking.check_sums()
     checking.check_contents()
     first_of_content = {content.number for content in checking.contents.values()}
-    return Checked(checking.winners, first_of_content, checking.tables)
+    return checking.winners, first_of_content, checking.tables
 
 
 class _Checking:
@@ -88,7 +73,6 @@ class _Checking:
         self.tables: list[int] = []
 
     def add(self, number: int, record: EntryRecord) -> None:
-        """Take the next entry."""
         file, name, tail = self._pack.file, record.name, self._pack.tail
         if self._last is not None and name <= self._last:
             expected = f"a name after {self._last!r}"
@@ -114,29 +98,22 @@ class _Checking:
         file, frames = self._pack.file, record.frames
         start = frames[0].offset - (FRAME_HEADER.size if record.raw else 0) if frames else 0
         if self._places.setdefault(record.sha256, start) != start:
-            raise FormatError(
-                file, "equal contents", member=record.name, found="two of them", expected="one, shared"
-            )
+            found, expected = "two of them", "one, shared"
+            raise FormatError(file, "equal contents", member=record.name, found=found, expected=expected)
         facts = (record.raw, record.size, record.lines, record.sha256, record.utf8, frames)
         end = frames[-1].offset + frames[-1].length if frames else 0
         content = _Content(number, end, record.size, sha256(msgpack.packb(facts)).digest())
         first = self.contents.setdefault(start, content)
         if content.facts != first.facts:
-            raise FormatError(
-                file,
-                "frames shared in part",
-                member=record.name,
-                found=f"frames of {self._pack.record(first.number).name!r}",
-            )
+            found = f"frames of {self._pack.record(first.number).name!r}"
+            raise FormatError(file, "frames shared in part", member=record.name, found=found)
 
     def check_sums(self) -> None:
         """Check what the attributes and the tail say of all entries."""
         file, tail = self._pack.file, self._pack.tail
-        identity = self._identity.digest()
-        if identity != self._pack.attributes.identity:
-            raise FormatError(
-                file, "content identity", found=self._pack.attributes.identity.hex(), expected=identity.hex()
-            )
+        identity, said = self._identity.digest().hex(), self._pack.attributes.identity.hex()
+        if identity != said:
+            raise FormatError(file, "content identity", found=said, expected=identity)
         positions = sorted(self._positions)
         if positions and positions != list(range(self._listed)):
             raise FormatError(file, "positions", found=positions, expected="each listed entry's, from 0")
@@ -146,9 +123,8 @@ class _Checking:
             raise FormatError(file, "has_files", found=False, expected=f"True for {self._listed} listed")
         found, expected = (tail.total_size, tail.damaged_count), (self._total_size, self._damaged)
         if found != expected:
-            raise FormatError(
-                file, "total size and damaged members in the tail", found=found, expected=expected
-            )
+            what = "total size and damaged members in the tail"
+            raise FormatError(file, what, found=found, expected=expected)
 
     def check_contents(self) -> None:
         """Check that the contents fill their section, with no gap, and are counted right."""
@@ -157,31 +133,18 @@ class _Checking:
         stored = {start: content for start, content in self.contents.items() if start}
         for start in sorted(stored):
             if start != position:
-                raise FormatError(
-                    pack.file,
-                    "frame",
-                    member=pack.record(stored[start].number).name,
-                    found=f"at {start}",
-                    expected=f"at {position}",
-                )
+                name, place = pack.record(stored[start].number).name, f"at {position}"
+                raise FormatError(pack.file, "frame", member=name, found=f"at {start}", expected=place)
             position = stored[start].end
         found = (tail.sections[CONTENT].end, tail.content_count, tail.content_size)
         expected = (position, len(stored), sum(content.size for content in stored.values()))
         if found != expected:
-            raise FormatError(
-                pack.file,
-                "end, number and size of the contents by the tail",
-                found=found,
-                expected=expected,
-            )
+            what = "end, number and size of the contents by the tail"
+            raise FormatError(pack.file, what, found=found, expected=expected)
 
 
 def _check_facts(record: EntryRecord, file: str) -> None:
-    """Check what reading an entry does not need.
-
-    Raises:
-        FormatError: A key is there that others exclude, or its value is of another form.
-    """
+    """Check what reading an entry does not need."""
 
     def wrong(key: str, found: object, expected: object) -> FormatError:
         return FormatError(file, f"entry: {key}", member=record.name, found=found, expected=expected)

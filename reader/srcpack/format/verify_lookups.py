@@ -22,11 +22,9 @@ _QUOTE = b'"'
 
 
 def find_lookup_problems(pack: PackFile, tables: Sequence[int]) -> Iterator[SrcpackError]:
-    """Check the section of lookup tables; yield all that is wrong with it, for each table the first error.
+    """Check the section of lookup tables; yield for each table the first thing that is wrong with it.
 
-    Args:
-        pack: The pack.
-        tables: Numbers of the entries that have one.
+    `tables` are the numbers of the entries that have one.
     """
     shared: dict[int, EntryRecord] = {}
     for record in map(pack.record, tables):
@@ -36,12 +34,8 @@ def find_lookup_problems(pack: PackFile, tables: Sequence[int]) -> Iterator[Srcp
             yield FormatError(pack.file, "a lookup table where there can be none", member=record.name)
         first = shared.setdefault(record.lookup.offset, record)
         if (first.lookup, first.sha256) != (record.lookup, record.sha256):
-            yield FormatError(
-                pack.file,
-                "a lookup table of another file",
-                member=record.name,
-                found=f"that of {first.name!r}",
-            )
+            found = f"that of {first.name!r}"
+            yield FormatError(pack.file, "a lookup table of another file", member=record.name, found=found)
     if (gap := _gap(pack, shared)) is not None:
         yield gap
         return
@@ -59,9 +53,8 @@ def _gap(pack: PackFile, tables: dict[int, EntryRecord]) -> FormatError | None:
     for offset in sorted(tables):
         place = tables[offset].lookup
         if place is None or offset != at:
-            return FormatError(
-                pack.file, "place of a lookup table", member=tables[offset].name, found=offset, expected=at
-            )
+            what, name = "place of a lookup table", tables[offset].name
+            return FormatError(pack.file, what, member=name, found=offset, expected=at)
         at += place.length
     room = 0 if section is None else section.length - FRAME_HEADER.size
     if at != room:
@@ -82,22 +75,14 @@ def _check_table(pack: PackFile, record: EntryRecord) -> None:
         if text.kind == EMBEDDED:
             embedded.add((text.start, text.length, tuple(text.steps.values())))
         elif text.kind == ENTRY and not _is_text(pack, text.entry):
-            raise FormatError(
-                pack.file,
-                "text of a source",
-                member=record.name,
-                found=f"entry {text.entry}, which is no text",
-            )
+            found = f"entry {text.entry}, which is no text"
+            raise FormatError(pack.file, "text of a source", member=record.name, found=found)
     # Of texts that overlap, each would be decoded, however long they are and however many.
     for (start, length, _), (next_start, _, _) in pairwise(sorted(embedded)):
         if next_start < start + length + 2 * len(_QUOTE):
-            raise FormatError(
-                pack.file,
-                "texts in the source map",
-                member=record.name,
-                found=f"one at {next_start}",
-                expected=f"none before {start + length + 2}",
-            )
+            what, found = "texts in the source map", f"one at {next_start}"
+            expected = f"none before {start + length + 2}"
+            raise FormatError(pack.file, what, member=record.name, found=found, expected=expected)
     for place in embedded:
         _check_text(pack, record, content, place)
 
@@ -117,18 +102,12 @@ def _map_content(pack: PackFile, record: EntryRecord, lookup: TableLookup) -> by
     elif head.map < len(pack):
         content = pack.read(pack.record(head.map))
     else:
-        raise FormatError(
-            pack.file, "source map", member=record.name, found=head.map, expected=f"below {len(pack)}"
-        )
-    digest = sha256(content).digest()
-    if digest != head.map_sha256:
-        raise FormatError(
-            pack.file,
-            "SHA-256 of the source map",
-            member=record.name,
-            found=digest.hex(),
-            expected=head.map_sha256.hex(),
-        )
+        expected = f"below {len(pack)}"
+        raise FormatError(pack.file, "source map", member=record.name, found=head.map, expected=expected)
+    digest, expected = sha256(content).hexdigest(), head.map_sha256.hex()
+    if digest != expected:
+        what = "SHA-256 of the source map"
+        raise FormatError(pack.file, what, member=record.name, found=digest, expected=expected)
     return content
 
 
@@ -151,13 +130,8 @@ def _check_text(
             return
     except ValueError as error:
         found = error
-    raise FormatError(
-        pack.file,
-        "text in the source map",
-        member=record.name,
-        found=found,
-        expected=f"a JSON string, {LINES_APART} lines to each number",
-    )
+    what, expected = "text in the source map", f"a JSON string, {LINES_APART} lines to each number"
+    raise FormatError(pack.file, what, member=record.name, found=found, expected=expected)
 
 
 def _newlines(letters: bytes) -> tuple[int, bool]:

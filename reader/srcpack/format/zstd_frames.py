@@ -84,10 +84,9 @@ class Decompressors:
         self._idle.append(self._made())
 
     def decompress(self, frame: bytes) -> bytes:
-        """Return the content of just one frame; the size in its header is allocated, and so was checked.
+        """Return the content of just one frame; its size is allocated, and so was checked before.
 
-        Raises:
-            zstandard.ZstdError: It is damaged, has no content size, or has bytes after it.
+        Raises ZstdError if it is damaged, has no content size, or has bytes after it.
         """
         try:
             decompressor = self._idle.pop()
@@ -152,32 +151,17 @@ def content_size(frame: bytes) -> int:
 def decode_block(frame: bytes, limit: int, *, what: str, file: str, offset: int) -> bytes:
     """Return the content of a frame that carries its own size and checksum: a block or the dictionary.
 
-    Args:
-        frame: Exactly the frame.
-        limit: Most bytes that it may hold.
-        what: Name of the structure, for messages.
-        file: The pack, for messages.
-        offset: Of the frame in the file, for messages.
-
-    Raises:
-        FormatError: The frame is damaged.
-        LimitExceeded: Its header claims more than `limit`.
+    The frame holds `limit` bytes at most; `what` names the structure in messages.
     """
     size = content_size(frame)
     if size < 1 or len(frame) < _SMALLEST_FRAME or not frame[4] & CHECKSUM_FLAG:
-        raise FormatError(
-            file,
-            f"{what}: frame",
-            offset=offset,
-            found=frame[:8].hex(" "),
-            expected="a zstd frame with content size and checksum",
-        )
+        found, expected = frame[:8].hex(" "), "a zstd frame with content size and checksum"
+        raise FormatError(file, f"{what}: frame", offset=offset, found=found, expected=expected)
     if size > limit:
         raise LimitExceeded(file, f"{what} at offset {offset}: unpacked size", size, limit)
     if size >> MOST_SHRUNK >= len(frame):
-        raise FormatError(
-            file, f"{what}: frame", offset=offset, found=f"{len(frame)} bytes", expected=f"more for {size}"
-        )
+        found, expected = f"{len(frame)} bytes", f"more for {size}"
+        raise FormatError(file, f"{what}: frame", offset=offset, found=found, expected=expected)
     try:
         return PLAIN.decompress(frame)
     except zstandard.ZstdError as error:
@@ -190,33 +174,18 @@ def raw_checksum(data: bytes | memoryview) -> bytes:
 
 
 def check_raw(data: bytes | memoryview, frame: FrameRecord, *, file: str, member: str) -> None:
-    """Check a part of a raw content against its checksum.
-
-    Raises:
-        FormatError: It is damaged, or is not the one that the manifest means.
-    """
+    """Check a part of a raw content against its checksum."""
     checksum = raw_checksum(data)
     if checksum != frame.checksum or len(data) != frame.length:
-        raise FormatError(
-            file,
-            "checksum of raw content",
-            member=member,
-            offset=frame.offset,
-            found=checksum.hex(),
-            expected=frame.checksum.hex(),
-        )
+        found, expected, what = checksum.hex(), frame.checksum.hex(), "checksum of raw content"
+        raise FormatError(file, what, member=member, offset=frame.offset, found=found, expected=expected)
 
 
 def wrong_frame(data: bytes, size: int, frame: FrameRecord, *, file: str, member: str) -> FormatError:
     """Return the error of a frame that has not the content size and the checksum that it must have."""
-    return FormatError(
-        file,
-        "frame",
-        member=member,
-        offset=frame.offset,
-        found=f"size {content_size(data)}, checksum {data[-4:].hex()}",
-        expected=f"size {size}, checksum {frame.checksum.hex()}",
-    )
+    found = f"size {content_size(data)}, checksum {data[-4:].hex()}"
+    expected = f"size {size}, checksum {frame.checksum.hex()}"
+    return FormatError(file, "frame", member=member, offset=frame.offset, found=found, expected=expected)
 
 
 def frame_bound(size: int) -> int:
@@ -225,11 +194,7 @@ def frame_bound(size: int) -> int:
 
 
 def read_exactly(source: ByteSource, offset: int, length: int, *, file: str) -> bytes:
-    """Read what head and tail say is there.
-
-    Raises:
-        FormatError: The file was cut while it was open.
-    """
+    """Read what head and tail say is there: the file may have been cut since."""
     data = source.read(offset, length)
     if len(data) != length:
         raise FormatError(
@@ -242,16 +207,7 @@ def shared_dictionary(key: object, source: ByteSource, tail: Tail, *, file: str)
     """Return a pack's dictionary, and the key by which `DICTIONARIES` has it; the process keeps the last few.
 
     A dictionary that another pack brought is used if it has the SHA-256 that this one's tail gives. Only for
-    that is it hashed: what a pack has itself, its checksum guards.
-
-    Args:
-        key: What stands for the pack.
-        source: The pack's bytes.
-        tail: Its tail.
-        file: The pack, for messages.
-
-    Raises:
-        FormatError, LimitExceeded: As `read_dictionary`.
+    that is it hashed: what a pack has itself, its checksum guards. `key` is what stands for the pack.
     """
     kept = DICTIONARIES.get(key)
     if kept is not None:
@@ -274,12 +230,7 @@ def shared_dictionary(key: object, source: ByteSource, tail: Tail, *, file: str)
 
 
 def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
-    """Read a pack's dictionary, whether or not the process has it already, and check it but for its SHA-256.
-
-    Raises:
-        FormatError: It is damaged, or the pack has none.
-        LimitExceeded: It is larger than the version allows.
-    """
+    """Read a pack's dictionary, even if the process has it already, and check it but for its SHA-256."""
     section = tail.sections.get(DICTIONARY)
     if section is None:
         raise FormatError(file, "this pack has no dictionary")
@@ -287,13 +238,8 @@ def read_dictionary(source: ByteSource, tail: Tail, *, file: str) -> Dictionary:
     if length > frame_bound(MAX_DICTIONARY):
         raise LimitExceeded(file, "packed dictionary", length, frame_bound(MAX_DICTIONARY))
     offset = section.offset + FRAME_HEADER.size
-    data = decode_block(
-        read_exactly(source, offset, length, file=file),
-        tail.dictionary_size,
-        what="dictionary",
-        file=file,
-        offset=offset,
-    )
+    data = read_exactly(source, offset, length, file=file)
+    data = decode_block(data, tail.dictionary_size, what="dictionary", file=file, offset=offset)
     try:
         dictionary = Dictionary(data)
     except zstandard.ZstdError as error:
