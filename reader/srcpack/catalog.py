@@ -11,7 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from types import EllipsisType, TracebackType
+from types import EllipsisType
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import quote
 
@@ -195,9 +195,7 @@ class Catalog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -300,7 +298,7 @@ def connect(path: str | os.PathLike[str], *, name: str | None = None) -> sqlite3
 
 def _check(connection: sqlite3.Connection, name: str, length: int) -> None:
     # A path of the system may be no UTF-8.
-    connection.text_factory = _text
+    connection.text_factory = lambda data: data.decode(errors="surrogateescape")
     for pragma in ("trusted_schema = off", "cell_size_check = on", "query_only = on"):
         connection.execute(f"PRAGMA {pragma}")
     if _pragma(connection, "application_id") != _APPLICATION_ID:
@@ -319,10 +317,6 @@ def _check(connection: sqlite3.Connection, name: str, length: int) -> None:
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     ((value,),) = connection.execute(f"PRAGMA {name}")
     return int(value)
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
 
 
 def _file_id(path: str) -> _FileId:

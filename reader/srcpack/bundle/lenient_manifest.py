@@ -23,19 +23,9 @@ def parse_leniently(
 ) -> tuple[BundleManifest, str | None]:
     """Read a manifest: as symbolic if it takes it, else without what it would refuse.
 
-    A type that is unknown is left out, so that the file reads as `source`.
-
-    Args:
-        data: The content of `manifest.json`.
-        file: The bundle, as errors are to name it.
-        max_files: Most files that it may list.
-
-    Returns:
-        What it says, and why symbolic refuses it; None where it does not.
-
-    Raises:
-        FormatError: It is no JSON object, or its `files` are none; the error is symbolic's.
-        LimitExceeded: It lists too many files.
+    A type that is unknown is left out, so that the file reads as `source`. Returns what the manifest
+    says, and why symbolic refuses it; None where it does not. What is no JSON object, or has no object of
+    files, is refused all the same, with symbolic's error.
     """
     try:
         return parse_manifest(data, file=file, max_files=max_files), None
@@ -67,13 +57,6 @@ def manifest_values(data: bytes, *, file: str) -> dict[str, Any]:
 
     As by `json.loads`, of a name that occurs twice the last value counts, and there may be NaN and lone
     surrogates. A number of more than 4,000 digits is a float.
-
-    Args:
-        data: The content of `manifest.json`.
-        file: The bundle, as errors are to name it.
-
-    Raises:
-        FormatError: It is no JSON object, or not UTF-8, or nested too deeply.
     """
     try:
         values = json.loads(data.decode(), parse_int=_number)

@@ -36,16 +36,9 @@ _TYPES = {file_type.value.encode(): file_type for file_type in FileType}
 
 
 def parse_manifest(data: bytes, *, file: str, max_files: int | None = None) -> BundleManifest:
-    """Read a manifest.
+    """Read a manifest that lists at most `max_files` files; FormatError if symbolic would refuse it.
 
-    Args:
-        data: The content of `manifest.json`.
-        file: The bundle, as errors are to name it.
-        max_files: Most files that it may list.
-
-    Raises:
-        FormatError: symbolic would refuse it; the offset is that in `data`, in bytes.
-        LimitExceeded: It lists too many files.
+    The error's offset is that in `data`, in bytes.
     """
     reader = _Reader(data, file, len(data) if max_files is None else max_files)
     try:
@@ -106,9 +99,8 @@ def _shown_path(path: tuple[str, ...]) -> str:
 class _Reader(Walker):
     """Reads the values of a manifest one after the other.
 
-    Attributes:
-        path: The keys that lead to the value that is read, for messages.
-        written: The key that was read last, as it is written.
+    `path` are the keys that lead to the value that is read, for messages; `written` is the key that was read
+    last, as it is written.
     """
 
     __slots__ = ("file", "max_files", "path", "written")
@@ -137,10 +129,7 @@ class _Reader(Walker):
                 attributes[name] = self.text(self.string())
         self.end()
         return BundleManifest(
-            files=files or {},
-            source_links=source_links,
-            attributes=attributes,
-            has_files=files is not None,
+            files=files or {}, source_links=source_links, attributes=attributes, has_files=files is not None
         )
 
     def names(self, expected: str = "an object") -> Iterator[str]:

@@ -26,12 +26,7 @@ def records_of(bundle: "SourceBundle") -> list[EntryRecord]:
 
 
 def manifest_of(attributes: Attributes, records: Iterable[EntryRecord]) -> BundleManifest:
-    """Return the manifest of the bundle that has these entries, files in the order that they record.
-
-    Args:
-        attributes: What it has besides files.
-        records: All entries.
-    """
+    """Return the manifest of the bundle that has all these entries, files in the order that they record."""
     listed = [record for record in records if record.listed]
     if any(record.position is not None for record in listed):
         listed.sort(key=lambda record: -1 if record.position is None else record.position)

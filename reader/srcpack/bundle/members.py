@@ -13,7 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 from srcpack.bundle.lenient_manifest import parse_leniently
@@ -79,11 +79,6 @@ class SourceBundle:
 
     Unlike symbolic it takes a bare zip too.
 
-    Args:
-        source: A path, or the bytes of a bundle.
-        limits: How much it may unpack to.
-        lenient: Whether to open also what symbolic refuses over metadata alone, without that metadata.
-
     Attributes:
         file: The bundle as errors name it: the path as given, or `<bytes>`.
         source: Where its bytes come from.
@@ -91,11 +86,6 @@ class SourceBundle:
         refused: Why symbolic refuses its manifest; None where it does not.
         members: The members by name; the last in the directory of those with one name. `manifest.json`
             and directories (`dir/`) only where the manifest lists them as files.
-
-    Raises:
-        FormatError: It is not a SourceBundle, or one that symbolic refuses.
-        LimitExceeded: Its manifest, its number of files, or all members together are over a limit.
-        OSError: The file cannot be opened.
     """
 
     file: str
@@ -169,9 +159,7 @@ class SourceBundle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -179,13 +167,7 @@ class SourceBundle:
         self.source.close()
 
     def read(self, name: str) -> bytes:
-        """Read a member, and check its size and CRC.
-
-        Raises:
-            DamagedMember: It cannot be read, or is over `max_file_size`, or the manifest lists it and
-                the zip does not have it.
-            NotFound: Neither has it.
-        """
+        """Read a member, and check its size and CRC; DamagedMember if that fails, or the zip lacks it."""
         member = self._readable(name)
         content = self._unpack(member, member.size + 1)
         if len(content) > member.size:
@@ -199,22 +181,12 @@ class SourceBundle:
         raise DamagedMember(self.file, name, reason)
 
     def read_head(self, name: str, size: int) -> bytes:
-        """Read at most the first `size` bytes of a member, inflating no more; the CRC is not checked.
-
-        Raises:
-            DamagedMember: As `read`, for what shows up so far.
-            NotFound: As `read`.
-        """
+        """Read at most the first `size` bytes of a member, inflating no more; the CRC is not checked."""
         member = self._readable(name)
         return self._unpack(member, min(size, member.size))
 
     def read_manifest(self) -> bytes:
-        """Read `manifest.json`. Its CRC is checked; its declared size is not, by symbolic neither.
-
-        Raises:
-            FormatError: It cannot be read.
-            LimitExceeded: It is too large, or has too many quotes and brackets.
-        """
+        """Read `manifest.json`. Its CRC is checked; its declared size is not, by symbolic neither."""
         member = self._manifest_member
         if member.encrypted or member.method not in (_STORED, _DEFLATED):
             raise self._error(f"{self._unreadable(member)}", member=MANIFEST_NAME)
@@ -356,7 +328,6 @@ class SourceBundle:
         self._check("the size of members that share their bytes", shared, _SHARED_FREE + self._most)
 
     def _pread(self, offset: int, size: int) -> bytes:
-        """Read bytes at an offset; fewer at the end of the file."""
         # The kernel takes offsets and sizes of 63 bits only.
         size = min(size, self._size - offset)
         return self.source.read(offset, size) if size > 0 else b""

@@ -61,17 +61,10 @@ _LEAST_READ = 64
 
 
 class Member(NamedTuple):
-    """A member of the zip, as its directory declares it.
+    """A member of the zip, as its directory declares it: `size` uncompressed, `offset` of its local header.
 
-    Attributes:
-        name: The name. Without the UTF-8 flag the bytes are cp437; with it, those that are not UTF-8
-            become U+FFFD (zip 7.2.0 read.rs).
-        size: Uncompressed bytes.
-        compressed_size: Bytes in the zip.
-        crc: CRC-32 of the uncompressed bytes.
-        method: 0 is stored, 8 is deflated; no other can be read.
-        encrypted: Whether it says that it is; none of those can be read.
-        offset: Where its local header begins, in bytes from the start of the file.
+    Without the UTF-8 flag the name's bytes are cp437; with it, those that are not UTF-8 become U+FFFD (zip
+    7.2.0 read.rs). Method 0 is stored, 8 is deflated; no other can be read, nor what is encrypted.
     """
 
     name: str
@@ -84,25 +77,14 @@ class Member(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """The directory of a zip.
-
-    Attributes:
-        offset: Its first byte, from the start of the file.
-        members: The members by name; the last of those with one name.
-    """
+    """The directory of a zip: its first byte, and the members by name; the last of those with one name."""
 
     offset: int
     members: dict[str, Member]
 
 
 class _Place(NamedTuple):
-    """Where a directory is, by an end record.
-
-    Attributes:
-        offset: Its first byte, from the start of the file.
-        records: How many records it has.
-        shift: What is to be added to the offsets in it.
-    """
+    """Where a directory is, by an end record: first byte, records, what to add to the offsets in it."""
 
     offset: int
     records: int
@@ -112,15 +94,8 @@ class _Place(NamedTuple):
 def read_directory(source: ByteSource, *, file: str, max_members: int) -> Directory:
     """Find and read the directory: that of the last end record that has a right one.
 
-    Args:
-        source: The file.
-        file: The file, as errors are to name it.
-        max_members: Most members that it may have.
-
-    Raises:
-        FormatError: There is none; the error is that of the last end record.
-        LimitExceeded: It has too many members; or more than four times the bytes of the file, and 1 MiB,
-            would have to be read.
+    Raises FormatError if there is none, as the last end record shows; LimitExceeded if it has too many
+    members, or if more than four times the bytes of the file, and 1 MiB, would have to be read.
     """
     return _Reader(source, file, max_members).directory()
 
@@ -292,7 +267,6 @@ class _Reader:
     # ---- bytes
 
     def _signatures_before(self, signature: bytes, end: int) -> Iterator[int]:
-        """Find a signature from an offset backwards."""
         chunk = _FIRST_CHUNK
         while end > 0:
             start = max(0, end - chunk)
@@ -303,7 +277,6 @@ class _Reader:
             end, chunk = start, min(2 * chunk, _CHUNK)
 
     def _signatures_after(self, signature: bytes, start: int, end: int) -> Iterator[int]:
-        """Find a signature from an offset up to another."""
         chunk = _FIRST_CHUNK
         while start < end:
             block = self._pread(start, min(chunk, end - start) + len(signature) - 1)
@@ -314,7 +287,6 @@ class _Reader:
             start, chunk = start + chunk, min(2 * chunk, _CHUNK)
 
     def _pread(self, offset: int, size: int) -> bytes:
-        """Read bytes at an offset; fewer at the end of the file."""
         # The kernel takes offsets and sizes of 63 bits only.
         size = min(size, self._size - offset)
         self._read += max(size, _LEAST_READ)
@@ -332,10 +304,7 @@ class _Reader:
 def _is_valid(kind: int, body: bytes, replaced: bytes) -> bool:
     """Check an extra field of the kinds that zip 7.2.0 (src/extra_fields) knows.
 
-    Args:
-        kind: Its kind.
-        body: Its bytes.
-        replaced: The bytes that it stands for, where it is the name or comment in Unicode.
+    `replaced` are the bytes that it stands for, where it is the name or comment in Unicode.
     """
     if kind == _EXTRA_NTFS:
         return len(body) == 32 and body[4:8] == b"\x01\0\x18\0"

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from srcpack import opening
@@ -60,9 +59,7 @@ class ArchiveMembers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -106,11 +103,7 @@ class ArchiveMembers:
         return MemberInfo(filename, entry.size, entry.stored_size)
 
     def read(self, filename: str) -> bytes:
-        """Return the content of a member, `manifest.json` too.
-
-        Raises:
-            MissingMember, NotFound, DamagedMember, FormatError: As `open_member`.
-        """
+        """Return the content of a member, `manifest.json` too."""
         with self.open_member(filename) as file:
             return file.read()
 
@@ -123,8 +116,6 @@ class ArchiveMembers:
 
         Raises:
             MissingMember, NotFound: There is none of that name; both are KeyErrors.
-            DamagedMember: It cannot be read.
-            FormatError: The pack is damaged here.
         """
         if name == MANIFEST_NAME:
             return io.BufferedReader(io.BytesIO(self._manifest_json))
@@ -132,13 +123,7 @@ class ArchiveMembers:
 
 
 def opened(entry: Entry) -> io.BufferedReader:
-    """Return a member's content as a binary file.
-
-    Raises:
-        MissingMember: The zip did not have it.
-        DamagedMember: It cannot be read.
-        FormatError: The pack is damaged here.
-    """
+    """Return a member's content as a binary file."""
     try:
         return io.BufferedReader(entry.open())
     except DamagedMember as error:

@@ -17,9 +17,6 @@ def bracket_depth(script: bytes) -> int:
 
     Those in strings, comments and regular expressions count as well. So this is no proof: it tells what was
     generated without a thought, or made to end the process without any art.
-
-    Args:
-        script: The script.
     """
     steps = memoryview(script.translate(_STEPS, _NO_BRACKETS)).cast("b")
     return max(accumulate(steps, initial=0)) - min(accumulate(steps, initial=0))

@@ -21,15 +21,9 @@ __all__ = ["Facts", "facts_of", "with_facts"]
 
 
 class Facts(NamedTuple):
-    """What is found out about a member's content.
+    """What is found out about a member's content: `lines` as SPEC.md counts them, `size` in bytes.
 
-    Attributes:
-        size: In bytes.
-        sha256: Of the content.
-        lines: As SPEC.md counts them.
-        utf8: Whether it is UTF-8.
-        reference: Source map reference in the content of a source or minified source, if no header has one.
-        debug_id: Debug id in the content, as Breakpad writes it, if no header has one.
+    `reference` and `debug_id` (as Breakpad writes it) are those in the content, where no header has one.
     """
 
     size: int
@@ -41,12 +35,9 @@ class Facts(NamedTuple):
 
 
 def facts_of(content: bytes, file_type: FileType | None, headers: Mapping[str, str] | None) -> Facts:
-    """Find out what an entry records about a content.
+    """Find out what an entry records about a whole content.
 
-    Args:
-        content: The whole content.
-        file_type: The type that the manifest gives; None reads as `source`.
-        headers: The file's headers. What one of them gives is not looked for in the content, as it wins.
+    What one of the headers gives is not looked for in the content, as it wins.
     """
     utf8 = is_utf8(content)
     reference = debug_id = None

@@ -48,23 +48,14 @@ class Context:
 
 
 def get_context(source: str, line: int, column: int = 0, lines: int = CONTEXT_LINES) -> Context | None:
-    r"""Take a line and its neighbours out of a file.
+    r"""Take a line and its neighbours, `lines` on either side, out of a file; None if it has no such line.
+
+    The first line is 1, and 0 is taken for it, as upstream does. `column` is the byte in the line to keep in
+    sight where lines are trimmed; 0 keeps their start. Raises ValueError if one of the two is negative.
 
     A part of a file gives what the whole gives, if it begins at the start of line
-    `first <= max(1, line - lines)`, holds all of line `line + lines` with its newline (or goes to the
-    file's end), and `line - first + 1` is asked for.
-
-    Args:
-        source: The file.
-        line: Number of the line; the first is 1, and 0 is taken for it, as upstream does.
-        column: Byte in the line to keep in sight where lines are trimmed; 0 keeps their start.
-        lines: How many lines to take on either side.
-
-    Returns:
-        The lines, or None if the file has no such line.
-
-    Raises:
-        ValueError: `column` or `lines` is negative.
+    `first <= max(1, line - lines)`, holds all of line `line + lines` with its newline (or goes to the file's
+    end), and `line - first + 1` is asked for.
     """
     if column < 0 or lines < 0:
         raise ValueError(f"column {column} and {lines} lines must not be negative")
@@ -76,20 +67,9 @@ def get_context(source: str, line: int, column: int = 0, lines: int = CONTEXT_LI
 
 
 def context_of_lines(all_lines: Sequence[str], index: int, column: int, lines: int) -> Context:
-    """Take a line and its neighbours out of lines that were split before.
+    """Take line `index`, from 0, and up to `lines` either side out of lines that were split before.
 
-    Args:
-        all_lines: Lines without their ends.
-        index: Which one; the first is 0.
-        column: Byte in the line to keep in sight where lines are trimmed.
-        lines: How many lines to take on either side, if there are so many.
-
-    Returns:
-        The lines.
-
-    Raises:
-        IndexError: There is no such line.
-        ValueError: `column` is negative.
+    Raises IndexError if there is no such line.
     """
     if not 0 <= index < len(all_lines):
         raise IndexError(f"line {index} of {len(all_lines)}")
@@ -105,59 +85,30 @@ def context_of_places(
 ) -> Context:
     """Take a line and its neighbours out of a file of which no more is read than is shown.
 
-    Args:
-        read: Returns the bytes between two positions of the file, which is UTF-8.
-        places: Of the lines, without their ends: where each begins and ends.
-        index: Which of them is the line.
-        column: Byte in the line to keep in sight where lines are trimmed.
-
-    Raises:
-        ValueError: What is shown is not UTF-8.
+    `read` returns the bytes between two positions of the file, which is UTF-8; `places` are where each line
+    begins, and where it ends without its end.
     """
     lines = tuple(_trimmed_at(read, start, end, column) for start, end in places)
     return Context(lines[:index], lines[index], lines[index + 1 :])
 
 
 def split_lines(source: str) -> list[str]:
-    r"""Split a file into lines.
-
-    Args:
-        source: The file.
-
-    Returns:
-        The lines without their ends. A `\r` that no `\n` follows is part of its line.
-    """
+    r"""Split a file into lines without their ends. A `\r` that no `\n` follows is part of its line."""
     return _without_ends(source.split("\n"))
 
 
 def count_lines(newlines: int, size: int, ends_with_newline: bool) -> int:
-    r"""Number the lines of a file without splitting it.
-
-    Args:
-        newlines: How many `\n` it has.
-        size: Its size; the unit does not matter.
-        ends_with_newline: Whether its last character is `\n`.
-
-    Returns:
-        The number of lines: a trailing newline begins no further one, and an empty file has none.
-    """
+    r"""Number the lines of a file by its newlines, its size and whether it ends with a newline."""
     if size == 0:
         return 0
     return newlines if ends_with_newline else newlines + 1
 
 
 def trim_line(line: str, column: int) -> str:
-    """Cut a long line down to about 140 bytes around a column, and mark where it was cut with `{snip}`.
+    """Cut a line over 150 bytes to about 140 around a column, and mark where it was cut with `{snip}`.
 
-    Args:
-        line: The line, without its end.
-        column: Byte to keep in sight; one past the end counts as the end.
-
-    Returns:
-        The line as it is if it has 150 bytes or less, else its part from 60 bytes before the column on.
-
-    Raises:
-        ValueError: `column` is negative.
+    It is kept from 60 bytes before the column on; a column past the end counts as the end, a negative one is
+    a ValueError.
     """
     if column < 0:
         raise ValueError(f"column {column} must not be negative")
@@ -173,9 +124,6 @@ class SourceText:
     """A file whose lines are asked for again and again, and what was found out about it on the way.
 
     A stack trace may point at one file thousands of times, and a minified file may be one line of megabytes.
-
-    Attributes:
-        text: The file.
     """
 
     __slots__ = ("_encoded", "_lines", "_uses", "text")
@@ -264,7 +212,6 @@ def _character_start(raw: bytes, index: int) -> int:
 
 
 def _without_ends(pieces: list[str]) -> list[str]:
-    r"""Make lines of the pieces between newlines: all but the last had a `\n`."""
     last = pieces.pop()
     lines = [piece.removesuffix("\r") for piece in pieces]
     if last:

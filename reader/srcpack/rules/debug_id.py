@@ -70,18 +70,7 @@ class DebugId:
 
     @classmethod
     def from_breakpad(cls, text: str) -> "DebugId":
-        """Read an id in Breakpad's form: no hyphens, and the appendix is required and never cut.
-
-        Args:
-            text: The id.
-
-        Returns:
-            The id.
-
-        Raises:
-            TypeError: `text` is not a str.
-            ValueError: `text` is no id of that form.
-        """
+        """Read an id in Breakpad's form, or raise ValueError: no hyphens, an appendix that is never cut."""
         if not isinstance(text, str):
             raise TypeError(f"a debug id is a str, not {type(text).__name__}")
         if text[8:9] == "-" or len(text) == 32:
@@ -94,17 +83,10 @@ class DebugId:
 
     @classmethod
     def from_guid_age(cls, guid_bytes: bytes, age: int) -> "DebugId":
-        """Make an id of what a PDB's CodeView record holds.
+        """Make an id of what a PDB's CodeView record holds: a Microsoft GUID, and the age, the appendix.
 
-        Args:
-            guid_bytes: A Microsoft GUID, 16 bytes: its first three fields are little-endian.
-            age: The appendix, 0 to 2**32 - 1.
-
-        Returns:
-            The id.
-
-        Raises:
-            ValueError: There are not 16 bytes, or `age` is out of range.
+        The GUID has 16 bytes, of which the first three fields are little-endian; the age is 0 to 2**32 - 1.
+        Raises ValueError if one of them is not so.
         """
         if len(guid_bytes) != 16:
             raise ValueError(f"a GUID has 16 bytes, not {len(guid_bytes)}")

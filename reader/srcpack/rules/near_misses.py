@@ -14,12 +14,7 @@ _MOST_OF_A_NAME = 100
 
 
 class NearMiss(NamedTuple):
-    """A URL that is there in place of the one that was looked for.
-
-    Attributes:
-        url: The URL that is there.
-        differs: In what it differs, in a few words.
-    """
+    """A URL that is there in place of the one that was looked for, and in what it differs, in a few words."""
 
     url: str
     differs: str
@@ -31,7 +26,6 @@ class UrlsByName:
     __slots__ = ("_by_name",)
 
     def __init__(self, urls: Iterable[str]) -> None:
-        """Sort the URLs."""
         self._by_name: dict[str, list[str]] = {}
         for url in urls:
             self._by_name.setdefault(_name(url), []).append(url)
@@ -39,8 +33,7 @@ class UrlsByName:
     def nearest(self, wanted: Iterable[str]) -> NearMiss | None:
         """Return the URL that differs least from one of those looked for; None if none has the file's name.
 
-        Args:
-            wanted: URLs that were looked for and not found, the most specific first.
+        The most specific of those that were looked for comes first.
         """
         best: tuple[int, int, NearMiss] | None = None
         for url in wanted:
@@ -74,7 +67,6 @@ def _difference(wanted: str, found: str) -> tuple[int, str]:
 
 
 def _common_end(one: str, other: str) -> int:
-    """Return how many parts of two paths are the same, from the end."""
     common = 0
     for a, b in zip(reversed(_plain(one).split("/")), reversed(_plain(other).split("/")), strict=False):
         if a != b:

@@ -51,15 +51,11 @@ class ObjectInfo:
         """Read the attributes of a bundle, `Pack.attributes`."""
         code_id = _NO_HEX_DIGITS.sub("", attributes.get("code_id", "")).lower()
         return cls(
-            debug_id=_debug_id(attributes.get("debug_id", "")),
+            debug_id=DebugId.parse_or_none(attributes.get("debug_id", "")) or NIL_DEBUG_ID,
             code_id=code_id or None,
             arch=_arch(attributes.get("arch", "")),
             name=attributes.get("object_name"),
         )
-
-
-def _debug_id(text: str) -> DebugId:
-    return DebugId.parse_or_none(text) or NIL_DEBUG_ID
 
 
 def _arch(text: str) -> str:

@@ -1,6 +1,6 @@
-"""What a file's own content says: the source map it refers to, and its debug id.
+"""References found in a file's own content: the source map that it names, and its debug id.
 
-symbolic reads contents as UTF-8 text and fails on a file that is not; then nothing is discovered here.
+symbolic reads contents as UTF-8 text and fails on a file that is not; then nothing is found here.
 No part of a content is copied but the value found, and time grows with the size alone, whatever the
 content.
 
@@ -46,15 +46,11 @@ def is_utf8(content: bytes) -> bool:
 
 
 def discover_source_map_reference(content: bytes) -> str | None:
-    """Find the source map that a JavaScript file refers to in a comment.
+    """Find the source map that a JavaScript file refers to in a comment; None without one, or if not UTF-8.
 
-    Args:
-        content: The file.
-
-    Returns:
-        The value of the last `//# sourceMappingURL=` or `//@ sourceMappingURL=`, wherever in a line it
-        is: white space before it is skipped, it ends at white space, and query and fragment are cut off.
-        "" if nothing is left, None if there is no such comment or the content is not UTF-8.
+    It is the value of the last `//# sourceMappingURL=` or `//@ sourceMappingURL=`, wherever in a line it is:
+    white space before it is skipped, it ends at white space, and query and fragment are cut off. It may be
+    empty.
     """
     magic = b"//# sourceMappingURL="
     at = content.rfind(magic)
@@ -66,14 +62,9 @@ def discover_source_map_reference(content: bytes) -> str | None:
 
 
 def discover_debug_id(content: bytes) -> DebugId | None:
-    """Find the debug id that a JavaScript file has in a comment.
+    """Find the debug id that a JavaScript file has in its last `//# debugId=` comment.
 
-    Args:
-        content: The file.
-
-    Returns:
-        The id in the last `//# debugId=`; None if that is invalid, whatever earlier ones say, if there
-        is no such comment, or if the content is not UTF-8.
+    None if that is invalid, whatever earlier ones say, if there is none, or if the content is not UTF-8.
     """
     magic = b"//# debugId="
     at = content.rfind(magic)
@@ -86,21 +77,16 @@ def discover_debug_id(content: bytes) -> DebugId | None:
 
 
 def discover_source_map_debug_id(content: bytes) -> DebugId | None:
-    """Find the debug id that a source map has as a field.
+    """Find the debug id that a source map has as a field: the object's `debug_id`, else its `debugId`.
 
-    symbolic deserialises a struct of two optional ids from the whole text. So the text has to be JSON to
-    its end, nested however deep, and each field may be there once, null or a valid id. Like any serde
-    struct it is read from an array too: of exactly `debugId` and `debug_id`, in that order.
+    symbolic deserialises a struct of two optional ids from the whole text. So the text has to be JSON to its
+    end, nested however deep, and each field may be there once, null or a valid id. Like any serde struct it
+    is read from an array too: of exactly `debugId` and `debug_id`, in that order.
 
-    Args:
-        content: The source map.
-
-    Returns:
-        The object's `debug_id`, else its `debugId`. None if it has neither, if the text is not accepted
-        (JSON errors, a byte order mark, a duplicate or invalid field), or if it is not UTF-8. Unlike
-        symbolic, also None for a text that is nearly all brackets: one for every 16 bytes, and 10,000
-        more, where those that follow each other directly count once. No map comes near that, and each
-        takes a hundred times as long as other bytes.
+    None if it has neither, if the text is not accepted (JSON errors, a byte order mark, a duplicate or
+    invalid field), or if it is not UTF-8. Unlike symbolic, also None for a text that is nearly all brackets:
+    one for every 16 bytes, and 10,000 more, where those that follow each other directly count once. No map
+    comes near that, and each takes a hundred times as long as other bytes.
     """
     # Most maps have no id, and need no look at their grammar.
     is_list = compiled(_LIST).match(content) is not None
@@ -122,11 +108,7 @@ def discover_source_map_debug_id(content: bytes) -> DebugId | None:
 
 
 def _ids_of_list(walker: Walker) -> dict[str, DebugId | None]:
-    """Read the list of a struct's fields.
-
-    Raises:
-        ValueError: symbolic does not take it.
-    """
+    """Read the list of a struct's fields; ValueError if symbolic does not take it."""
     ids: dict[str, DebugId | None] = {}
     more = walker.enter(b"[", "a list")
     for key in _ID_KEYS:
@@ -140,11 +122,7 @@ def _ids_of_list(walker: Walker) -> dict[str, DebugId | None]:
 
 
 def _ids_of_object(walker: Walker) -> dict[str, DebugId | None]:
-    """Read the object of a struct's fields.
-
-    Raises:
-        ValueError: symbolic does not take it.
-    """
+    """Read the object of a struct's fields; ValueError if symbolic does not take it."""
     ids: dict[str, DebugId | None] = {}
     for name in walker.members():
         key = text_of(name) if len(name) <= _LONGEST_ID_KEY else ""

@@ -27,13 +27,9 @@ class SourceLink:
 class SourceLinks:
     """The source links of a bundle, sorted once so that looking up a path is quick.
 
-    A pattern that ends with `*` matches every path that starts with what is before it; any other is a
-    whole path, `*` in its middle included. Both compare in lower case.
-
-    Args:
-        mapping: URL by pattern. Of patterns that are equal in lower case the last one counts. (symbolic
-            reads a manifest's patterns in byte order, so the greatest has to come last.)
-        file: What they are of, for messages.
+    A pattern that ends with `*` matches every path that starts with what is before it; any other is a whole
+    path, `*` in its middle included. Both compare in lower case. Of patterns that are equal in lower case the
+    last one counts; symbolic reads a manifest's in byte order, so the greatest has to come last.
     """
 
     __slots__ = ("_exact", "_file", "_lengths", "_prefixes")
@@ -50,17 +46,10 @@ class SourceLinks:
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
     def resolve(self, path: str) -> str | None:
-        r"""Find the URL of a path.
+        r"""Find the URL of a path, in any case and with either kind of slash; None if no pattern has it.
 
-        Args:
-            path: A source path, in any case and with either kind of slash.
-
-        Returns:
-            The URL of the pattern that is the whole path; else that of the longest prefix, with each `*`
-            in it replaced by the rest of the path, `\` there turned into `/`; else None.
-
-        Raises:
-            LimitExceeded: The URL would be over 1 MiB: its `*` are many, and a path has many characters.
+        The pattern that is the whole path wins; else that of the longest prefix, with each `*` in its URL
+        replaced by the rest of the path, `\` there turned into `/`. A URL over 1 MiB is a LimitExceeded.
         """
         lowered = path.lower()
         url = self._exact.get(lowered)

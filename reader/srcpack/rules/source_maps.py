@@ -20,14 +20,10 @@ ANY_HOST = "https://host.invalid"
 
 
 def find_source_maps(records: Sequence[EntryRecord]) -> dict[int, int | bytes]:
-    """Find the source maps of a bundle's files.
+    """Find the source maps of a bundle's files, given all entries in the order of their names.
 
-    Args:
-        records: All entries, in the order of their names.
-
-    Returns:
-        By the number of a file: the number of the entry that is its map, or the map itself where the
-        reference is a `data:` URL. Files that have none are not there.
+    Returns by the number of each file that has one: the number of the entry that is its map, or the map
+    itself where the reference is a `data:` URL.
     """
     by_url: dict[str, int] = {}
     by_debug_id: dict[str, int] = {}
@@ -61,12 +57,7 @@ def any_host(url: str) -> str:
 
 
 def original_source_urls(record: EntryRecord, name: str) -> list[str]:
-    """List the URLs that an original source can have in the bundle of a minified file.
-
-    Args:
-        record: The minified file.
-        name: The source's name in the file's map, which does not embed it.
-    """
+    """List the URLs that an original source, by its name in the map, can have in a minified file's bundle."""
     reference = reference_of(record)
     base = any_host(record.url or "")
     if base and reference is not None and not _has_data_url(record):

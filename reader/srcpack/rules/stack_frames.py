@@ -39,16 +39,10 @@ _COMMIT_ENDING = re.compile(r"[-.][a-f0-9]{7,}\Z", re.IGNORECASE)
 
 
 def get_function_for_token(frame: str | None, token: str, caller_token_name: str | None) -> str:
-    """Choose the name of a frame's function.
+    """Choose the name of a frame's function: `token`, the one around it, unless that says nothing.
 
-    Args:
-        frame: The name that the frame came with; None if it had none.
-        token: The name of the function around the token.
-        caller_token_name: The name that the caller's token has: what the function was called by.
-
-    Returns:
-        `token`, unless it is a name that says nothing. Then the caller's, if it is not empty; else the
-        frame's, even if it is; else `token` all the same.
+    Then it is the name that the caller's token has, by which the function was called, if it is not empty;
+    else the one that the frame came with, even if it is; else `token` all the same.
     """
     if token not in _USELESS_FUNCTIONS:
         return token
@@ -88,14 +82,10 @@ def fixup_turbopack_filename(filename: str) -> str:
 
 
 def generate_module(abs_path: str) -> str:
-    """Make a module's name of a URL or path.
+    """Make a module's name of a URL or path: without host, query, fragment, ending and one `.min`.
 
-    Args:
-        abs_path: URL or path of a file.
-
-    Returns:
-        The path without host, query, fragment, ending and one `.min`. Of that, what follows the first
-        folder that is a hash; else all but leading folders that say nothing, and a commit at the end.
+    Of that, what follows the first folder that is a hash; else all but leading folders that say nothing, and
+    a commit at the end.
     """
     path = re.split("[#?]", strip_hostname(abs_path), maxsplit=1)[0]
     dot = path.rfind(".")

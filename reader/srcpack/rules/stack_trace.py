@@ -42,14 +42,11 @@ _PATH_OF_CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/|.*\.(?:js|mjs|cjs|bundle
 
 
 class TraceLine(NamedTuple):
-    """A line of a stack trace.
+    """A line of a stack trace, without its end; None for a frame where it names no place in a file.
 
-    Attributes:
-        text: The line, without its end.
-        frame: Its frame, as an event has it: `abs_path`, `lineno`; `colno` and `function` if they are there.
-            None for a line that names no place in a file, such as the error's message.
-        head: What stands before the function, such as `    at async `.
-        has_at_sign: Whether the function and the place are parted by `@`, as Firefox and Safari print them.
+    The frame is as an event has it: `abs_path`, `lineno`; `colno` and `function` if they are there. `head`
+    stands before the function, such as `    at async `; `@` between function and place is of Firefox and
+    Safari.
     """
 
     text: str
@@ -59,11 +56,7 @@ class TraceLine(NamedTuple):
 
 
 class StackTrace(NamedTuple):
-    """A text with stack traces in it.
-
-    Attributes:
-        lines: All its lines.
-    """
+    """A text with stack traces in it: all its lines."""
 
     lines: tuple[TraceLine, ...]
 
@@ -83,10 +76,8 @@ class StackTrace(NamedTuple):
     ) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
         """Yield each line as it reads when its frame is resolved, and that frame.
 
-        A line that has no frame, or whose frame was not resolved, stays as it is, and comes with None.
-
-        Args:
-            stacktraces: What `stacktraces` gave, resolved.
+        `stacktraces` is what the method of that name gave, resolved. A line that has no frame, or whose frame
+        was not resolved, stays as it is, and comes with None.
         """
         frames = (frame for trace in stacktraces for frame in trace["frames"])
         for line in self.lines:
@@ -104,9 +95,7 @@ class StackTrace(NamedTuple):
 def parse_stack_trace(text: str, *, script: str | None = None) -> StackTrace:
     """Find the frames in what an engine or a log printed.
 
-    Args:
-        text: The text.
-        script: The URL or path of the file that places without one are in; None to leave them aside.
+    `script` is the URL or path of the file that places without one are in; None leaves them aside.
     """
     return StackTrace(tuple(_parse_line(line.removesuffix("\r"), script) for line in text.split("\n")))
 
@@ -114,13 +103,8 @@ def parse_stack_trace(text: str, *, script: str | None = None) -> StackTrace:
 def app_url(path: str) -> str | None:
     """Return the URL by which events have a file of a disk, and bundles of apps too: `app:///` and its name.
 
-    Sentry's SDKs rewrite paths so (`rewriteFrames`), as the folder is another on each device.
-
-    Args:
-        path: What an engine printed for the file.
-
-    Returns:
-        The URL; None if the path is a URL of another scheme than `file`.
+    Sentry's SDKs rewrite paths so (`rewriteFrames`), as the folder is another on each device. None if the
+    path is a URL of another scheme than `file`.
     """
     path = path.removeprefix("file://")
     if _SCHEME(path):

@@ -73,11 +73,7 @@ _KINDS = {
 class JsonError(ValueError):
     """A text is not JSON, or a value in it is not what was asked for.
 
-    Attributes:
-        problem: What is wrong with the value, to be put after its name: "is not JSON".
-        offset: Of the byte where that shows.
-        found: What is there, or None.
-        expected: What has to be there, or None.
+    `problem`, to be put after the value's name ("is not JSON"), shows at byte `offset`.
     """
 
     def __init__(
@@ -97,16 +93,9 @@ class TooManyBrackets(JsonError):
 class Walker:
     """Goes over the values of a JSON text, one after the other.
 
-    What is not as a method wants it is a `JsonError`.
-
-    Args:
-        data: The text.
-        most: How many brackets `skip` may meet, around something and outside of strings, where those that
-            follow each other directly count once: these are what takes time. None for any number.
-
-    Attributes:
-        data: The text.
-        at: The offset of the next byte.
+    What is not as a method wants it is a `JsonError`. `skip` may meet `most` brackets, around something and
+    outside of strings, where those that follow each other directly count once: these are what takes time.
+    `at` is the offset of the next byte.
     """
 
     __slots__ = ("_left", "_start", "at", "data")
@@ -279,25 +268,13 @@ class Walker:
 
 
 def text_of(string: bytes) -> str:
-    """Return the meaning of a string, given as `Walker` hands it out.
-
-    Raises:
-        UnicodeDecodeError: It is not UTF-8.
-    """
+    """Return the meaning of a string as `Walker` hands it out; UnicodeDecodeError if it is not UTF-8."""
     text = string.decode()
     return text[1:-1] if b"\\" not in string else str(json.loads(text))
 
 
 def check_object(text: str, *, without: Collection[str]) -> None:
-    """See that a text is one JSON object and nothing more, and has each name once.
-
-    Args:
-        text: The text.
-        without: Names that the object may not have.
-
-    Raises:
-        JsonError: It is not one; or it has one of those names, or one twice.
-    """
+    """Raise JsonError unless a text is one JSON object and nothing more, each name once and none of some."""
     walker = Walker(text.encode(errors="surrogatepass"))
     seen: set[str] = set()
     for string in walker.members():

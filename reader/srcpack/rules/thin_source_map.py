@@ -20,14 +20,12 @@ class _NotUnderstoodError(ValueError):
 
 
 class ThinSourceMap(NamedTuple):
-    """A source map taken apart.
+    """A source map taken apart: its text without the sources that it embeds.
 
-    Attributes:
-        text: The map without the sources that it embeds. Where `contents` is a list, each source has its
-            number for a name too.
-        contents: The embedded source of each number, None where there is none; None in place of the list for
-            a map with sections, as sources of one name are one there, and for a map that is not understood.
-        marked: Such a map with `EMPTY_CONTENT` for each embedded source that is empty, where there is any.
+    `contents` has the embedded source of each number, None where there is none, and each source has its
+    number for a name too. It is None for a map with sections, as sources of one name are one there, and for a
+    map that is not understood. `marked` is a map with sections that has `EMPTY_CONTENT` for each embedded
+    source that is empty, where there is any.
     """
 
     text: bytes
@@ -36,11 +34,10 @@ class ThinSourceMap(NamedTuple):
 
 
 def thin_source_map(source_map: bytes) -> ThinSourceMap:
-    """Take the embedded sources out of a source map.
+    """Take the embedded sources out of a source map that symbolic accepts.
 
-    Args:
-        source_map: A map that symbolic accepts. It may accept JSON that Python does not, such as numbers of
-            thousands of digits: then the map is left as it is.
+    It may accept JSON that Python does not, such as numbers of thousands of digits: then the map is left as
+    it is.
     """
     try:
         document = json.loads(without_junk(source_map))
@@ -72,7 +69,6 @@ def junk_size(source_map: bytes) -> int:
 
 
 def _maps_of(document: Any) -> Iterator[dict[str, Any]]:
-    """Yield a map, and the maps of its sections."""
     waiting = [document]
     while waiting:
         source_map = waiting.pop()

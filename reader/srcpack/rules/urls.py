@@ -12,14 +12,7 @@ import re
 
 from srcpack.rules.whatwg_url import C0_AND_SPACE
 
-__all__ = [
-    "candidate_urls",
-    "file_stem",
-    "join_paths",
-    "jvm_source_url",
-    "source_map_url",
-    "strip_hostname",
-]
+__all__ = ["candidate_urls", "file_stem", "join_paths", "jvm_source_url", "source_map_url", "strip_hostname"]
 
 _STEM_SUFFIXES = (".min", ".js", ".map", ".cjs", ".mjs", ".ts", ".d", ".jsx", ".tsx")
 # Within the header of a data: URL, tabs and newlines were taken out before this is looked for.
@@ -31,12 +24,8 @@ _BASE64_TEXT = re.compile(rb"([A-Za-z0-9+/]*)(=*)")
 def candidate_urls(url: str) -> list[str]:
     """List the URLs that a file can have in a bundle, in the order they are tried.
 
-    Args:
-        url: The URL wanted.
-
-    Returns:
-        Without the fragment: the URL, the URL without query, `~` and the path, `~` and the path without
-        query. The two without query are there only if there is one. A URL can occur twice.
+    Without the fragment: the URL, the URL without query, `~` and the path, `~` and the path without query.
+    The two without query are there only if there is one. A URL can occur twice.
     """
     url = url.partition("#")[0]
     relative = strip_hostname(url)
@@ -50,13 +39,9 @@ def candidate_urls(url: str) -> list[str]:
 
 
 def strip_hostname(path: str) -> str:
-    """Take the scheme and host, or the leading `~`, off a URL.
+    """Take the scheme and host, or the leading `~`, off a URL; what is left begins with `/`.
 
-    Args:
-        path: A URL or path.
-
-    Returns:
-        The rest, from its `/` on. A URL without a path keeps its host; a path is left as it is.
+    A URL without a path keeps its host; a path is left as it is.
     """
     if path.startswith("~"):
         return path[1:]
@@ -70,14 +55,9 @@ def strip_hostname(path: str) -> str:
 def join_paths(base: str, right: str) -> str:
     """Resolve a reference against the URL or path of the file that it is in.
 
-    Args:
-        base: URL or path of the file.
-        right: The reference; a leading `~` counts as the host of `base`. With `://` in it, or `webpack:` or
-            `turbopack:` in front, it is absolute.
-
-    Returns:
-        The URL, or the path if `base` is one. A `..` at the top is dropped for http and https; for others
-        it is kept, as a segment that a further `..` takes away. Double slashes are closed up.
+    A leading `~` of the reference counts as the host of `base`. With `://` in it, or `webpack:` or
+    `turbopack:` in front, it is absolute. A `..` at the top is dropped for http and https; for others it is
+    kept, as a segment that a further `..` takes away. Double slashes are closed up.
     """
     if "://" in right or right.startswith(("webpack:", "turbopack:")):
         return right
@@ -120,12 +100,8 @@ def join_paths(base: str, right: str) -> str:
 def file_stem(path: str) -> str:
     """Shorten a URL to what its file, its minified form and its source map have in common.
 
-    Args:
-        path: A URL or path.
-
-    Returns:
-        The path without host, query, fragment and endings such as `.min.js.map`. If nothing but a name
-        is left after the host, that name as it is.
+    That is the path without host, query, fragment and endings such as `.min.js.map`. If nothing but a name is
+    left after the host, it is that name as it is.
     """
     folder, slash, name = strip_hostname(path).rpartition("/")
     if not slash:
@@ -141,17 +117,10 @@ def file_stem(path: str) -> str:
 
 
 def source_map_url(base: str, reference: str) -> str | bytes:
-    """Say where the source map is that a minified file refers to.
+    """Say where the source map is that a minified file refers to, by a header or a comment.
 
-    Args:
-        base: URL or path of the minified file.
-        reference: The reference, from a header or from the file's comment.
-
-    Returns:
-        The map itself, UTF-8, if the reference is a `data:` URL; else its URL.
-
-    Raises:
-        ValueError: The reference is a `data:` URL that does not decode to UTF-8.
+    That is the map itself, UTF-8, if the reference is a `data:` URL; else its URL. Raises ValueError if the
+    `data:` URL does not decode to UTF-8.
     """
     if reference.startswith("data:"):
         return _data_url_content(reference)
@@ -159,15 +128,10 @@ def source_map_url(base: str, reference: str) -> str | bytes:
 
 
 def jvm_source_url(module: str, abs_path: str | None = None) -> str:
-    """Build the URL that the source file of a JVM frame has in a bundle.
+    """Build the URL that the source file of a JVM frame has in a bundle, by the full name of the class.
 
-    Args:
-        module: Full name of the class.
-        abs_path: The frame's file name. It counts if it has an ending and no `$`; else the name of the
-            outermost class does.
-
-    Returns:
-        The URL. Its ending is always `.jvm`, as the language is not known.
+    The frame's file name counts if it has an ending and no `$`; else the name of the outermost class does.
+    The ending is always `.jvm`, as the language is not known.
     """
     if abs_path is not None and "." in abs_path and "$" not in abs_path:
         package, dot, _ = module.rpartition(".")

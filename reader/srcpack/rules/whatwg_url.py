@@ -36,11 +36,7 @@ _LONGEST_LABEL = 2000
 
 
 def parses_as_url(text: str) -> bool:
-    """Say whether a text is an absolute URL.
-
-    Args:
-        text: The text, such as a frame's `abs_path`.
-    """
+    """Say whether a text, such as a frame's `abs_path`, is an absolute URL."""
     text = text.strip(C0_AND_SPACE).translate(_TABS_AND_NEWLINES)
     match = _SCHEME.match(text)
     if match is None:
@@ -61,7 +57,6 @@ def parses_as_url(text: str) -> bool:
 
 
 def _has_good_host(authority: str, is_name: Callable[[str], bool]) -> bool:
-    """Whether what stands after `//` has a host and, if any, a port that can be."""
     host = authority.rpartition("@")[2]
     port = ""
     after_bracket = host.rfind("]") + 1

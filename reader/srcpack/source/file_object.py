@@ -17,12 +17,8 @@ def source_of_file_object(file: BinaryIO) -> ByteSource:
 
     A file as Python's `open` gives it is read by `pread`, through a descriptor of its own: its position stays
     where it is, and it may be closed. The bytes of a `BytesIO` are taken as they are now. All else is a
-    `FileObjectSource`.
-
-    Raises:
-        TypeError: It is open for text.
-        ValueError: It is closed, or has no position to seek.
-        OSError: It cannot be read.
+    `FileObjectSource`. Raises TypeError if it is open for text, ValueError if it is closed or has no
+    position.
     """
     source = _source_of(file)
     if isinstance(name := getattr(file, "name", None), str):

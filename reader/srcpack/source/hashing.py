@@ -10,11 +10,7 @@ _PIECE = 1 << 20
 
 
 def sha256_of(source: ByteSource, end: int | None = None) -> bytes:
-    """Return the SHA-256 of the bytes up to offset `end`, or of all.
-
-    Raises:
-        OSError, ValueError: As `ByteSource.read`.
-    """
+    """Return the SHA-256 of the bytes up to offset `end`, or of all."""
     end = source.size if end is None else end
     digest = sha256()
     for at in range(0, end, _PIECE):

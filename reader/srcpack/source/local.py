@@ -83,7 +83,7 @@ class MmapSource(ByteSource):
         return memoryview(mapped)[offset : offset + length]
 
     def _mapped(self) -> mmap.mmap | None:
-        """Map the file if it can be. Threads that do so at once each make a map, and the last one's stays."""
+        """Map the file if it can be. Threads that do so at once each make a map; the last one stays."""
         descriptor = self._descriptor
         if self.closed or descriptor is None:
             if (mapped := self._map) is not None:

@@ -41,13 +41,9 @@ _ONE_SLASH = re.compile(rf"({'|'.join(sorted(_SCHEMES))}):/(?!/)", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A URL, taken apart.
+    """A URL, taken apart: scheme in lower case, path not percent-encoded, query of a web server's URL.
 
-    Attributes:
-        scheme: In lower case.
-        authority: Bucket, or host and port, with the user name that it may have; empty for a file.
-        path: Not percent-encoded.
-        query: Of a web server's URL.
+    The authority is a bucket, or host and port, with the user name that it may have; empty for a file.
     """
 
     scheme: str
@@ -87,11 +83,7 @@ def without_secrets(url: str) -> str:
 
 
 def local_path(url: str) -> str | None:
-    """Return the path that a `file://` URL names, or None for other URLs.
-
-    Raises:
-        ValueError: It names another host, or nothing.
-    """
+    """Return the path that a `file://` URL names, None for others; ValueError if it is of another host."""
     match = _URL.match(url)
     if match is None or match[1].lower() != "file":
         return None
@@ -106,12 +98,9 @@ def local_path(url: str) -> str | None:
 def path_or_url(place: str) -> str:
     """Return the path that a `file://` URL names; a path, or another URL, as it is.
 
-    What looks like a URL but cannot be used is refused, so that it is never taken for a path: a
-    destination `s3:///`, say, where a variable for the bucket was empty.
-
-    Raises:
-        ValueError: Its scheme is not known here, or only one slash follows it, or a blank is before it; or it
-            names no bucket or host, or another host's file.
+    What looks like a URL but cannot be used is a ValueError, so that it is never taken for a path: of a
+    scheme that is not known, with one slash, with a blank before it, or with no bucket or host (`s3:///`,
+    where a variable was empty).
     """
     if ":" not in place:
         return place
@@ -144,11 +133,7 @@ def is_web(text: str) -> bool:
 
 
 def parse_url(url: str) -> Location:
-    """Take apart a URL of an object, of a folder, or of a file.
-
-    Raises:
-        ValueError: It is not a URL, or one that cannot be asked for.
-    """
+    """Take apart a URL of an object, of a folder, or of a file; ValueError if it cannot be asked for."""
     match = _URL.match(url)
     if match is None or not is_url(url):
         raise ValueError(f"{without_secrets(url)!a}: no URL of an object store")

@@ -92,15 +92,10 @@ def locate(url: str, *, patience: Patience = PATIENCE) -> tuple["ObjectStore", s
     A process keeps the stores, each with its connections, by what is before the path in the URL, the
     environment and the patience. Credentials, endpoint and region come from the environment that the stores'
     own tools use: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`,
-    `AZURE_STORAGE_ACCOUNT_NAME` and so on.
+    `AZURE_STORAGE_ACCOUNT_NAME` and so on. Hand URLs to other processes, never stores.
 
-    Hand URLs to other processes, never stores.
-
-    Raises:
-        ModuleNotFoundError: obstore is not installed.
-        ValueError: It is no URL of an object, or of one that obstore cannot name.
-        OSError: The store refuses its settings.
-        RuntimeError: This process was forked from one that had used obstore, whose threads are not here.
+    Raises ValueError if it is no URL of an object that obstore can name, OSError if the store refuses its
+    settings, ModuleNotFoundError if obstore is not installed; RuntimeError as `check_process`.
     """
     store, key = locate_folder(url, patience=patience)
     if not key or url.endswith("/"):
@@ -123,11 +118,7 @@ def locate_folder(url: str, *, patience: Patience = PATIENCE) -> tuple["ObjectSt
 
 
 def check_process() -> None:
-    """Check that obstore can be used here.
-
-    Raises:
-        RuntimeError: This process was forked from one that had used obstore, whose threads are not here.
-    """
+    """Refuse a process that was forked from one that had used obstore, by RuntimeError: threads are gone."""
     if _forked:
         raise RuntimeError(
             "this process was forked after obstore was used, and would wait for threads that it does not "
@@ -145,11 +136,7 @@ def _environment(scheme: str) -> frozenset[tuple[str, str]]:
 
 @lru_cache(maxsize=_STORES)
 def _store(
-    scheme: str,
-    authority: str,
-    query: str,
-    patience: Patience,
-    environment: frozenset[tuple[str, str]],
+    scheme: str, authority: str, query: str, patience: Patience, environment: frozenset[tuple[str, str]]
 ) -> "ObjectStore":
     try:
         from obstore import store as stores  # noqa: PLC0415  optional, and slow to import
@@ -203,8 +190,7 @@ def _basic(user: str) -> str:
 def _check_settings(url: str, settings: Mapping[str, str]) -> None:
     """Refuse settings of which obstore would make a panic, which prints a trace and is no Exception.
 
-    Raises:
-        OSError: One is wrong. A value that may be secret is not told.
+    A value that may be secret is not told.
     """
     for name, value in settings.items():
         if name.upper() not in _OF_MANY_LINES and not value.isprintable():

@@ -30,13 +30,7 @@ _FLAGS = (
 
 
 class OpenFile(FileIO):
-    """An open file that is closed when nobody has it any more.
-
-    Attributes:
-        number: Its descriptor.
-        size: Its length when it was opened.
-        cursor: What reads it where there is no `pread`.
-    """
+    """An open file, with the length that it had then, that is closed when nobody has it any more."""
 
     __slots__ = ("cursor", "number", "size")
 
@@ -49,12 +43,7 @@ class OpenFile(FileIO):
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> "OpenFile":
-        """Open a regular file.
-
-        Raises:
-            OSError: It cannot be opened.
-            FormatError: It is not a regular file.
-        """
+        """Open a regular file; FormatError if it is something else."""
         file = cls._of(map(os.open, (path,), (_FLAGS,)))
         # Its end says more cheaply than its status how long it is, and a pipe has none.
         if file is not None and file.seekable():

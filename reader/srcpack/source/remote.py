@@ -55,13 +55,7 @@ class RemoteSource(ByteSource):
     replaced: bool = False
 
     def __init__(self, url: str) -> None:
-        """Fetch the object's end.
-
-        Raises:
-            OSError: The object cannot be read, or its store answers no range requests.
-            FormatError: The answer is not what was asked for.
-            ModuleNotFoundError, ValueError, RuntimeError: As `object_stores.locate`.
-        """
+        """Fetch the object's end; OSError if it cannot be read, or its store answers no range requests."""
         self.url = url
         self.name: str = without_secrets(url)
         self._store, self._key = locate(url)
@@ -258,5 +252,4 @@ class _Here(threading.local):
     window: "ref[_Window] | None" = None
 
     def current(self) -> _Window | None:
-        """Return it, if whoever reads in it is still there."""
         return None if self.window is None else self.window()

@@ -58,9 +58,7 @@ def split(start: int, end: int) -> list[Range]:
 def plan_requests(ranges: Sequence[Range], longest: int) -> list[list[int]]:
     """Return the numbers of the ranges in the order in which they lie, those of one request together.
 
-    Args:
-        ranges: The ranges that are wanted, in any order.
-        longest: Most bytes from the start of a request to its end, unless one range is longer.
+    A request has at most `longest` bytes from its start to its end, unless one range is longer.
     """
     runs: list[list[int]] = []
     start = end = -1

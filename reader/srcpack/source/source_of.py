@@ -13,16 +13,9 @@ SourceKind: TypeAlias = Literal["mmap", "pread"]
 
 
 def source_of(place: str | os.PathLike[str] | bytes | ByteSource, kind: SourceKind) -> ByteSource:
-    """Open what is at a place.
+    """Open what is at a path or a URL, or return what reads bytes, or the source that is given.
 
-    Args:
-        place: A path, the URL of an object, bytes, or a source, which is returned.
-        kind: How a file is read.
-
-    Raises:
-        OSError: The file cannot be opened, or the object cannot be read.
-        ModuleNotFoundError, RuntimeError: As `srcpack.open`, for a URL.
-        ValueError: The kind is not known, or as `srcpack.open`, for a URL.
+    `kind` is how a file is read. Errors are those of `srcpack.open`.
     """
     if isinstance(place, ByteSource):
         return place

@@ -25,12 +25,9 @@ _CAUSES = (
 def errors_of(url: str) -> Iterator[None]:
     """Raise what obstore raises in the block as an OSError, with the URL without secrets as its `filename`.
 
-    Raises:
-        FileNotFoundError: There is no such object, or no such bucket.
-        PermissionError: The credentials are wrong, missing, or don't suffice.
-        TimeoutError: There was no answer in time.
-        ConnectionError: The connection was refused, or cut.
-        OSError: Other failures; `errno.ESTALE` where the object is not the one any more that was asked for.
+    FileNotFoundError: no such object, or bucket. PermissionError: credentials that are wrong, missing, or
+    don't suffice. TimeoutError, ConnectionError. All else is a plain one; `errno.ESTALE` where the object is
+    not the one any more that was asked for.
     """
     try:
         from obstore.exceptions import BaseError  # noqa: PLC0415  optional, and slow to import
