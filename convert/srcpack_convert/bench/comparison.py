@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import zstandard
@@ -42,23 +42,11 @@ by pair: over 1, the pack is better.
 class Comparison:
     """A bundle, and what was measured.
 
-    Attributes:
-        bundle: The zip, as the caller named it.
-        preset: The pack's.
-        jobs: Threads that converted.
-        conversion_seconds: How long that took, once, with the check of every file against the zip.
-        compared: Members whose bytes both sides gave alike.
-        compared_size: Their bytes.
-        left_out: Members that are not measured, counted by the reason.
-        keys: What is looked up: `url`, or `path` where no file has a URL.
-        keys_compared: Keys that lead both sides to the same member.
-        keys_left_out: Those that don't, and those of members left out.
-        minified: Minified files among the members compared.
-        with_map: Those of them whose map is in the bundle.
-        replayed: Events that are replayed: one for each of some of these, answered alike by both sides.
-        threads: How many read side by side, where it is not one.
-        rounds: Samples of each figure.
-        rows: The figures.
+    `conversion_seconds` includes the check of every file against the zip. `compared` counts the members whose
+    bytes both sides gave alike, `left_out` the others by the reason. Looked up are URLs, or paths where no
+    file has a URL: `keys_compared` lead both sides to the same member, `keys_left_out` don't. Of the minified
+    files compared, `with_map` have their map in the bundle; `replayed` counts the events of some of these.
+    `threads` is how many read side by side, `rounds` how many samples a figure has.
     """
 
     bundle: str
@@ -81,21 +69,9 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as values that JSON knows."""
         return {
-            "bundle": self.bundle,
-            "preset": self.preset,
-            "jobs": self.jobs,
+            **{field.name: getattr(self, field.name) for field in fields(self)},
             "conversion_seconds": round(self.conversion_seconds, 3),
-            "compared": self.compared,
-            "compared_size": self.compared_size,
             "left_out": dict(self.left_out),
-            "keys": self.keys,
-            "keys_compared": self.keys_compared,
-            "keys_left_out": self.keys_left_out,
-            "minified": self.minified,
-            "with_map": self.with_map,
-            "replayed": self.replayed,
-            "threads": self.threads,
-            "rounds": self.rounds,
             "rows": {row.key: row.as_json() for row in self.rows},
             "versions": versions(),
         }
@@ -122,24 +98,15 @@ def bench(
 ) -> Comparison:
     """Convert a SourceBundle into a temporary pack, compare every member, and measure both side by side.
 
-    Args:
-        bundle: The zip.
-        preset: The pack's.
-        jobs: Threads that convert.
-        threads: How many read side by side, at least 2.
-        seconds: How long to measure, after the conversion and the comparison; three rounds are taken in any
-            case.
-        progress: Told what is being done.
+    `jobs` threads convert, `threads`, at least 2, read side by side. After the conversion and the comparison
+    it is measured for so many seconds, or for three rounds, if they take longer.
 
-    Raises:
-        ValueError: An argument is out of its range.
-        OSError: A file cannot be read, or the pack not be written.
-        SrcpackError: It is no SourceBundle, or is over a limit; zipfile refuses it; or nothing is left
-            that both sides read alike.
+    Raises ValueError if an argument is out of its range, SrcpackError if it is no SourceBundle, over a limit,
+    refused by zipfile, or nothing is left that both sides read alike.
     """
     if threads < 2 or not 0 < seconds < float("inf"):
         raise ValueError(f"{threads} threads must be at least 2, {seconds} seconds more than 0")
-    tell = progress or _silent
+    tell: Progress = progress or (lambda _: None)
     file = os.fspath(bundle)
     with tempfile.TemporaryDirectory(prefix="srcpack-bench-") as folder, ExitStack() as stack:
         path = os.path.join(folder, "bench.srcpack")
@@ -172,7 +139,3 @@ def bench(
         rounds=rounds,
         rows=[sizes_row(report.source_size, report.output_size), *rows],
     )
-
-
-def _silent(_: str) -> None:
-    pass

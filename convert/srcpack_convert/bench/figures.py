@@ -30,15 +30,9 @@ _PACKS_IN_MEMORY = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure of both sides.
+    """One figure of both sides, named for JSON and for tables; the ratio is zip over pack, pair by pair.
 
-    Attributes:
-        key: What it is called in JSON.
-        label: What it is called in tables.
-        unit: `s` or `bytes`; of reads and events, for each of them.
-        zip: The zip's.
-        pack: The pack's.
-        ratio: Zip over pack, pair by pair.
+    The unit is `s` or `bytes`; of reads and events, for each of them.
     """
 
     key: str
@@ -56,14 +50,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both sides, open.
-
-    Attributes:
-        path: Of the pack.
-        pack: It.
-        zipped: The zip.
-        asked: What both are asked.
-    """
+    """Both sides, open, the pack's path, and what both are asked."""
 
     path: str
     pack: Pack
@@ -101,12 +88,7 @@ def measured(
 ) -> tuple[list[Row], int]:
     """Return the rows of memory and time, and how many rounds were measured.
 
-    Args:
-        sides: Both sides, open.
-        stack: Takes what else is opened.
-        threads: How many read side by side.
-        seconds: How long to measure, after three rounds.
-        tell: Told what is being done.
+    The stack takes what else is opened; three rounds are measured, and then for the rest of the seconds.
     """
     tell("measuring memory")
     memory = _memory(sides)

@@ -23,15 +23,7 @@ def rounded(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Samples of one figure.
-
-    Attributes:
-        median: Of the samples.
-        q1: A quarter of the samples is below.
-        q3: A quarter of the samples is above.
-        least: The smallest sample.
-        samples: How many there are.
-    """
+    """Samples of one figure: their median and quartiles, the least, and how many there are."""
 
     median: float
     q1: float
@@ -59,13 +51,9 @@ class Spread:
 class Job:
     """One way to do a piece of work, to be timed beside others.
 
-    Attributes:
-        name: What it is called in tables.
-        run: Does the work once; what it returns is dropped after the clock has stopped.
-        prepare: Done before each run, untimed.
-        finish: Given what a run returned, after the clock has stopped.
-        calls: Runs in a sample, each timed by itself; the sample is their mean.
-        clock: Tells nanoseconds; by default those that pass.
+    `run` does it once; what it returns is given to `finish` after the clock has stopped. `prepare` is done
+    before each run, untimed. A sample is the mean of so many `calls`, each timed by itself by a `clock` of
+    nanoseconds.
     """
 
     name: str
@@ -94,12 +82,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of each job, round by round.
+    """Seconds of each job, by its name, round by round: sample `i` of each is of round `i`.
 
-    Attributes:
-        seconds: By job; sample `i` of each is of round `i`.
-        cpu: The same in processor time of the thread that measures; means something of work that it does
-            alone. What other processes do meanwhile hardly changes it.
+    `cpu` is the same in processor time of the thread that measures, for work that it does alone: what other
+    processes do meanwhile hardly changes it.
     """
 
     seconds: Mapping[str, Sequence[float]]
@@ -129,13 +115,7 @@ class Timings:
 
 
 def measure(jobs: Sequence[Job], rounds: int, *, warm_up: bool = True) -> Timings:
-    """Time jobs in turns.
-
-    Args:
-        jobs: In the order of their turns.
-        rounds: Samples of each.
-        warm_up: Whether a sample of each is taken first and thrown away.
-    """
+    """Time jobs in turns, so many rounds, after a sample of each that is thrown away to warm up."""
     seconds: dict[str, list[float]] = {job.name: [] for job in jobs}
     cpu: dict[str, list[float]] = {job.name: [] for job in jobs}
     if len(seconds) < len(jobs):

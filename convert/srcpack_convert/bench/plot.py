@@ -28,11 +28,7 @@ class PlotUnavailable(Exception):
 
 
 def require_matplotlib() -> Any:
-    """Return matplotlib's class of figures, which needs no display.
-
-    Raises:
-        PlotUnavailable: It is not installed.
-    """
+    """Return matplotlib's class of figures, which needs no display, else raise PlotUnavailable."""
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError as error:
@@ -52,15 +48,8 @@ def plot(
 ) -> None:
     """Draw the ratios on a scale of factors: a row for each measure, a point and quartiles for each bundle.
 
-    Args:
-        comparisons: At least one.
-        names: What to call their bundles.
-        out: Where to write the picture.
-        file_format: One of `FORMATS`.
-        made_with: Versions and machine, told below.
-
-    Raises:
-        PlotUnavailable: matplotlib is not installed.
+    `names` is what to call the bundles, `file_format` one of `FORMATS`; `made_with`, versions and machine, is
+    told below.
     """
     names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..." for name in names]
     labels = list(dict.fromkeys(row.label for each in comparisons for row in each.rows))
@@ -94,7 +83,6 @@ def plot(
 
 
 def _draw(axes: Any, comparison: Comparison, labels: Sequence[str], shift: float, color: str | None) -> None:
-    """Draw the points of one bundle."""
     for row in comparison.rows:
         ratio, at = row.ratio, labels.index(row.label) + shift
         own = color or (_PACK if ratio.median >= 1 else _ZIP)
@@ -103,7 +91,6 @@ def _draw(axes: Any, comparison: Comparison, labels: Sequence[str], shift: float
 
 
 def _draw_medians(axes: Any, comparisons: Sequence[Comparison], labels: Sequence[str]) -> None:
-    """Mark the median over the bundles."""
     for at, label in enumerate(labels):
         found = median(row.ratio.median for each in comparisons for row in each.rows if row.label == label)
         axes.plot([found, found], [at - _BAND / 2, at + _BAND / 2], color="black", linewidth=1)

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from srcpack import Context, Entry, FileType, FormatError, Pack, SrcpackError
 from srcpack.rules.context import CONTEXT_LINES, get_context
 from srcpack.rules.references_in_content import discover_source_map_reference
+from srcpack.rules.source_maps import any_host
 from srcpack.rules.urls import candidate_urls, source_map_url
 from srcpack_convert.bench.zip_side import ZIP_ERRORS, Key, Zip
 
@@ -18,20 +19,13 @@ __all__ = ["Asked", "Event", "Progress", "look_up_by", "replay_pack", "replay_zi
 Progress: TypeAlias = Callable[[str], None]
 """Told what is being done, in a few words."""
 
-_HOST = "https://bench.example"
+
 _SAMPLE_BYTES = 32 << 20
 _SAMPLE_EVENTS = 200
 
 
 class Event(NamedTuple):
-    """A frame that asks for its file.
-
-    Attributes:
-        url: The file's.
-        line: From 1.
-        column: From 0.
-        size: Bytes of the file and its map.
-    """
+    """A frame that asks for its file: line from 1, column from 0, and the bytes of the file and its map."""
 
     url: str
     line: int
@@ -85,22 +79,13 @@ def _map_url(base: str, reference: str | None) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _event_url(url: str) -> str:
-    return _HOST + url[1:] if url.startswith("~/") else url
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is asked of both sides, in random order.
 
-    Attributes:
-        sizes: Of the members whose bytes are alike, by name.
-        left_out: The others, counted by the reason.
-        keys: Those that lead both sides to the same of these members.
-        keys_left_out: How many others the manifest has.
-        minified: How many of the keys are a minified file's.
-        with_map: How many of those have their map in the bundle.
-        events: One for each of some of these.
+    The keys are those that lead both sides to members whose bytes are alike, by whose names `sizes` are.
+    `minified` counts the keys of minified files, `with_map` those whose map is in the bundle; for some of
+    these there is an event. What is left out is counted, members by the reason.
     """
 
     sizes: Mapping[str, int]
@@ -113,11 +98,7 @@ class Asked:
 
     @classmethod
     def of(cls, pack: Pack, zipped: Zip, tell: Progress) -> "Asked":
-        """Compare both sides, member by member and key by key.
-
-        Raises:
-            FormatError: There is nothing that they answer alike.
-        """
+        """Compare both sides, member by member and key by key; FormatError if they answer nothing alike."""
         sizes, left_out = _compared(pack, zipped.zip, tell)
         rng = random.Random(7)  # noqa: S311  to be the same each time
         keys, keys_left_out = _alike(pack, zipped, sizes)
@@ -204,7 +185,7 @@ def _events(pack: Pack, keys: Sequence[str], rng: random.Random) -> tuple[int, l
         if script is None or script.type is not FileType.MINIFIED_SOURCE:
             continue
         minified += 1
-        url = _event_url(key)
+        url = any_host(key)
         source_map = _first(pack.by_url, _map_url(url, script.source_mapping_url))
         if script.lines and source_map is not None:
             line, column = rng.randint(1, script.lines), rng.randrange(-(-script.size // script.lines))

@@ -54,11 +54,7 @@ class Zip:
 
 
 def opened(file: str, key: Key) -> Zip:
-    """Open a zip.
-
-    Raises:
-        FormatError: zipfile or json cannot read it.
-    """
+    """Open a zip; FormatError if zipfile or json cannot read it."""
     try:
         return Zip(file, key)
     except ZIP_ERRORS as error:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -28,12 +27,9 @@ _RATE_OVER = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is to be shown.
+    """What is to be shown of a batch: its progress, a line on every input.
 
-    Attributes:
-        progress: How far the batch is.
-        each: A line on each input, not only on those with something wrong.
-        report: The file that has all that is not shown.
+    `report` is the file that has all that is not shown.
     """
 
     progress: bool
@@ -70,9 +66,7 @@ class Display(logging.Handler):
             self._task = self._bar.add_task("searching", total=None)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.take_away()
         logging.getLogger("srcpack").removeHandler(self)
         if self._lines > _MOST_LINES and not self._what.each:

@@ -15,13 +15,7 @@ from srcpack_convert.bench.comparison import METHOD, Comparison, versions
 from srcpack_convert.bench.comparison import bench as bench_bundle
 from srcpack_convert.bench.figures import Row
 from srcpack_convert.bench.measuring import Spread
-from srcpack_convert.bench.plot import (
-    FORMATS,
-    MOST_BUNDLES,
-    PlotUnavailable,
-    plot,
-    require_matplotlib,
-)
+from srcpack_convert.bench.plot import FORMATS, MOST_BUNDLES, PlotUnavailable, plot, require_matplotlib
 from srcpack_convert.cli.arguments import ForceOption, JsonLinesOption, check_output, parse_file, parse_output
 from srcpack_convert.cli.terminal import (
     FAILED,
@@ -29,7 +23,6 @@ from srcpack_convert.cli.terminal import (
     Failure,
     about,
     complain,
-    described,
     members_text,
     print_json,
     print_line,
@@ -113,7 +106,7 @@ def bench(
                     progress=partial(_tell, tell, each),
                 )
         except (SrcpackError, OSError) as error:
-            complain(described(error))
+            complain(error)
             continue
         done.append(comparison)
         if as_json:

@@ -15,7 +15,6 @@ from srcpack_convert.cli.terminal import (
     about,
     complain,
     counted,
-    described,
     print_json,
     print_line,
     seldom,
@@ -69,7 +68,7 @@ def catalog(
             def progress(name: str, so_far: CatalogReport) -> None:
                 show(f"{so_far.unchanged:,} unchanged, {so_far.read:,} read: {name}")
 
-            report = update_catalog(output, find_packs(packs or ()), failed=_complain, progress=progress)
+            report = update_catalog(output, find_packs(packs or ()), failed=complain, progress=progress)
     except ModuleNotFoundError as error:
         raise Failure(str(error)) from error
     if not report.packs:
@@ -80,10 +79,6 @@ def catalog(
         for line in _lines(str(output), report):
             print_line(shown(line))
     return PARTLY if report.failed else 0
-
-
-def _complain(error: Exception) -> None:
-    complain(described(error))
 
 
 def _lines(output: str, report: CatalogReport) -> Iterator[str]:

@@ -1,19 +1,9 @@
-"""The command `check`."""
+"""The command `check`: how good a bundle is, for people; `verify` holds bytes against SPEC.md."""
 
-from srcpack import SrcpackError
 from srcpack.resolve.check import check as find_out
 from srcpack_convert.cli.arguments import FilesFromOption, JsonLinesOption, NullOption, PacksOrZipsArgument
 from srcpack_convert.cli.opening import name_of, named_packs, open_one
-from srcpack_convert.cli.terminal import (
-    FAILED,
-    PARTLY,
-    about,
-    complain,
-    described,
-    print_json,
-    print_line,
-    shown,
-)
+from srcpack_convert.cli.terminal import FAILED, PARTLY, Failures, print_json, print_line, shown
 
 
 def check(
@@ -33,21 +23,18 @@ def check(
       srcpack check app.zip
       srcpack check bundles/ --json | jq -r .kind | sort | uniq -c
     """
-    count = failures = 0
+    count = 0
+    failures = Failures()
     with named_packs(packs, files_from, null=null, with_zips=True) as found:
         for each in found:
             name = name_of(each.place)
-            try:
-                with about(name), open_one(each.checked()) as pack:
-                    for finding in find_out(pack):
-                        count += 1
-                        if as_json:
-                            print_json({"pack": name, **finding._asdict()})
-                        else:
-                            print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
-            except (SrcpackError, OSError, ValueError) as error:
-                complain(described(error))
-                failures += 1
-    if failures:
+            with failures.told(name), open_one(each.checked()) as pack:
+                for finding in find_out(pack):
+                    count += 1
+                    if as_json:
+                        print_json({"pack": name, **finding._asdict()})
+                    else:
+                        print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
+    if failures.count:
         return FAILED
     return PARTLY if count else 0

@@ -125,29 +125,23 @@ def convert(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line on each bundle.")] = False,
     files_from: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|-", parser=parse_list, help="Read more inputs, one a line."),
+        str | None, typer.Option(metavar="FILE|-", parser=parse_list, help="Read more inputs, one a line.")
     ] = None,
     null: Annotated[
-        bool,
-        typer.Option("--null", "-0", help="Paths in --files-from and --errors-to end with NUL."),
+        bool, typer.Option("--null", "-0", help="Paths in --files-from and --errors-to end with NUL.")
     ] = False,
     include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Take only such files from folders."),
+        list[str] | None, typer.Option(metavar="GLOB", help="Take only such files from folders.")
     ] = None,
     exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out such files and folders."),
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out such files and folders.")
     ] = None,
     base: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="Put packs by their inputs' paths relative to it."),
+        str | None, typer.Option(metavar="FOLDER", help="Put packs by their inputs' paths relative to it.")
     ] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Put all packs into the one folder.")] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Only say what would be done, a line each."),
+        bool, typer.Option("--dry-run", help="Only say what would be done, a line each.")
     ] = False,
     prune: Annotated[
         bool,

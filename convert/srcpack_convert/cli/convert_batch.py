@@ -9,7 +9,6 @@ from concurrent.futures import BrokenExecutor, Executor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
@@ -53,12 +52,8 @@ _PLANS = {"planned": "convert", "skipped": "skip", "failed": "fail"}
 class BatchOutput:
     """What a batch tells, and where.
 
-    Attributes:
-        as_json: Print results as JSON.
-        is_quiet: Print no summary, unless as JSON.
-        shown: What is shown while it goes on, and the file for a line of JSON on each input.
-        errors_to: A file for the paths of inputs that failed.
-        end: What ends a path there.
+    `errors_to` is a file for the paths of inputs that failed, `end` what ends a path there; `is_quiet` leaves
+    out the summary, unless it is JSON.
     """
 
     as_json: bool
@@ -244,9 +239,7 @@ class _Log:
             self._files = opened.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files.close()
 
     @staticmethod

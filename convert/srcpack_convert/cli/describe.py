@@ -7,15 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from srcpack import Entry, Pack
-from srcpack.format.head_tail import (
-    CONTENT,
-    DICTIONARY,
-    HEAD_SIZE,
-    INDEX,
-    LOOKUPS,
-    MANIFEST,
-    parse_head,
-)
+from srcpack.format.head_tail import CONTENT, DICTIONARY, HEAD_SIZE, INDEX, LOOKUPS, MANIFEST, parse_head
 from srcpack.opening import packfile_of
 from srcpack.rules.lookup_keys import Kind
 from srcpack_convert.cli.terminal import escaped, size_text

@@ -21,17 +21,7 @@ from srcpack_convert.cli.arguments import (
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
 from srcpack_convert.cli.opening import look_up, name_of, named_packs, near_miss, open_one
-from srcpack_convert.cli.terminal import (
-    FAILED,
-    PARTLY,
-    about,
-    complain,
-    described,
-    escaped,
-    json_line,
-    print_line,
-    say,
-)
+from srcpack_convert.cli.terminal import FAILED, PARTLY, Failures, escaped, json_line, print_line, say
 from srcpack_convert.inputs.packs import FoundPack
 
 _MOST_ASKED_AGAIN = 100
@@ -72,7 +62,8 @@ def find(
     check_type(file_type, debug_id)
     if debug_id is not None:
         DebugId.parse(debug_id)
-    hits = failures = 0
+    hits = 0
+    failures = Failures()
     asked: list[str] = []
     are_all = catalog is None
     with ExitStack() as stack:
@@ -84,13 +75,11 @@ def find(
             found = _cataloged(catalog, url, debug_id, file_type)
         for each in found:
             name = name_of(each.place)
-            try:
-                with about(name), open_one(each.checked()) as pack:
-                    files = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
-                    lines = [_hit_line(name, hit, as_json=as_json) for hit in files]
-            except (SrcpackError, OSError, ValueError) as error:
-                complain(described(error))
-                failures += 1
+            lines: list[str] | None = None
+            with failures.told(name), open_one(each.checked()) as pack:
+                files = look_up(pack, url, path, debug_id, [file_type] if file_type else FileType)
+                lines = [_hit_line(name, hit, as_json=as_json) for hit in files]
+            if lines is None:
                 continue
             if len(asked) < _MOST_ASKED_AGAIN:
                 asked.append(each.place)
@@ -100,9 +89,9 @@ def find(
             for line in lines:
                 print_line(line)
     if not hits:
-        _tell_nearest(asked, url, path, are_all=are_all and not failures)
+        _tell_nearest(asked, url, path, are_all=are_all and not failures.count)
         return FAILED
-    return PARTLY if failures else 0
+    return PARTLY if failures.count else 0
 
 
 def _cataloged(

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
 import typer
@@ -60,13 +60,13 @@ def named_packs(
 @contextmanager
 def listed_names(files_from: str | None) -> Iterator[io.BufferedReader | None]:
     """Yield the list of names that `--files-from` names, for reading."""
-    with ExitStack() as stack:
-        if files_from is None:
-            yield None
-        elif files_from == "-":
-            yield cast("io.BufferedReader", sys.stdin.buffer)
-        else:
-            yield stack.enter_context(open(files_from, "rb"))
+    if files_from is None:
+        yield None
+    elif files_from == "-":
+        yield cast("io.BufferedReader", sys.stdin.buffer)
+    else:
+        with open(files_from, "rb") as listed:
+            yield listed
 
 
 _OPEN_FILES = 10_240

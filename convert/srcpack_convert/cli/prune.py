@@ -9,16 +9,7 @@ import typer
 
 from srcpack.source.locations import is_url, path_or_url
 from srcpack_convert.cli.batch_display import short
-from srcpack_convert.cli.terminal import (
-    complain,
-    counted,
-    described,
-    print_json,
-    print_line,
-    say,
-    shown,
-    some,
-)
+from srcpack_convert.cli.terminal import complain, counted, print_json, print_line, say, shown, some
 from srcpack_convert.inputs.names import absolute, working_folder
 from srcpack_convert.many.prune import StalePack, find_stale, remove_stale, roots_of
 from srcpack_convert.many.reports import BatchReport
@@ -39,15 +30,10 @@ def check_prune(names: Sequence[str], output: str, files_from: str | None, *, as
 
 @dataclass(kw_only=True)
 class Prune:
-    """The end of a batch that removes packs whose zip is gone.
+    """The end of a batch of these names that removes packs whose zip is gone.
 
-    Attributes:
-        names: What the batch was given.
-        output: The folder of the packs.
-        state: The state file; None for the one in the folder.
-        is_agreed: Remove without asking.
-        dry_run: Only say what would be removed.
-        as_json: Say so in JSON.
+    `state` is the state file, None for the one in the folder; `is_agreed` removes without asking, `dry_run`
+    only says what would be removed.
     """
 
     names: Sequence[str]
@@ -85,7 +71,7 @@ class Prune:
         try:
             return remove_stale(pack, folder, state)
         except OSError as error:
-            complain(described(error))
+            complain(error)
             self.failed += 1
             return False
 

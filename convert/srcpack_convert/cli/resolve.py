@@ -169,17 +169,14 @@ def _sorted_out(places: list[str]) -> tuple[list[str], str | None]:
     packs: list[str] = []
     given: str | None = None
     for place in places:
-        if place != "-" and (is_url(place) or os.path.isdir(place) or _is_pattern(place) or _is_pack(place)):
+        is_glob = is_pattern(place) and not os.path.lexists(place)
+        if place != "-" and (is_url(place) or os.path.isdir(place) or is_glob or _is_pack(place)):
             packs.append(place)
         elif given is None:
             given = place
         else:
             raise typer.BadParameter(f"one event or stack trace is resolved: {given!r} or {place!r}?")
     return packs, given
-
-
-def _is_pattern(place: str) -> bool:
-    return is_pattern(place) and not os.path.lexists(place)
 
 
 def _is_pack(path: str) -> bool:

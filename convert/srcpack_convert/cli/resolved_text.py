@@ -13,10 +13,7 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 def event_lines(event: Mapping[str, Any], lines: int, *, colour: bool) -> Iterator[str]:
     """Yield the stack traces of a resolved event, innermost frame first, with the source around each place.
 
-    Args:
-        event: The event, or a request's answer.
-        lines: Lines of source to show either side of a place.
-        colour: Whether the terminal shows colours.
+    `lines` are shown either side of it.
     """
     for title, frames in _traces(event):
         if title:

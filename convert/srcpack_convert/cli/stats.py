@@ -23,7 +23,6 @@ from srcpack_convert.cli.terminal import (
     about,
     complain,
     counted,
-    described,
     escaped,
     files_text,
     print_json,
@@ -71,7 +70,7 @@ def stats(
         _check_index(index, force=force)
     try:
         with named_packs(packs, files_from, null=null) as found, status() as tell, _written(index) as row:
-            statistics = gather(found, failed=_complain, row=row, progress=_progress(tell))
+            statistics = gather(found, failed=complain, row=row, progress=_progress(tell))
             if not statistics.packs and not statistics.files:
                 raise Failure("no pack could be read")
     except ModuleNotFoundError as error:
@@ -107,10 +106,6 @@ def _written(path: Path | None) -> Iterator[Callable[[Row], None] | None]:
         return
     with about(path), written_index(path) as row:
         yield row
-
-
-def _complain(error: Exception) -> None:
-    complain(described(error))
 
 
 def _progress(tell: Callable[[str], None]) -> Callable[[str, Statistics], None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
+from srcpack.errors import SrcpackError
 from srcpack.source.locations import without_secrets
 
 FAILED, USAGE, PARTLY, INTERRUPTED = 1, 2, 3, 130
@@ -74,9 +75,9 @@ def say(line: str) -> None:
         _write(sys.stderr, "<stderr>", shown(line))
 
 
-def complain(message: str) -> None:
+def complain(problem: str | Exception) -> None:
     """Print an error."""
-    say(f"error: {message}")
+    say(f"error: {problem if isinstance(problem, str) else described(problem)}")
 
 
 def warn(messages: Iterable[str], prefix: str = "warning: ") -> None:
@@ -116,11 +117,7 @@ class _Stdout:
 
 
 def bytes_to_stdout(what: str | None = None) -> BinaryIO:
-    """Return stdout for bytes.
-
-    Args:
-        what: What is written, if a terminal is not to get it.
-    """
+    """Return stdout for bytes; where `what` is told, a terminal does not get it."""
     if what is not None and sys.stdout is not None and sys.stdout.isatty():
         raise Failure(f"{what} is not written to a terminal; give a file, or a pipe")
     return cast("BinaryIO", _Stdout())
@@ -198,6 +195,23 @@ def described(error: Exception) -> str:
         return str(error)
     reason = error.strerror or str(error) or type(error).__name__
     return reason if error.filename is None else f"{without_secrets(os.fsdecode(error.filename))}: {reason}"
+
+
+class Failures:
+    """What of many could not be read, which does not keep a command from the rest."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def told(self, name: str) -> Iterator[None]:
+        """Tell of what cannot be read in the block, and count it."""
+        try:
+            with about(name):
+                yield
+        except (SrcpackError, OSError, ValueError) as error:
+            complain(error)
+            self.count += 1
 
 
 @contextmanager

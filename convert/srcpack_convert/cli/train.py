@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from srcpack import SrcpackError
 from srcpack.format.head_tail import MAX_DICTIONARY
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.cli.arguments import (
@@ -23,10 +22,9 @@ from srcpack_convert.cli.opening import name_of, named_packs, open_one
 from srcpack_convert.cli.terminal import (
     PARTLY,
     Failure,
+    Failures,
     about,
-    complain,
     counted,
-    described,
     print_json,
     print_line,
     shown,
@@ -42,8 +40,7 @@ def train(
     bundles: PacksOrZipsArgument = None,
     *,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", parser=parse_output, help="The dictionary."),
+        Path, typer.Option("--output", "-o", metavar="FILE", parser=parse_output, help="The dictionary.")
     ],
     size: Annotated[
         int,
@@ -73,21 +70,16 @@ def train(
     if not SMALLEST_DICTIONARY <= size <= MAX_DICTIONARY:
         raise typer.BadParameter(f"--size is {SMALLEST_DICTIONARY:,} to {MAX_DICTIONARY:,}, not {size:,}")
     check_output(output, force=force)
-    samples = FleetSamples(size)
-    taken = failed = 0
+    samples, failures = FleetSamples(size), Failures()
+    taken = 0
     with named_packs(bundles, files_from, null=null, with_zips=True) as found, status() as tell:
         for each in found:
             name = name_of(each.place)
             if is_one_file(each.place, os.fspath(output)):
                 raise Failure(f"{output}: it is an input; write to another file")
             tell(f"{counted(taken, 'bundle', 'bundles')}: {name}")
-            try:
-                with about(name), open_one(each.checked()) as bundle:
-                    samples.add(bundle)
-            except (SrcpackError, OSError, ValueError) as error:
-                complain(described(error))
-                failed += 1
-            else:
+            with failures.told(name), open_one(each.checked()) as bundle:
+                samples.add(bundle)
                 taken += 1
     if not taken:
         raise Failure("no bundle could be read")
@@ -97,8 +89,9 @@ def train(
     with about(output), written_aside(output) as (out, _):
         out.write(dictionary)
     if as_json:
-        print_json({"output": str(output), "size": len(dictionary), "bundles": taken, "failed": failed})
+        size, failed = len(dictionary), failures.count
+        print_json({"output": str(output), "size": size, "bundles": taken, "failed": failed})
     else:
         of = counted(taken, "bundle", "bundles")
         print_line(shown(f"{output}: a dictionary of {size_text(len(dictionary))}, of {of}"))
-    return PARTLY if failed else 0
+    return PARTLY if failures.count else 0

@@ -1,4 +1,4 @@
-"""The command `verify`."""
+"""The command `verify`: a pack's bytes against SPEC.md; `check` tells people how good a bundle is."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack

@@ -42,17 +42,7 @@ _CACHE = 64 << 20
 
 
 class PackFacts(NamedTuple):
-    """What a catalog takes out of a pack: columns as in `srcpack.CatalogedPack`, and what files are found by.
-
-    Attributes:
-        files: How many files it has.
-        release: Of the bundle's manifest.
-        dist: The same.
-        bundle: The bundle's identity in hex.
-        object: The debug id of the object.
-        debug_ids: Debug ids with the types of their files.
-        urls: URLs of files.
-    """
+    """What a catalog has of a pack: columns of `srcpack.CatalogedPack`, and what files are found by."""
 
     files: int
     release: str | None
@@ -86,11 +76,7 @@ class CatalogReport:
 
 
 def read_facts(place: str) -> PackFacts:
-    """Read what a catalog has of a pack.
-
-    Raises:
-        SrcpackError, OSError, ValueError: It cannot be read.
-    """
+    """Read what a catalog has of a pack."""
     # By `pread`: a map would end the process if someone cut the file.
     with open_pack(place, source="pread") as pack:
         debug_ids: set[tuple[str, str]] = set()
@@ -128,17 +114,11 @@ def update_catalog(
     that is not among the packs any more goes. Of an input that cannot be listed, or has no pack, what the
     catalog has stays: a folder that is not mounted looks empty. Where nothing changed, nothing is written.
 
-    Args:
-        path: The catalog, an SQLite file.
-        packs: As `find_packs` yields them, of all inputs.
-        failed: Told why a pack could not be read, or an input not be listed. The rest goes on.
-        progress: Told which pack is next, and what was done so far.
-        read: Reads a pack.
+    `packs` come as `find_packs` yields them, of all inputs. `failed` is told why one could not be read, and
+    the rest goes on; `progress` which is next, and what was done so far.
 
-    Raises:
-        FormatError: There is a file of that name which is no catalog, or a damaged one.
-        OSError: The catalog cannot be written. The old one is as it was; so it is whatever else ends this.
-        ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
+    Raises FormatError if the file is no catalog, or damaged, OSError if it cannot be written; whatever ends
+    this, the old one is as it was.
     """
     with ExitStack() as stack:
         update = _Update(path, stack, failed, read)
@@ -312,11 +292,7 @@ def _remove(new: sqlite3.Connection, gone: list[tuple[int]]) -> None:
 
 
 def _stamp(found: FoundPack) -> _Stamp:
-    """Return a pack's size, and what is another text for another content.
-
-    Raises:
-        OSError, ValueError: It is not there, or cannot be asked for; or its URL has secrets in it.
-    """
+    """Return a pack's size, and what is another text for another content."""
     found.checked()
     stored = found.stored
     if (shown := without_secrets(found.place)) != found.place:

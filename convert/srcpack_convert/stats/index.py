@@ -55,11 +55,7 @@ class ParquetUnavailable(Exception):
 
 
 def require_pyarrow() -> tuple[Any, Any]:
-    """Return the modules `pyarrow` and `pyarrow.parquet`.
-
-    Raises:
-        ParquetUnavailable: They are not installed.
-    """
+    """Return the modules `pyarrow` and `pyarrow.parquet`, else raise ParquetUnavailable."""
     try:
         import pyarrow as pa  # noqa: PLC0415  an extra
         from pyarrow import parquet  # noqa: PLC0415
@@ -75,13 +71,8 @@ def require_pyarrow() -> tuple[Any, Any]:
 def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Row], None]]:
     """Yield a function that writes a row; the file takes its place when the block ends well.
 
-    Args:
-        path: The file, which is replaced. Its ending, one of `ENDINGS`, chooses the format.
-
-    Raises:
-        ValueError: The ending is another one.
-        ParquetUnavailable: It is `.parquet`, and pyarrow is not installed.
-        OSError: It cannot be written.
+    Its ending chooses the format. Raises ValueError if that is none of `ENDINGS`, ParquetUnavailable if
+    pyarrow is needed and not installed.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in ENDINGS:
@@ -92,11 +83,7 @@ def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Row], None
 
 
 def rows_of(pack: Pack, entries: Iterable[Entry]) -> Iterator[Row]:
-    """Yield the row of each of a pack's entries.
-
-    Raises:
-        FormatError: A value in the pack does not fit its column.
-    """
+    """Yield the row of each of a pack's entries; FormatError if a value does not fit its column."""
     attributes = pack.attributes
     object_id = ObjectInfo.of(attributes).debug_id
     of_pack = (

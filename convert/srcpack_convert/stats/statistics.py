@@ -8,7 +8,7 @@ number of packs.
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from srcpack import Entry, Pack, SrcpackError
@@ -29,13 +29,9 @@ _DIGEST = 16
 
 @dataclass(slots=True)
 class TypeTotals:
-    """Files of one type.
+    """Files of one type, the bytes of their contents, and those that these take in the packs.
 
-    Attributes:
-        files: How many.
-        size: Bytes of their contents.
-        stored_size: Bytes that these take in the packs. Equal contents of one pack are stored once, and count
-            for the first of their files.
+    Equal contents of one pack are stored once, and count for the first of their files.
     """
 
     files: int = 0
@@ -47,11 +43,8 @@ class TypeTotals:
 class Duplicates:
     """Contents that are in more than one pack, by the SHA-256 that the packs claim.
 
-    Attributes:
-        contents: How many.
-        copies: In how many packs they are beyond the first, added up.
-        size: Bytes of content of these copies.
-        stored_size: Bytes that these copies take: what could be saved.
+    `copies` counts in how many packs they are beyond the first; the sizes are of these copies, which could be
+    saved.
     """
 
     contents: int = 0
@@ -72,27 +65,14 @@ class LargeFile(NamedTuple):
 
 @dataclass(slots=True)
 class Statistics:
-    """What was counted.
+    """What was counted: packs that were read to their end, their entries, damaged ones included.
 
-    Attributes:
-        packs: Packs that were read to their end.
-        failed: Packs that could not be read, and inputs without a pack. The files of a pack before the place
-            where it is damaged are counted all the same, the pack's own size is not.
-        pack_size: Bytes of the packs.
-        with_zip: Packs that say how large the zip was that they were made from.
-        with_zip_size: Bytes of these packs.
-        zip_size: Bytes of these zips.
-        files: Entries, damaged ones included.
-        rows: Rows made of them, if any are.
-        damaged: Members that could not be read when their bundle was converted.
-        packs_with_damage: How many packs have such.
-        content_count: Distinct contents, pack by pack.
-        content_size: Their bytes.
-        lookups: Files with a lookup table.
-        without_lookup: Files whose source map is in their pack, which has lookup tables, and none for them.
-        lookups_size: Bytes that the tables take in the packs.
-        types: Readable files by type.
-        duplicates: Contents that several packs have.
+    `failed` counts packs that could not be read, and inputs without a pack. The files of a pack before the
+    place where it is damaged are counted all the same, the pack's own size is not.
+
+    `with_zip` counts packs that say how large the zip was that they were made from; `rows` those made of
+    files, if any are; `content_count` distinct contents, pack by pack; `without_lookup` files whose source
+    map is in their pack, which has lookup tables, and none for them.
     """
 
     packs: int = 0
@@ -131,12 +111,7 @@ class Statistics:
         return total
 
     def count(self, pack: Pack) -> Iterator[Entry]:
-        """Count a pack, and yield its entries as they are counted.
-
-        Raises:
-            FormatError: The pack is damaged. What came before is counted.
-            OSError: It cannot be read.
-        """
+        """Count a pack, and yield its entries as they are counted; of a damaged one those that come first."""
         in_pack: set[int] = set()
         damaged = False
         for entry in pack.entries():
@@ -151,21 +126,19 @@ class Statistics:
             self.lookups += entry.record.lookup is not None
             self.without_lookup += entry.record.lookup_reason is not None
             yield entry
-        source_size = pack.bundle.source.get("size")
+        source_size, tail = pack.bundle.source.get("size"), packfile_of(pack).tail
         self.packs += 1
-        self.pack_size += packfile_of(pack).tail.file_length
-        if (section := packfile_of(pack).tail.sections.get(LOOKUPS)) is not None:
+        self.pack_size += tail.file_length
+        if (section := tail.sections.get(LOOKUPS)) is not None:
             self.lookups_size += section.length
         if isinstance(source_size, int) and source_size > 0:
             self.with_zip += 1
-            self.with_zip_size += packfile_of(pack).tail.file_length
+            self.with_zip_size += tail.file_length
             self.zip_size += source_size
 
     def _count_content(self, entry: Entry, in_pack: set[int]) -> None:
         size, stored = entry.size, entry.stored_size
-        totals = self.types.get(entry.type)
-        if totals is None:
-            totals = self.types[entry.type] = TypeTotals()
+        totals = self.types.setdefault(entry.type, TypeTotals())
         totals.files += 1
         totals.size += size
         frames = entry.record.frames
@@ -217,20 +190,10 @@ class Statistics:
                 "without": self.without_lookup,
             },
             "types": {
-                name: {
-                    "files": each.files,
-                    "size": each.size,
-                    "stored_size": each.stored_size,
-                    "ratio": ratio(each.stored_size, each.size),
-                }
+                name: {**asdict(each), "ratio": ratio(each.stored_size, each.size)}
                 for name, each in sorted(self.types.items())
             },
-            "duplicates": {
-                "contents": self.duplicates.contents,
-                "copies": self.duplicates.copies,
-                "size": self.duplicates.size,
-                "stored_size": self.duplicates.stored_size,
-            },
+            "duplicates": asdict(self.duplicates),
             "largest": [each._asdict() for each in self.largest],
         }
 
@@ -247,16 +210,10 @@ def gather(
     row: Callable[[Row], None] | None = None,
     progress: Callable[[str, Statistics], None] | None = None,
 ) -> Statistics:
-    """Count packs, one after the other.
+    """Count packs, as `find_packs` yields them, one after the other.
 
-    Args:
-        packs: As `find_packs` yields them.
-        failed: Told why a pack could not be read, or not to its end; or an input not be listed.
-        row: Called with the row of each entry. What it raises is no pack's fault, and ends all.
-        progress: Told which pack is next, and what was counted so far.
-
-    Raises:
-        ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
+    `failed` is told why one could not be read, or not to its end; `row` gets the row of each entry, and what
+    it raises is no pack's fault, and ends all; `progress` is told which is next, and what was counted so far.
     """
     statistics = Statistics()
 
