@@ -46,7 +46,6 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
 
     Raises:
         FileExistsError: `path` is no regular file but a folder, a device or the like.
-        OSError: It cannot be written, or renamed.
     """
     mode = _mode(path)
     target = Path(os.path.realpath(path))
@@ -85,7 +84,6 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path
 
 
 def _mode(path: str | os.PathLike[str]) -> int | None:
-    """Return the permissions of the file that is to be replaced; None where there is none."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -35,14 +35,11 @@ def compare(pack: Pack, bundle: SourceBundle) -> Iterator[SrcpackError]:
 
     Compared are all that the manifest says, the order of the files, which members cannot be read, every
     byte of the others with what the pack says of it, and the winner of every key.
-
-    Raises:
-        FormatError: The pack is damaged so that it cannot be listed.
-        OSError: A file cannot be read.
     """
     yield from _compare_manifests(pack, pack.bundle_manifest(), bundle.manifest)
     names = sorted({*bundle.members, *bundle.manifest.files}, key=str.encode)
-    yield from _compare_names(pack, names)
+    for name in sorted(set(pack).difference(names)):
+        yield FormatError(pack.file, "an entry that is not in the bundle", member=name)
     for name in names:
         try:
             yield from _compare_member(pack, bundle, name)
@@ -66,11 +63,6 @@ def _compare_manifests(pack: Pack, found: BundleManifest, expected: BundleManife
         yield FormatError(pack.file, "listed, though the bundle's manifest does not list it", member=name)
     if found.files.keys() == expected.files.keys() and list(found.files) != list(expected.files):
         yield FormatError(pack.file, "the order of the manifest's files differs from the bundle's")
-
-
-def _compare_names(pack: Pack, names: list[str]) -> Iterator[SrcpackError]:
-    for name in sorted(set(pack).difference(names)):
-        yield FormatError(pack.file, "an entry that is not in the bundle", member=name)
 
 
 def _compare_member(pack: Pack, bundle: SourceBundle, name: str) -> Iterator[SrcpackError]:

@@ -199,14 +199,7 @@ def _dumped(pack: srcpack.Pack, manifest: BundleManifest) -> bytes:
 
 
 class _Written(NamedTuple):
-    """What a zip got.
-
-    Attributes:
-        members: Size and CRC-32 of each member.
-        files: How many there are, the manifest not counted.
-        total_size: Bytes of their contents.
-        left_out: Those that have no content.
-    """
+    """What a zip got: size and CRC-32 of each member; of the files, not the manifest, number and size."""
 
     members: dict[str, tuple[int, int]]
     files: int
@@ -239,11 +232,7 @@ def _write_zip(out: BinaryIO, pack: srcpack.Pack, manifest: bytes, *, stored: bo
 def _is_read_back(
     path: str | Path, written: dict[str, tuple[int, int]], manifest: BundleManifest, limits: Limits
 ) -> bool:
-    """Read the manifest and the directory of a zip as a reader of bundles would, and compare them.
-
-    Raises:
-        FormatError, LimitExceeded: It is none.
-    """
+    """Read the manifest and the directory of a zip as a reader of bundles would, and compare them."""
     with SourceBundle(path, limits=limits) as bundle:
         found = {name: (member.size, member.crc) for name, member in bundle.members.items()}
         expected = {name: written.get(name) for name in found}

@@ -51,15 +51,9 @@ class Problem:
 
 @dataclass(slots=True, kw_only=True)
 class ExtractReport:
-    """What was extracted.
+    """What was extracted into a folder.
 
-    Attributes:
-        pack: The pack, as the caller named it.
-        directory: The folder.
-        files: Files written.
-        total_size: Bytes of them.
-        renamed: Path below the folder by name of those members that could not keep theirs.
-        problems: Members that were not extracted.
+    `renamed` has the path below the folder by name of those members that could not keep theirs.
     """
 
     pack: str
@@ -77,22 +71,14 @@ class ExtractReport:
 def extract(
     pack: Pack, directory: str | os.PathLike[str], names: Sequence[str] = (), *, force: bool = False
 ) -> ExtractReport:
-    """Write the contents of a pack as files below a folder.
+    """Write the contents of a pack as files below a folder, which is made if it does not exist.
 
-    Where a member goes depends on the pack and the file system alone, not on `names` or on what is there.
+    Where a member goes depends on the pack and the file system alone, not on `names` (of members, or prefixes
+    that end with `/`; all members if empty) or on what is there. `force` replaces files that exist.
 
-    Args:
-        pack: The pack.
-        directory: The folder; it is made if it does not exist.
-        names: Names of members, or prefixes that end with `/`; all members if empty.
-        force: Replace files that exist.
-
-    Raises:
-        TypeError: `names` is a single text.
-        NotFound: There is no such member, or none with such a prefix; nothing was written.
-        FormatError: The pack's manifest is damaged.
-        OSError: The folder or a file cannot be written; or this is Windows, where no file can be named by way
-            of an open folder, which keeps what others change meanwhile from leading out of it.
+    Raises TypeError if `names` is a single text, NotFound if there is no such member or prefix; then nothing
+    was written. Raises OSError if the folder or a file cannot be written; or this is Windows, where no file
+    can be named by way of an open folder, which keeps what others change meanwhile from leading out of it.
     """
     if isinstance(names, str | bytes):
         raise TypeError("names takes many: put a single one into a list")
@@ -143,12 +129,9 @@ def safe_path(name: str) -> RelativePath:
 def safe_paths(names: Iterable[str], *, fold_case: bool = False) -> dict[str, RelativePath]:
     """Return where each member of a pack goes, so that no two are in each other's way.
 
-    Where two would, the one whose name is safe keeps its place, else the first by name; a file makes way
-    for a folder. The other gets `~2`, `~3` and so on at its end.
-
-    Args:
-        names: All the names.
-        fold_case: The file system takes names that differ in case, or in how an accent is encoded, for one.
+    Where two would, the one whose name is safe keeps its place, else the first by name; a file makes way for
+    a folder. The other gets `~2`, `~3` and so on at its end. With `fold_case` the file system takes names
+    that differ in case, or in how an accent is encoded, for one.
     """
     wanted = {name: safe_path(name) for name in sorted(names)}
 
@@ -367,7 +350,6 @@ def _move_to_free_name(name: str, to: str, folder: int) -> None:
 
 
 def _flags(*names: str) -> int:
-    """Return flags of `os.open`, as far as this system has them."""
     found = 0
     for name in names:
         found |= getattr(os, name, 0)

@@ -194,7 +194,6 @@ class Inputs:
         return self._placed(Input(source=url, relative=relative))
 
     def _bucket(self, url: str) -> Iterator[Input]:
-        """Yield the inputs below a folder of a bucket."""
         prefix = len(url.rstrip("/")) + 1
         try:
             for found in list_objects(url):
@@ -221,8 +220,6 @@ class Inputs:
             )
 
     def _folder(self, root: str, pattern: Pattern | None) -> Iterator[Input]:
-        """Yield the inputs below a folder."""
-
         def enters(folder: str) -> bool:
             return (pattern is None or pattern.leads_to(folder)) and not self._excluded(folder)
 

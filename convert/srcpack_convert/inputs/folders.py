@@ -8,12 +8,7 @@ __all__ = ["Unlisted", "files_below", "joined"]
 
 
 class Unlisted(NamedTuple):
-    """A folder that could not be listed.
-
-    Attributes:
-        folder: Its path, relative to the one that is searched; empty for that one.
-        error: Why.
-    """
+    """A folder that could not be listed, by its path relative to the one that is searched, and why."""
 
     folder: str
     error: OSError
@@ -24,13 +19,9 @@ def files_below(
 ) -> Iterator[str | Unlisted]:
     """Yield the files below a folder by their paths relative to it.
 
-    Links to files are followed, those to folders are not. The names of one folder for each depth are in
+    Links to files are followed, those to folders are not. `enters` returns whether to search a folder, by its
+    relative path; `passed_over` is called for what is neither. The names of one folder for each depth are in
     memory at a time.
-
-    Args:
-        root: The folder.
-        enters: Told the relative path of each folder below it; returns whether to search that.
-        passed_over: Called for what is neither folder nor file.
     """
     levels = [_listing(root, "", passed_over)]
     while levels:

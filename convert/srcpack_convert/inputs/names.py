@@ -55,9 +55,7 @@ def absolute(place: str, folder: str) -> str:
 def names_in(listed: io.BufferedReader, end: bytes) -> Iterator[str]:
     """Yield the names in a list, as soon as they are there to be read.
 
-    Raises:
-        ValueError: What is read is no list: a name, or a run of ends without one, is too long.
-        OSError: It cannot be read.
+    Raises ValueError if it is no list: a name, or a run of ends without one, is too long.
     """
     rest = b""
     ends = 0

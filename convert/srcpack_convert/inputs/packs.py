@@ -22,12 +22,9 @@ _DIGEST = 16
 
 
 class FoundPack(NamedTuple):
-    """A pack, or what may be one, or why there is none.
+    """A pack by its path or URL, which may have secrets, or `-`; or what may be one, or why there is none.
 
-    Attributes:
-        place: Its path or URL, which may have secrets; or `-`.
-        error: Why what has this name cannot be looked at; None where nothing is known against it.
-        stored: What a store said of it, where it was asked.
+    `stored` is what a store said of it, where it was asked.
     """
 
     place: str
@@ -35,11 +32,7 @@ class FoundPack(NamedTuple):
     stored: StoredObject | None = None
 
     def checked(self) -> str:
-        """Return the place.
-
-        Raises:
-            OSError, ValueError: There is an error.
-        """
+        """Return the place, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.place
@@ -59,16 +52,12 @@ def find_packs(
     bucket or of a folder in one, whose objects are not looked into for that, they are what is named so. A
     file or an object that is named, in `names` or in a list, is yielded whatever it is; so is `-`.
 
-    Args:
-        names: Files, folders, URLs, and patterns (`*`, `?`, `[...]`, `**` for folders at any depth), which
-            stand for the files and folders that match; a name that exists is no pattern.
-        listed: A file to read further names from, one a line; those are no patterns.
-        zero: Names in `listed` end with a NUL, not with a line feed (and a CR before it).
-        with_zips: Yield SourceBundle zips too: what begins as one, and what is named `.zip`.
+    Names in `names` may be patterns (`*`, `?`, `[...]`, `**` for folders at any depth), which stand for the
+    files and folders that match; a name that exists is no pattern, nor are those in `listed`, one a line, or
+    with `zero` ended by a NUL. `with_zips` yields SourceBundle zips too.
 
-    Raises:
-        TypeError: `names` is a single text or path.
-        ModuleNotFoundError: A URL needs the extra `remote`, which is not installed.
+    Raises TypeError if `names` is a single text or path, ModuleNotFoundError if a URL needs the extra
+    `remote`.
     """
     if isinstance(names, str | bytes | os.PathLike):
         raise TypeError("names takes many: put a single one into a list")
@@ -109,11 +98,7 @@ class _Kinds:
         return name.endswith(".srcpack")
 
     def is_one(self, path: str) -> bool:
-        """Return whether a file is one by its name, or by its first bytes.
-
-        Raises:
-            OSError: They cannot be read.
-        """
+        """Return whether a file is one by its name, or by its first bytes."""
         if self.has_name(path):
             return True
         first = first_bytes(path, PACK_HEAD)

@@ -217,7 +217,6 @@ class _Batch:
     # ---- finding
 
     def _find(self) -> bool:
-        """Find one more input; return whether there was one."""
         found = next(self._found, None)
         if found is None:
             self._tally.is_all = True
@@ -311,7 +310,6 @@ class _Batch:
         return self.executor.slots if isinstance(self.executor, Cluster) else cores()
 
     def _fits(self, task: Task) -> bool:
-        """Return whether a task may run beside those that run."""
         running = self._running.values()
         if not running:
             return True

@@ -29,10 +29,7 @@ def memory_of(size: int, limits: Limits = DEFAULT_LIMITS, *, lookups: bool = Fal
 
 
 def memory_bound() -> int | None:
-    """Return three quarters of the memory that this machine has, or this container may have.
-
-    None where the system does not say: Windows.
-    """
+    """Return three quarters of the memory that this machine or container has; None where it is not said."""
     if not hasattr(os, "sysconf"):
         return None
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -6,7 +6,6 @@ import sqlite3
 import tempfile
 import unicodedata
 from hashlib import sha256
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from srcpack.source.locations import is_url, without_secrets
@@ -17,12 +16,7 @@ _CACHE_KIB = 4096
 
 
 class Owner(NamedTuple):
-    """Which input has an output already.
-
-    Attributes:
-        source: Its path, or its URL without secrets.
-        is_same: Whether it is the input that asked: one that was named twice.
-    """
+    """Which input has an output already, without secrets; `is_same` if it was named twice."""
 
     source: str
     is_same: bool
@@ -34,14 +28,9 @@ def pack_name(path: str) -> str:
 
 
 class Outputs:
-    """The outputs given out so far, each with its input. A context manager.
+    """The outputs given out so far, each with its input, in a temporary file. A context manager.
 
-    They are in a temporary file, so that a million of them take no memory.
-
-    Args:
-        folder: The destination, a path or a URL.
-        flat: Put all packs into the folder itself.
-        is_read_only: Write nothing to the folder.
+    `flat` puts all packs into the folder, a path or a URL, itself; `is_read_only` writes nothing to it.
     """
 
     def __init__(self, folder: str, *, flat: bool = False, is_read_only: bool = False) -> None:
@@ -61,9 +50,7 @@ class Outputs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._taken.close()
 
     def of(self, relative: str) -> str:
@@ -72,11 +59,7 @@ class Outputs:
         return pack_name(path.rpartition("/")[2] if self._flat else path)
 
     def take(self, output: str, source: str) -> Owner | None:
-        """Give an output to a source, unless another one, or this one, has it already.
-
-        Raises:
-            OSError: The temporary file cannot be written.
-        """
+        """Give an output to a source, unless another one, or this one, has it already."""
         shown = without_secrets(source)
         # What is not shown may be what names the object.
         url = sha256(source.encode(errors="surrogatepass")).digest() if is_url(source) else b""

@@ -47,15 +47,8 @@ ProgressOfBatch: TypeAlias = Callable[[BatchProgress], None]
 class Tally:
     """Counts what a batch finds and does.
 
-    Args:
-        inputs: What is found.
-        progress: Told how far the batch is.
-        max_failures: Inputs that may fail, for whatever reason; None bounds those in a row that failed for
-            reasons that are not their own, with no conversion between them.
-
-    Attributes:
-        found: Inputs found so far.
-        is_all: Whether there are no more.
+    `max_failures` inputs may fail, for whatever reason; None bounds those in a row that failed for reasons
+    that are not their own, with no conversion between them.
     """
 
     def __init__(self, inputs: Inputs, progress: ProgressOfBatch | None, max_failures: int | None) -> None:
@@ -95,11 +88,7 @@ class Tally:
         self._failures += isinstance(report, FailureReport)
 
     def check_failures(self, workers: int) -> None:
-        """End a batch that makes no sense any more; of so many workers each may fail once for one reason.
-
-        Raises:
-            BatchStopped: There were too many failures.
-        """
+        """End a batch that makes no sense any more; of so many workers each may fail once for one reason."""
         left = self.found - self._done
         if self._max_failures is None:
             if self._in_a_row >= max(_MOST_IN_A_ROW, workers):

@@ -22,12 +22,7 @@ __all__ = ["Root", "StalePack", "StalePacks", "find_stale", "remove_stale", "roo
 
 
 class Root(NamedTuple):
-    """A folder that a batch searches.
-
-    Attributes:
-        folder: Its absolute path.
-        pattern: Which files below it are inputs; None if all may be.
-    """
+    """A folder that a batch searches, and which files below it are inputs; None if all may be."""
 
     folder: str
     pattern: Pattern | None
@@ -41,13 +36,7 @@ class Root(NamedTuple):
 
 
 class StalePack(NamedTuple):
-    """A pack whose zip is gone.
-
-    Attributes:
-        name: Its path, relative to the destination.
-        output: Its absolute path.
-        known: What is remembered of the zip.
-    """
+    """A pack whose zip is gone: its path in the destination, the absolute one, what is known of the zip."""
 
     name: str
     output: str
@@ -55,12 +44,7 @@ class StalePack(NamedTuple):
 
 
 class StalePacks(NamedTuple):
-    """What was found.
-
-    Attributes:
-        packs: Packs whose zip is gone.
-        empty_roots: Folders of which no zip that is remembered is there; their packs are not among `packs`.
-    """
+    """What was found: such packs, and folders none of whose zips is there, so that their packs stay."""
 
     packs: list[StalePack]
     empty_roots: list[str]
@@ -88,11 +72,7 @@ def find_stale(
 ) -> StalePacks:
     """Find the packs whose zip is gone; nothing is removed.
 
-    Args:
-        state: What the batch remembers.
-        destination: The folder that packs go to, by its absolute path.
-        roots: Where the zips lay.
-        claimed: Absolute paths of packs that are left alone, as other inputs are to be converted into them.
+    What is in `claimed` is left alone, as other inputs are to be converted into it.
     """
     roots = list(roots)
     candidates: list[tuple[StalePack, list[Root]]] = []
@@ -114,11 +94,7 @@ def find_stale(
 
 
 def remove_stale(pack: StalePack, destination: str, state: State) -> bool:
-    """Remove a pack whose zip is gone, and what is remembered of it; False if that is not so any more.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
+    """Remove a pack whose zip is gone, and what is remembered of it; False if that is not so any more."""
     if not (_is_gone(pack.known.source) and _is_stale(pack, destination)):
         return False
     os.unlink(pack.output)

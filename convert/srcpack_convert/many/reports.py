@@ -5,14 +5,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from srcpack_convert.one.report import ConversionReport, DamageReport, report_as_json
 
-__all__ = [
-    "BatchReport",
-    "BatchStopped",
-    "FailureReport",
-    "PlanReport",
-    "SkipReport",
-    "status_json",
-]
+__all__ = ["BatchReport", "BatchStopped", "FailureReport", "PlanReport", "SkipReport", "status_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

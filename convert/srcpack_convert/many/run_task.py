@@ -35,13 +35,10 @@ class VersionMismatch(BrokenExecutor):
 
 
 class Outcome(NamedTuple):
-    """What became of a task.
+    """What became of a task: its report; None of a candidate that is no input.
 
-    Attributes:
-        report: The report; None of a candidate that is no input.
-        size: Bytes of the source, None if not known.
-        stamp: When the source was changed last, or its ETag, before it was read; empty if not known.
-        is_systemic: Whether it failed for a reason that other inputs will have too.
+    `size` and `stamp` (its time of change, or ETag) are the source's before it was read, as far as known;
+    `is_systemic` says that it failed for a reason that other inputs will have too.
     """
 
     report: ConversionReport | SkipReport | FailureReport | None
@@ -53,9 +50,8 @@ class Outcome(NamedTuple):
 def run_task(task: Task) -> Outcome:
     """Convert a bundle, or find that its pack is there.
 
-    Raises:
-        VersionMismatch: The task was made by another version.
-        ModuleNotFoundError: There are URLs, and obstore is not installed.
+    Raises VersionMismatch if the task was made by another version, ModuleNotFoundError if there are URLs and
+    no obstore.
     """
     if task.version != srcpack.__version__:
         raise VersionMismatch(

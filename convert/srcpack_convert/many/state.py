@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import count
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
@@ -58,12 +57,7 @@ _NOT_DAMAGED = {
 
 
 class State:
-    """A state file. A context manager; closing it saves it.
-
-    Args:
-        path: The file; see `check_state`.
-        is_read_only: Only look.
-    """
+    """A state file (see `check_state`). A context manager; closing it saves it."""
 
     def __init__(self, path: str, *, is_read_only: bool = False) -> None:
         self._path = path
@@ -86,9 +80,7 @@ class State:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.save()
         self._close()
 
@@ -187,12 +179,9 @@ def default_state(destination: str) -> str:
 
 
 def check_state(path: str, *, is_default: bool) -> None:
-    """Refuse what must not be written to: somebody else's file, or no file at all.
+    """Refuse what must not be written to, by FileExistsError: somebody else's file, or no file at all.
 
     At the default place a file that is not ours can only be one that was damaged: it is set aside.
-
-    Raises:
-        FileExistsError: It exists, and is neither empty nor a state file.
     """
     try:
         may_be_used = stat.S_ISREG(os.stat(path).st_mode) and (is_default or _is_ours(path))

@@ -17,12 +17,7 @@ __all__ = ["Known", "Task", "asked", "is_input"]
 class Known(NamedTuple):
     """What an earlier batch knew of a source when it had its pack.
 
-    Attributes:
-        source: Its absolute path, or its URL without secrets.
-        size: Its bytes.
-        stamp: When it was changed last, or its ETag.
-        sha256: Of its bytes.
-        limits: The limits that its members were read with, as text.
+    `stamp` is when it was changed last, or its ETag; `limits` are those that its members were read with.
     """
 
     source: str
@@ -34,22 +29,14 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A bundle to convert.
+    """A bundle to convert, by absolute path or URL, as is the folder in which the pack gets its name.
 
-    Attributes:
-        source: The SourceBundle, by its absolute path, or by URL.
-        destination: The folder that packs go to, by its absolute path, or by URL.
-        name: Path of the pack, relative to the destination.
-        size: Bytes of the zip as it was found; None if that is to be asked.
-        stamp: When it was changed last, or its ETag.
-        options: How it is converted.
-        jobs: Threads that compress.
-        known: What an earlier batch knew of what the output was made from.
-        trust: Believe that where size and stamp are the same, the bytes are.
-        is_candidate: Whether the first bytes tell if it is an input at all.
-        check: Convert only if the pack that is there is not of these bytes and options.
-        deaths: How many processes did not survive it so far.
-        version: Of this project, where the task was made.
+    `size` is None if it is to be asked; `stamp` is when the zip was changed last, or its ETag. `known` is
+    what an earlier batch knew of what the output was made from; `trust` believes that where size and stamp
+    are the same, the bytes are. Of a candidate (`is_candidate`) the first bytes tell if it is an input at
+    all. `check` converts only if the pack that is there is not of these bytes and options. `deaths` counts
+    the processes that did not survive it, `jobs` the threads that compress; `version` is of this project,
+    where the task was made.
     """
 
     # Not in what others print of it, as Dask does of a call that failed: URLs may have secrets.
@@ -79,11 +66,7 @@ class Task:
 
 
 def asked(task: Task) -> Task:
-    """Return the task with size and stamp of an object that was not looked at before.
-
-    Raises:
-        OSError: It is not there, or the store cannot be asked.
-    """
+    """Return the task with size and stamp of an object that was not looked at before."""
     if task.size is not None or not is_url(task.source):
         return task
     found = head(task.source)
@@ -95,9 +78,5 @@ def asked(task: Task) -> Task:
 
 
 def is_input(task: Task) -> bool:
-    """Return whether a candidate is an input, by its first bytes; what is no candidate is one.
-
-    Raises:
-        OSError: They cannot be read.
-    """
+    """Return whether a candidate is an input, by its first bytes; what is no candidate is one."""
     return not task.is_candidate or begins_as_input(task.source, first_bytes(task.source, MAGIC_SIZE))

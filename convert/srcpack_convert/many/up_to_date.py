@@ -40,11 +40,7 @@ def knows(task: Task, facts: PackFacts) -> bool:
 
 
 def is_of(task: Task, facts: PackFacts) -> bool:
-    """Return whether the pack is of the source's bytes, which are read if need be.
-
-    Raises:
-        OSError: They cannot be read.
-    """
+    """Return whether the pack is of the source's bytes, which are read if need be."""
     if knows(task, facts):
         return True
     opened = fetched(task.source) if is_url(task.source) else nullcontext(task.source)

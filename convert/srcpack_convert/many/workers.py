@@ -37,13 +37,10 @@ class WorkerDied(BrokenExecutor):
 
 
 class WorkerProcesses(Executor):
-    """Calls functions in processes of their own; as many as were asked for, started when they are needed.
+    """Calls functions in processes of their own; at most `number` at once, started when they are needed.
 
     Threads of this process wait for them, so that whoever submits need not. The processes ignore SIGINT,
     which a terminal sends to all; `stop` ends them.
-
-    Args:
-        number: How many calls may run at once.
     """
 
     def __init__(self, number: int) -> None:
@@ -119,11 +116,7 @@ class WorkerProcesses(Executor):
 
 
 class _Worker:
-    """A process, and the pipe to it.
-
-    Attributes:
-        is_ready: Whether it is known to have started.
-    """
+    """A process, and the pipe to it; whether it is known to have started."""
 
     def __init__(self) -> None:
         # Not forked from this process, which has threads. A server that forks for us starts one in 0.01 s;
@@ -204,7 +197,6 @@ def _on_sigterm(_number: int, _frame: object) -> None:
 
 
 def _ending(code: int | None) -> str:
-    """Say how a process ended."""
     if code is not None and code < 0:
         try:
             name = signal.Signals(-code).name

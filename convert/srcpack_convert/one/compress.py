@@ -24,14 +24,10 @@ _IN_FLIGHT = 32 << 20
 
 
 class Content(NamedTuple):
-    """A content that is not empty, ready to be written.
+    """A content that is not empty, ready to be written: its zstd frames, or its parts as they are, if raw.
 
-    Attributes:
-        size: Of the content, in bytes.
-        frames: Its zstd frames; or its parts as they are, if it is raw.
-        checksums: Of each part the low 32 bits of its XXH64, 4 bytes as they end a zstd frame.
-        newlines_before: How many line feeds come before each part.
-        raw: Whether it is stored as it is.
+    Of each there is the low half of its XXH64, 4 bytes as they end a zstd frame, and how many line feeds come
+    before it.
     """
 
     size: int
@@ -55,12 +51,9 @@ class Content(NamedTuple):
 
 
 class CompressedMember(NamedTuple):
-    """A member on its way into the pack.
+    """A member on its way into the pack: its entry, without frames, and its size by the zip's directory.
 
-    Attributes:
-        record: Its entry, without frames.
-        content: What is to be written for it; None where the pack needs nothing (more) for it.
-        size: Bytes of it, as the zip's directory declares them.
+    Its content is None where the pack needs nothing (more) for it.
     """
 
     record: EntryRecord
@@ -71,11 +64,7 @@ class CompressedMember(NamedTuple):
 class Compression:
     """Compresses parts of contents, in any thread; each thread has compressors of its own.
 
-    Args:
-        level: Of zstd.
-        dictionary: What the parts are compressed with.
-        large_level: In place of `level` for parts over 256 KiB, if it is another.
-        frame_size: Most bytes of a part, where there is a `large_level`.
+    `large_level` is in place of `level` for parts over 256 KiB, up to `frame_size`, if it is another.
     """
 
     def __init__(
@@ -123,14 +112,7 @@ class Compression:
 def compressed(
     members: Iterator[ReadMember], compression: Compression, frame_size: int, jobs: int
 ) -> Generator[CompressedMember, None, None]:
-    """Yield the members in their order, their contents compressed; parts are compressed side by side.
-
-    Args:
-        members: As they are read; equal contents only once.
-        compression: What compresses.
-        frame_size: Bytes of content in a frame.
-        jobs: Threads that compress.
-    """
+    """Yield the members in their order, contents compressed by `jobs` threads; equal ones come once."""
     if jobs == 1:
         for member in members:
             parts = _to_compress(member, frame_size)
@@ -185,6 +167,5 @@ def _parts(data: bytes, frame_size: int) -> list[memoryview]:
 
 
 def _results(tasks: deque[Future[list[bytes]]]) -> Iterator[bytes]:
-    """Yield what the tasks give, in their order, waiting for each."""
     while True:
         yield from tasks.popleft().result()

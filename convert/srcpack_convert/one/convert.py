@@ -249,16 +249,12 @@ def _write(
     jobs: int,
     progress: Progress | None,
 ) -> tuple[list[EntryRecord], Tail]:
-    """Write the pack of a bundle, and return its entries and its tail."""
     settings, manifest = options.settings, bundle.manifest
     dictionary = _dictionary(bundle, options)
     level = settings.level or 1
     writer = PackWriter(out, file=file, frame_size=settings.frame_size, dictionary=dictionary, level=level)
     compression = Compression(
-        level,
-        dictionary,
-        large_level=settings.large_level,
-        frame_size=settings.frame_size,
+        level, dictionary, large_level=settings.large_level, frame_size=settings.frame_size
     )
     read = distinct(read_members(bundle, options))
     total = sum(member.size for member in bundle.members.values())
@@ -325,10 +321,8 @@ def _check_unchanged(bundle: SourceBundle, digest: bytes) -> None:
     """Read the zip once more: its bytes must be those of the beginning.
 
     Members that changed would be recorded as damaged, by their CRC-32, in a pack that is whole. Times of the
-    file would cost less, but a change within a tick of the clock does not show in them.
-
-    Raises:
-        FormatError: They are others. (A change that is undone before is not noticed.)
+    file would cost less, but a change within a tick of the clock does not show in them. A change that is
+    undone before is not noticed.
     """
     found = sha256_of(bundle.source)
     if found != digest:

@@ -61,8 +61,7 @@ def train(samples: Sequence[bytes], size: int) -> zstandard.ZstdCompressionDict 
 def given_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
     """Return a dictionary that the caller gave.
 
-    Raises:
-        ValueError: It is not one that a pack may have: a trained one whose id is not 0, of at most 1 MiB.
+    Raises ValueError if a pack may not have it: it may be a trained one of at most 1 MiB whose id is not 0.
     """
     if not 8 <= len(data) <= MAX_DICTIONARY:
         raise ValueError(f"a dictionary has 8 to {MAX_DICTIONARY} bytes, this one has {len(data)}")
@@ -85,12 +84,7 @@ def choose_dictionary(
 ) -> zstandard.ZstdCompressionDict | None:
     """Return the dictionary that makes the pack smallest, its own bytes counted; None where none does.
 
-    Args:
-        bundle: The bundle.
-        names: Members that will be compressed.
-        sizes: Sizes in bytes to try.
-        level: Level that the contents will be compressed at.
-        frame_size: Bytes of content in a frame.
+    `names` are the members that will be compressed, `sizes` those in bytes to try.
     """
     total = sum(bundle.members[name].size for name in names)
     sizes = sorted({min(size, total // BYTES_PER_BYTE) for size in sizes})

@@ -21,15 +21,9 @@ _FROM_EACH = 128 << 10
 
 
 class FleetSamples:
-    """Samples of many bundles, of which as many are kept as a dictionary is trained on.
+    """Samples of many bundles, of which as many are kept as a dictionary of `size` bytes is trained on.
 
     Which these are, the order of the bundles does not change: those whose SHA-256 is least.
-
-    Args:
-        size: Most bytes that the dictionary may have.
-
-    Attributes:
-        taken: Bytes of the samples that are kept.
     """
 
     def __init__(self, size: int) -> None:
@@ -39,11 +33,7 @@ class FleetSamples:
         self.taken: int = 0
 
     def add(self, bundle: Pack) -> None:
-        """Take samples of a bundle, or of the pack of one; what is damaged is passed over.
-
-        Raises:
-            OSError: It cannot be read.
-        """
+        """Take samples of a bundle, or of the pack of one; what is damaged is passed over."""
         taken = 0
         # In hash order they are spread over all folders and types.
         for entry in sorted(bundle.entries(), key=lambda entry: sha256(entry.name.encode()).digest()):

@@ -48,11 +48,7 @@ _Key: TypeAlias = tuple[bytes, bytes]
 
 
 def symbolic_version() -> str:
-    """Return the version of symbolic, whose answers the tables have.
-
-    Raises:
-        ModuleNotFoundError: It is not installed, or too old.
-    """
+    """Return the version of symbolic, whose answers the tables have; ModuleNotFoundError if it is too old."""
     try:
         found = version("symbolic")
     except PackageNotFoundError:
@@ -69,19 +65,9 @@ def symbolic_version() -> str:
 def write_tables(
     out: IO[bytes], bundle: SourceBundle, records: Sequence[EntryRecord], *, jobs: int
 ) -> list[EntryRecord]:
-    """Write the tables of all files that have their source map in the bundle.
+    """Write the tables of all files that have their source map in the bundle, `jobs` built at once.
 
-    Args:
-        out: Gets the tables, one after the other.
-        bundle: What contents are read from.
-        records: All entries, with what their contents show.
-        jobs: How many tables are built at once.
-
-    Returns:
-        The entries, with the place of the table or the reason why there is none.
-
-    Raises:
-        OSError: The zip cannot be read, or a process cannot be started.
+    Returns the entries, with the place of the table or the reason why there is none.
     """
     pairs: dict[_Key, _Pair] = {}
     keys: dict[int, _Key] = {}
@@ -153,8 +139,7 @@ def _built(
 class _Workers:
     """Processes that build tables; each is used by one thread at a time.
 
-    Args:
-        entries: SHA-256 of each entry's content, one after the other; zero where that is no text.
+    `entries` are the SHA-256 of each entry's content, one after the other; zero where that is no text.
     """
 
     def __init__(self, entries: bytes) -> None:
@@ -166,12 +151,7 @@ class _Workers:
     def build(
         self, bundle: SourceBundle, records: Sequence[EntryRecord], number: int, source_map: int | bytes
     ) -> Table:
-        """Build the table of a file.
-
-        Raises:
-            NoTable: There is none, for this reason.
-            SrcpackError: A content cannot be read.
-        """
+        """Build the table of a file; NoTable says why there is none."""
         map_size = len(source_map) if isinstance(source_map, bytes) else records[source_map].size
         for what, size, limit in (
             ("the file", records[number].size, MAX_SCRIPT),
@@ -240,11 +220,7 @@ def _packed_size(
 
 
 def _ended(worker: "subprocess.Popen[bytes]", seconds: int) -> NoTable:
-    """Return why a process did not survive its work.
-
-    Raises:
-        RuntimeError: It was not its work.
-    """
+    """Return why a process did not survive its work; RuntimeError if it was not its work."""
     code = worker.wait()
     if code == -getattr(signal, "SIGXCPU", 0):
         return NoTable(f"it takes symbolic over {seconds} seconds")

@@ -23,13 +23,7 @@ _BYTES_PER_BRACKET = 32
 
 
 class EmbeddedText(NamedTuple):
-    """A text in the map.
-
-    Attributes:
-        sha256: Of what it means, in UTF-8.
-        start: Of its letters in the map, after the quotation mark.
-        length: Bytes of its letters, as they are written there.
-    """
+    """A text in the map: SHA-256 of what it means, in UTF-8; where its letters begin, and how many bytes."""
 
     sha256: bytes
     start: int
@@ -37,12 +31,10 @@ class EmbeddedText(NamedTuple):
 
 
 class MapContents(NamedTuple):
-    """What was found in a map.
+    """What was found in a map: its texts in their order, None where it has null for one.
 
-    Attributes:
-        texts: In the order of the map; None where it has null for a text.
-        thin: The map with null for each `sourcesContent`.
-        has_sections: Whether it is an indexed map: then texts are in no order of sources.
+    `thin` is the map with null for each `sourcesContent`. In an indexed map, which `has_sections`, texts are
+    in no order of sources.
     """
 
     texts: list[EmbeddedText | None]
@@ -53,12 +45,8 @@ class MapContents(NamedTuple):
 def locate_contents(source_map: bytes) -> MapContents:
     """Find the texts of a map's sources; none where the JSON is not as it has to be, as symbolic will say.
 
-    Args:
-        source_map: The map.
-
-    Raises:
-        TooManyBrackets: Of brackets, texts and sections there is more than one for every 32 bytes, and 10,000
-            more. No map comes near that, and each takes a hundred times as long as other bytes.
+    Raises TooManyBrackets if of brackets, texts and sections there is more than one for every 32 bytes, and
+    10,000 more. No map comes near that, and each takes a hundred times as long as other bytes.
     """
     walker = Walker(source_map, most=_BRACKETS_FREE + len(source_map) // _BYTES_PER_BRACKET)
     walker.at = junk_size(source_map)

@@ -44,12 +44,9 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """How bundles are fetched and packs are put.
+    """How bundles are fetched, up to how many bytes, and packs are put; `spool` is for temporary files.
 
-    Attributes:
-        spool: Folder for temporary files, the system's if None.
-        max_size: Bytes of a bundle over which it is not fetched.
-        patience: How long stores are waited for; of fetching and putting their own if None.
+    `patience` is how long stores are waited for; of fetching and putting their own if None.
     """
 
     spool: str | os.PathLike[str] | None = None
@@ -61,11 +58,7 @@ class Transfer:
 def source_of(src: Source, transfer: Transfer) -> Iterator[tuple[ByteSource, bool]]:
     """Yield the bytes of a bundle, and whether others may change them; they are let go when the block ends.
 
-    Raises:
-        ValueError: It is a URL that cannot be used, or a file that is closed.
-        TypeError: It is none of these, or open for text.
-        OSError: It cannot be read, or not be written to the spool.
-        LimitExceeded: It is at a URL, and larger than may be fetched.
+    Raises TypeError if it is none of these or open for text, LimitExceeded if it may not be fetched.
     """
     if isinstance(src, bytes):
         yield BytesSource(src), False
@@ -109,10 +102,6 @@ def pack_to(dst: Destination, transfer: Transfer) -> Iterator[tuple[BinaryIO, Pa
     """Yield a file to write a pack to, and its path; what was written goes to its place at the block's end.
 
     If the block raises, what was there before stays.
-
-    Raises:
-        ValueError: It is a URL that no pack can be put under.
-        OSError: The pack cannot be written, or not be put.
     """
     if not isinstance(dst, str | os.PathLike):
         with _temporary(transfer) as (out, path):
@@ -149,12 +138,7 @@ def destination_place(dst: Destination) -> str | None:
 
 
 def check_places(src: Source, dst: Destination) -> None:
-    """Refuse, before the work, a place that no pack can go to, and that of the bundle itself.
-
-    Raises:
-        ValueError: They are one file or object; or a URL cannot be used.
-        OSError: A pack is not put there.
-    """
+    """Refuse, before the work, a place that no pack can go to, and that of the bundle itself."""
     destination = destination_place(dst)
     if destination is None:
         return

@@ -8,11 +8,8 @@ __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
 class Preset(NamedTuple):
     """Choices that decide a pack's size, and how long conversion takes.
 
-    Attributes:
-        level: Of zstd, 1 to 22; None stores all contents raw.
-        dictionary: Sizes in bytes to train a dictionary of and choose from; none if empty.
-        frame_size: Bytes of content in a frame.
-        large_level: In place of `level` for parts over 256 KiB.
+    The level is zstd's, 1 to 22; None stores all contents raw. `large_level` is in place of it for parts over
+    256 KiB. `dictionary` has sizes in bytes to train one of and choose from; none if empty.
     """
 
     level: int | None

@@ -14,13 +14,10 @@ __all__ = ["ReadMember", "distinct", "read_members"]
 
 
 class ReadMember(NamedTuple):
-    """A member that was read.
+    """A member that was read: its entry has the facts of the content, or why it cannot be read.
 
-    Attributes:
-        record: Its entry: what the manifest says, and the facts of the content or why it cannot be read.
-        content: The content; empty where it cannot be read, or where the same was read before.
-        size: Bytes of it, as the zip's directory declares them.
-        keep_raw: Whether the content is to be stored as it is.
+    The content is empty where it cannot be read, or where the same was read before; the size is that in the
+    directory.
     """
 
     record: EntryRecord
@@ -30,11 +27,7 @@ class ReadMember(NamedTuple):
 
 
 def read_members(bundle: SourceBundle, options: Options) -> Iterator[ReadMember]:
-    """Read all members, and what only the manifest lists, in the order of their names.
-
-    Raises:
-        OSError: The zip cannot be read.
-    """
+    """Read all members, and what only the manifest lists, in the order of their names."""
     members = bundle.members
     # Equal contents are stored once: raw, if one of their names is to be. Nearly always these are equal.
     raw = {(member.crc, member.size) for name, member in members.items() if options.stores_raw(name)}

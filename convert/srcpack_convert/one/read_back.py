@@ -14,18 +14,10 @@ __all__ = ["read_back"]
 
 
 def read_back(path: Path, tail: Tail, records: Sequence[EntryRecord], *, file: str) -> None:
-    """Read all of a written file, and compare it with what was to be in it.
+    """Read all of a written file, and compare it with the tail and the entries that were to be in it.
 
-    The entries have the SHA-256 of what was inflated, and contents are compared with that.
-
-    Args:
-        path: The file.
-        tail: What was written as its tail.
-        records: Its entries.
-        file: What to call it in messages.
-
-    Raises:
-        FormatError: Something is not what it was; the disk or the memory is at fault, or we are.
+    The entries have the SHA-256 of what was inflated, and contents are compared with that. Where it raises
+    FormatError, the disk or the memory is at fault, or we are.
     """
     packfile = PackFile(MmapSource(path), file=file, max_read=1 << 62)
     try:

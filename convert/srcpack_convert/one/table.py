@@ -10,13 +10,7 @@ class NoTable(Exception):
 
 
 class Table(NamedTuple):
-    """A table as it is stored.
-
-    Attributes:
-        data: The frames of head and blocks.
-        head: Length of the head's frame.
-        rows: How many rows it has.
-    """
+    """A table as it is stored: the frames of head and blocks, the length of the head's, number of rows."""
 
     data: bytes
     head: int

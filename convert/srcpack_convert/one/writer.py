@@ -25,13 +25,7 @@ from srcpack.format.head_tail import (
     pack_head,
     pack_tail,
 )
-from srcpack.format.index import (
-    MEAN_BUCKET,
-    SEED_ATTEMPTS,
-    BlockPlace,
-    pack_index,
-    sort_into_buckets,
-)
+from srcpack.format.index import MEAN_BUCKET, SEED_ATTEMPTS, BlockPlace, pack_index, sort_into_buckets
 from srcpack.format.manifest import (
     ATTRIBUTES_BLOCK,
     attributes_in_identity,
@@ -70,14 +64,10 @@ class PackWriter:
         dictionary: zstandard.ZstdCompressionDict | None = None,
         level: int = _METADATA_LEVEL,
     ) -> None:
-        """Begin a pack.
+        """Begin a pack in an empty file that is open for writing; `file` is what to call it in messages.
 
-        Args:
-            out: An empty file open for writing.
-            file: What to call the pack in messages.
-            frame_size: Bytes of content in a frame.
-            dictionary: What the contents' frames are compressed with.
-            level: Level that these are compressed at; the manifest's is the same, up to 13.
+        `dictionary` and `level` are what contents are compressed with; the manifest's level is the same, up
+        to 13.
         """
         self._out = out
         self._file = file
@@ -119,17 +109,8 @@ class PackWriter:
     ) -> Tail:
         """Write everything after the contents and return the tail; the file is then a pack.
 
-        Args:
-            records: The entries, sorted by name.
-            attributes: The bundle's top-level values.
-            source_links: The bundle's source links, or None.
-            has_files: Whether the bundle's manifest has the key `files`.
-            source: What the pack is made from.
-            created_by: What makes it.
-            lookups: The lookup tables, where the entries have such.
-
-        Raises:
-            LimitExceeded: A block of entries is larger than the version allows, or no seed was found.
+        The records are sorted by name. Raises LimitExceeded if a block of entries is too large, or no seed
+        was found.
         """
         content_end = self._offset
         described = Attributes(attributes, source_links, has_files, b"", dict(source), dict(created_by))
