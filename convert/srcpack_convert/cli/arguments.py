@@ -91,9 +91,24 @@ def parse_list(text: str) -> str:
     return text if text == "-" else parse_file(text)
 
 
-def _size_option(text: str) -> Any:
+def size_option(text: str) -> Any:
     """Return an option of a number of bytes, whose help has the default as people write it."""
     return typer.Option(metavar="BYTES", parser=parse_bytes, show_default=False, help=text)
+
+
+def count_option(text: str, *names: str) -> Any:
+    """Return an option of a whole number from 1 on."""
+    return typer.Option(*names, metavar="N", parser=parse_count, help=text)
+
+
+def file_option(text: str) -> Any:
+    """Return an option of a file of this machine."""
+    return typer.Option(metavar="FILE", parser=parse_file, help=text)
+
+
+def output_option(metavar: str, text: str) -> Any:
+    """Return the option of where a command writes to."""
+    return typer.Option("--output", "-o", metavar=metavar, parser=parse_output, help=text)
 
 
 PackArgument: TypeAlias = Annotated[str, typer.Argument(metavar="PACK", help="A .srcpack file.")]
@@ -137,29 +152,19 @@ DebugIdOption: TypeAlias = Annotated[
     str | None, typer.Option("--debug-id", metavar="ID", help="Debug id, in any form.")
 ]
 MaxFileSize: TypeAlias = Annotated[
-    int, _size_option("Members that unpack to more count as damaged; 1G by default.")
+    int, size_option("Members that unpack to more count as damaged; 1G by default.")
 ]
 MaxTotalSize: TypeAlias = Annotated[
-    int, _size_option("A bundle whose members unpack to more is refused; 16G by default.")
+    int, size_option("A bundle whose members unpack to more is refused; 16G by default.")
 ]
 MaxManifestSize: TypeAlias = Annotated[
-    int, _size_option("A bundle with a larger manifest is refused; 256M by default.")
+    int, size_option("A bundle with a larger manifest is refused; 256M by default.")
 ]
 MaxTotalRatio: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        parser=parse_count,
-        help="A bundle that unpacks to more than so many times its size, and 64 MiB, is refused.",
-    ),
+    int, count_option("A bundle that unpacks to more than so many times its size, and 64 MiB, is refused.")
 ]
 MaxFiles: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        parser=parse_count,
-        help="A bundle with more members, or that lists more files, is refused.",
-    ),
+    int, count_option("A bundle with more members, or that lists more files, is refused.")
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from srcpack.source.locations import path_or_url
-from srcpack_convert.cli.arguments import JsonOption, PacksArgument, parse_output
+from srcpack_convert.cli.arguments import JsonOption, PacksArgument, output_option
 from srcpack_convert.cli.terminal import (
     PARTLY,
     Failure,
@@ -30,14 +30,7 @@ def catalog(
     packs: PacksArgument,
     *,
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            parser=parse_output,
-            help="The catalog, an SQLite file: made, or brought up to date.",
-        ),
+        Path, output_option("FILE", "The catalog, an SQLite file: made, or brought up to date.")
     ],
     as_json: JsonOption = False,
 ) -> int:

@@ -16,11 +16,11 @@ from srcpack_convert.cli.arguments import (
     MaxManifestSize,
     MaxTotalRatio,
     MaxTotalSize,
-    parse_bytes,
-    parse_count,
+    count_option,
+    file_option,
     parse_dictionary,
-    parse_file,
     parse_list,
+    size_option,
 )
 from srcpack_convert.cli.batch_display import Shown
 from srcpack_convert.cli.convert_batch import BatchOutput, check_written, cluster, run_batch
@@ -65,10 +65,7 @@ def convert(
             autocompletion=lambda: list(PRESETS),
         ),
     ] = DEFAULT_PRESET,
-    level: Annotated[
-        int | None,
-        typer.Option(metavar="N", parser=parse_count, help="Level of zstd, in place of the preset's."),
-    ] = None,
+    level: Annotated[int | None, count_option("Level of zstd, in place of the preset's.")] = None,
     dictionary: Annotated[
         str,
         typer.Option(
@@ -77,10 +74,7 @@ def convert(
         ),
     ] = "auto",
     frame_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES", parser=parse_bytes, help="Bytes of content in a frame, in place of the preset's."
-        ),
+        int | None, size_option("Bytes of content in a frame, in place of the preset's.")
     ] = None,
     raw: Annotated[
         list[str] | None,
@@ -103,12 +97,10 @@ def convert(
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(
+        count_option(
+            "Bundles converted at once, or threads for the only one; by default one for each core.",
             "--jobs",
             "-j",
-            metavar="N",
-            parser=parse_count,
-            help="Bundles converted at once, or threads for the only one; by default one for each core.",
         ),
     ] = None,
     verify: Annotated[
@@ -159,44 +151,28 @@ def convert(
         ),
     ] = False,
     state: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            parser=parse_file,
-            help=f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.",
-        ),
+        str | None, file_option(f"Where zips' digests are remembered; by default {STATE_NAME} in the folder.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End with the first that fails.")] = False,
     max_failures: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            parser=parse_count,
-            help="End after so many that fail; by default after some in a row that fail for a reason that is "
-            "not theirs, as a full disk.",
+        count_option(
+            "End after so many that fail; by default after some in a row that fail for a reason that is "
+            "not theirs, as a full disk."
         ),
     ] = None,
     errors_to: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            parser=parse_file,
-            help="Write the paths of inputs that failed, as --files-from reads them; over what is there.",
-        ),
+        file_option("Write the paths of inputs that failed, as --files-from reads them; over what is there."),
     ] = None,
     report: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", parser=parse_file, help="Write a line of JSON on each input; over what is there."
-        ),
+        str | None, file_option("Write a line of JSON on each input; over what is there.")
     ] = None,
     max_memory: Annotated[
         int | None,
-        typer.Option(
-            metavar="BYTES",
-            parser=parse_bytes,
-            help="Memory that what is converted at once may take, estimated by the zips' sizes; "
-            "by default three quarters of the machine's.",
+        size_option(
+            "Memory that what is converted at once may take, estimated by the zips' sizes; "
+            "by default three quarters of the machine's."
         ),
     ] = None,
     scheduler: Annotated[

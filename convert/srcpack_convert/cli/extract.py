@@ -8,7 +8,7 @@ import typer
 
 from srcpack.opening import local_copy
 from srcpack_convert.back.extract import extract as extract_pack
-from srcpack_convert.cli.arguments import ForceOption, JsonOption, PackOrZipArgument, parse_output
+from srcpack_convert.cli.arguments import ForceOption, JsonOption, PackOrZipArgument, output_option
 from srcpack_convert.cli.opening import open_one
 from srcpack_convert.cli.terminal import (
     FAILED,
@@ -30,16 +30,7 @@ def extract(
         typer.Argument(metavar="NAME", help="Names, or prefixes that end with /; all without any."),
     ] = None,
     *,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            parser=parse_output,
-            help="The folder; made if it does not exist.",
-        ),
-    ],
+    output: Annotated[Path, output_option("DIR", "The folder; made if it does not exist.")],
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:

@@ -17,7 +17,7 @@ from srcpack_convert.cli.arguments import (
     UrlOption,
     check_selectors,
     check_type,
-    parse_file,
+    file_option,
 )
 from srcpack_convert.cli.describe import damage_mark, entry_facts
 from srcpack_convert.cli.opening import look_up, name_of, named_packs, near_miss, open_one
@@ -38,10 +38,7 @@ def find(
         FileType | None, typer.Option("--type", help="Type of the file, with --debug-id; without it, any.")
     ] = None,
     catalog: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", parser=parse_file, help="Open the packs that have it by a catalog, and no others."
-        ),
+        str | None, file_option("Open the packs that have it by a catalog, and no others.")
     ] = None,
     files_from: FilesFromOption = None,
     null: NullOption = False,

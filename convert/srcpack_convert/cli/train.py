@@ -15,8 +15,8 @@ from srcpack_convert.cli.arguments import (
     NullOption,
     PacksOrZipsArgument,
     check_output,
-    parse_bytes,
-    parse_output,
+    output_option,
+    size_option,
 )
 from srcpack_convert.cli.opening import name_of, named_packs, open_one
 from srcpack_convert.cli.terminal import (
@@ -39,18 +39,8 @@ from srcpack_convert.storage import is_one_file
 def train(
     bundles: PacksOrZipsArgument = None,
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", parser=parse_output, help="The dictionary.")
-    ],
-    size: Annotated[
-        int,
-        typer.Option(
-            metavar="BYTES",
-            parser=parse_bytes,
-            show_default=False,
-            help="Most bytes that it may have; 16K by default.",
-        ),
-    ] = FLEET_DICTIONARY,
+    output: Annotated[Path, output_option("FILE", "The dictionary.")],
+    size: Annotated[int, size_option("Most bytes that it may have; 16K by default.")] = FLEET_DICTIONARY,
     force: ForceOption = False,
     files_from: FilesFromOption = None,
     null: NullOption = False,
