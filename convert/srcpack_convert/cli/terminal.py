@@ -80,9 +80,9 @@ def complain(problem: str | Exception) -> None:
     say(f"error: {problem if isinstance(problem, str) else described(problem)}")
 
 
-def warn(messages: Iterable[str], prefix: str = "warning: ") -> None:
+def warn(messages: Iterable[str]) -> None:
     """Print warnings, but not thousands."""
-    some([prefix + message for message in messages], say)
+    some([f"warning: {message}" for message in messages], say)
 
 
 def some(lines: Sequence[str], out: Callable[[str], None]) -> None:

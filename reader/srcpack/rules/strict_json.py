@@ -130,9 +130,9 @@ class Walker:
         self.at += 1
         return found == b","
 
-    def members(self, expected: str = "an object") -> Iterator[bytes]:
+    def members(self) -> Iterator[bytes]:
         """Go over an object: yield each name as it is written; its value is to be taken before the next."""
-        more = self.enter(b"{", expected)
+        more = self.enter(b"{", "an object")
         while more:
             yield self.name()
             more = self.more(b"{")
