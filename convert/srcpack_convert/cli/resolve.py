@@ -267,7 +267,7 @@ def _has_colour() -> bool:
 
 def _error_text(error: Mapping[str, Any]) -> str:
     facts = ", ".join(f"{key} {value!r}" for key, value in error.items() if key not in ("type", "abs_path"))
-    return f"{error.get('abs_path')}: {error.get('type')}" + (f": {facts}" if facts else "")
+    return ": ".join(str(each) for each in (error.get("abs_path"), error.get("type"), facts) if each)
 
 
 def _code(answer: Mapping[str, Any]) -> int:

@@ -61,6 +61,14 @@ def test_lines_around_a_place_may_be_fewer_or_none(run: Run, tmp_path: Path) -> 
     assert run("resolve", APP, trace, "--lines", 1).out.count("|") == 3
 
 
+def test_an_error_without_a_path_is_told_without_one(run: Run, tmp_path: Path) -> None:
+    event = {"stacktrace": {"frames": [frame(60), None]}, "errors": [{"type": "clock_drift"}]}
+    assert run("resolve", APP, write(tmp_path / "event.json", json.dumps(event))).err.splitlines() == [
+        "warning: clock_drift",
+        "warning: invalid_frame: reason 'frame: found NoneType, expected an object'",
+    ]
+
+
 def test_an_event_is_answered_as_json_or_for_people(run: Run, tmp_path: Path) -> None:
     value = {"type": "TypeError", "value": "no price", "stacktrace": {"frames": [frame(10), frame(60)]}}
     event = write(tmp_path / "event.json", json.dumps({"exception": {"values": [value]}, "release": "1"}))
