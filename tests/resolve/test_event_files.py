@@ -63,8 +63,8 @@ def test_of_images_for_one_file_the_last_counts(make: Make) -> None:
     minified, _, call = crane()
     pack = make(by_id(minified))
     assert names(resolved(pack, frame(call), modules=[image(ID_B), image(ID_A)])) == ["Crane.hoist"]
-    for last in (ID_B, "none"):
-        assert names(resolved(pack, frame(call), modules=[image(ID_A), image(last)])) == [None]
+    for last in (image(ID_B), image("none"), {**image(ID_A), "debug_id": None}):
+        assert names(resolved(pack, frame(call), modules=[image(ID_A), last])) == [None]
     assert names(resolved(pack, frame(call), modules=[image(ID_A, f"{HOST}/other.js")])) == [None]
 
 

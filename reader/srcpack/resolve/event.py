@@ -186,8 +186,8 @@ def debug_ids_of(event: Mapping[str, Any]) -> dict[str, DebugId | None]:
     for image in images_of(event):
         if isinstance(image, Mapping) and image.get("type") == "sourcemap":
             code_file, debug_id = image.get("code_file"), image.get("debug_id")
-            if isinstance(code_file, str) and isinstance(debug_id, str):
-                ids[code_file] = DebugId.parse_or_none(debug_id)
+            if isinstance(code_file, str):
+                ids[code_file] = DebugId.parse_or_none(debug_id) if isinstance(debug_id, str) else None
     return ids
 
 
