@@ -86,7 +86,7 @@ def convert(
         level: Level of zstd in place of the preset's.
         dictionary: `auto` trains one and uses it where it pays, `off` uses none; a number is the most
             bytes one may have; bytes are a trained dictionary, always used.
-        frame_size: Bytes of content in a frame in place of the preset's, of which 256 KiB are used with
+        frame_size: Bytes of content in a frame in place of the preset's, of which 128 KiB are used with
             lookups, if it has more.
         raw: Patterns of member names (`*`, `?`, `[...]`) whose contents are stored as they are.
         lookups: Give each file that has its source map in the bundle a table of all that the map answers, so

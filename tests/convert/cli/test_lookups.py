@@ -56,7 +56,7 @@ def test_convert_stores_lookups_and_says_which_files_have_none(run: Run, mapped:
         assert (position.source, position.line) == ("src/a.ts", 6)
         assert pack.bundle.created_by["options"]["lookups"] is True
         assert re.fullmatch(r"\d+\.\d+.*", pack.bundle.created_by["symbolic"])
-        assert pack.bundle.created_by["options"]["frame_size"] == 256 << 10
+        assert pack.bundle.created_by["options"]["frame_size"] == 128 << 10
 
 
 def test_convert_tells_the_same_as_json(run: Run, mapped: Path) -> None:
