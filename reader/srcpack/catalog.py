@@ -86,6 +86,8 @@ class Catalog:
     place first, by bytes, as `PackSet.by_uri` tries them. When another catalog has taken the file's place,
     the next question is asked of that one. Threads share a catalog without a lock; it survives a fork.
 
+    Asking raises ValueError if the catalog was closed, and FormatError if it is damaged there.
+
     Attributes:
         path: The file, as the caller named it.
     """
@@ -113,10 +115,7 @@ class Catalog:
     ) -> list[CatalogedPack]:
         """Return the packs with a file of that debug id, as `Pack.by_debug_id` finds it, of a type or of any.
 
-        Raises:
-            ValueError: The text is not a debug id, or the type is not one of the four; or the catalog is
-                closed.
-            FormatError: The catalog is damaged here.
+        Raises ValueError if the text is not a debug id, or the type not one of the four.
         """
         if isinstance(debug_id, str):
             debug_id = DebugId.parse(debug_id)
@@ -129,45 +128,21 @@ class Catalog:
         )
 
     def by_url(self, url: str) -> list[CatalogedPack]:
-        """Return the packs with a file of just that URL, whatever its type.
-
-        Raises:
-            ValueError: The catalog is closed.
-            FormatError: The catalog is damaged here.
-        """
+        """Return the packs with a file of just that URL, whatever its type."""
         return self._packs("id IN (SELECT pack FROM urls WHERE url = ?)", url)
 
     def by_release(self, release: str, dist: str | EllipsisType | None = ...) -> list[CatalogedPack]:
-        """Return the packs of a release.
-
-        Args:
-            release: The release.
-            dist: Only those of this dist; or of none, if it is None. Of all, if it is left out.
-
-        Raises:
-            ValueError: The catalog is closed.
-            FormatError: The catalog is damaged here.
-        """
+        """Return the packs of a release, of all dists; of one if it is given, of none if it is None."""
         if isinstance(dist, EllipsisType):
             return self._packs("release = ?", release)
         return self._packs("release = ? AND dist IS ?", release, dist)
 
     def by_bundle(self, bundle: bytes | str) -> list[CatalogedPack]:
-        """Return the packs of a bundle, by its identity (`pack.bundle.identity`) as it is or in hex.
-
-        Raises:
-            ValueError: The catalog is closed.
-            FormatError: The catalog is damaged here.
-        """
+        """Return the packs of a bundle, by its identity (`pack.bundle.identity`) as it is or in hex."""
         return self._packs("bundle = ?", bundle.hex() if isinstance(bundle, bytes) else bundle.lower())
 
     def by_object(self, debug_id: DebugId | str) -> list[CatalogedPack]:
-        """Return the packs with the sources of an object, by its debug id.
-
-        Raises:
-            ValueError: The text is not a debug id; or the catalog is closed.
-            FormatError: The catalog is damaged here.
-        """
+        """Return the packs with the sources of an object, by its debug id; ValueError if it is none."""
         if isinstance(debug_id, str):
             debug_id = DebugId.parse(debug_id)
         return self._packs("object = ?", str(debug_id))
@@ -259,17 +234,11 @@ class _Connection(sqlite3.Connection):
 
 
 def connect(path: str | os.PathLike[str], *, name: str | None = None) -> sqlite3.Connection:
-    """Open a catalog for reading, and check that it is one.
+    """Open a catalog for reading, and check that it is one; `name` is what to call it in messages.
 
     The connection may be used by any thread, but by one at a time. It takes no locks and writes nothing.
-
-    Args:
-        path: The file.
-        name: What to call it in messages, if not that.
-
-    Raises:
-        FormatError: The file is no catalog, or of another version, or was cut.
-        OSError: It cannot be opened.
+    Raises FormatError if the file is no catalog, or of another version, or was cut, OSError if it cannot be
+    opened.
     """
     name = name or os.fspath(path)
     try:

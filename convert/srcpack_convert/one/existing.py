@@ -17,17 +17,10 @@ __all__ = ["PackFacts", "check_replaced", "facts_at", "has_content"]
 
 
 class PackFacts(NamedTuple):
-    """What a pack says of itself.
+    """What a pack says of itself, and of the zip that it was made from.
 
-    Attributes:
-        source_sha256: Of the zip that it was made from.
-        source_size: Bytes of that zip.
-        options: What decided its bytes, besides the zip and libzstd.
-        size: Bytes of the pack.
-        sha256: Its identity.
-        files: Its entries.
-        damaged: Members that could not be read.
-        is_refused: Whether symbolic refuses the zip, and only a lenient conversion gives this pack.
+    `options` are what decided its bytes, besides the zip and libzstd; `is_refused` says that symbolic refuses
+    the zip, so that only a lenient conversion gives this pack.
     """
 
     source_sha256: bytes
@@ -41,13 +34,9 @@ class PackFacts(NamedTuple):
 
 
 def facts_at(place: str) -> PackFacts | None:
-    """Return what the pack at a path or URL says of itself.
+    """Return what the pack at a path or URL says of itself; FileExistsError if something else is there.
 
     None if nothing is there, or an empty file, or a pack that is damaged: head and tail are checked.
-
-    Raises:
-        FileExistsError: Something else is there.
-        OSError: It cannot be read.
     """
     try:
         with open_pack(place, source="pread") as pack:

@@ -49,16 +49,10 @@ _new = tuple.__new__
 
 
 def build_table(script: bytes, source_map: bytes, number: int, entries: Mapping[bytes, int]) -> Table:
-    """Build the table of a script and its map.
+    """Build the table of a script and its map, both UTF-8; NoTable if symbolic refuses it, or it is large.
 
-    Args:
-        script: The minified file, UTF-8.
-        source_map: The map, UTF-8.
-        number: Of the map's entry, or `DATA_URL`.
-        entries: Numbers of entries whose content is UTF-8, by its SHA-256.
-
-    Raises:
-        NoTable: symbolic refuses the map, or it is over a limit.
+    `number` is that of the map's entry, or `DATA_URL`; `entries` are the numbers of entries whose content is
+    UTF-8, by its SHA-256.
     """
     try:
         contents = locate_contents(source_map)
@@ -82,11 +76,7 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 class _Builder:
-    """Rows and strings on their way into blocks.
-
-    Args:
-        sources: The strings that come first.
-    """
+    """Rows and strings on their way into blocks; the sources' names are the strings that come first."""
 
     def __init__(self, sources: Sequence[bytes]) -> None:
         self._sources = len(sources)
@@ -97,11 +87,7 @@ class _Builder:
         self._blocks: list[bytes] = []
 
     def add_rows(self, rows: Iterator[AnswerRow]) -> None:
-        """Add the rows that say something else than the one before them in their line, or than nothing.
-
-        Raises:
-            NoTable: A number or a string is over its limit.
-        """
+        """Add the rows that say something else than the one before them in their line, or than nothing."""
         block = list[Row]()
         last_line, last = -1, _NO_ANSWER
         for row in rows:
@@ -134,11 +120,7 @@ class _Builder:
         self._places.append(rows[0].line << 32 | rows[0].column)
 
     def table(self, map_sha256: bytes, number: int, texts: Sequence[bytes]) -> Table:
-        """Return the table, with what is recorded of the sources' texts.
-
-        Raises:
-            NoTable: It is larger than it may be.
-        """
+        """Return the table, with what is recorded of the sources' texts."""
         strings, first_strings = _grouped(self._strings, pack_strings)
         sources, first_sources = _grouped(texts, pack_texts)
         blocks = [*self._blocks, *strings, *sources]

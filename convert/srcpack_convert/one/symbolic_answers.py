@@ -58,19 +58,10 @@ class Refused(Exception):
 
 
 class SymbolicAnswers:
-    """A map, and what its `SourceMapCache` answers.
+    """A map, and what its `SourceMapCache` answers; Refused if symbolic does not take it.
 
-    Args:
-        script: The minified file.
-        source_map: Its map.
-        thin: The map without `sourcesContent`, for the cache.
-
-    Attributes:
-        sources: The names of the map's sources, as answers have them.
-        tokens: How many tokens the map has.
-
-    Raises:
-        Refused: symbolic does not take the map.
+    `thin` is the map without `sourcesContent`, for the cache. `sources` are the names of the map's sources,
+    as answers have them.
     """
 
     def __init__(self, script: bytes, source_map: bytes, thin: bytes) -> None:
@@ -92,12 +83,8 @@ class SymbolicAnswers:
     def rows(self, number_of: Callable[[bytes], int]) -> Iterator[AnswerRow]:
         """Yield the answer at each place where a token begins, in the order of the script.
 
-        Args:
-            number_of: Returns the number of a name.
-
-        Raises:
-            Refused: symbolic failed.
-            OverflowError: A place is beyond what can be asked for.
+        `number_of` returns the number of a name. Raises Refused if symbolic failed, OverflowError if a place
+        is beyond what can be asked for.
         """
         cache = _pointer(self._cache)
         look_up, free = lib.symbolic_sourcemapcache_lookup_token, lib.symbolic_sourcemapcache_token_match_free
@@ -167,7 +154,6 @@ class SymbolicAnswers:
 
 
 def _checked(function: Any, *arguments: Any) -> Any:
-    """Call a function of the library."""
     try:
         return _call(function, *arguments)
     except SymbolicError as error:

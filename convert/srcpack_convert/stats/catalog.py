@@ -16,16 +16,16 @@ from functools import partial
 from itertools import accumulate, count
 from typing import Any, NamedTuple, TypeAlias
 
-from srcpack import FormatError, ObjectInfo, SrcpackError
+from srcpack import FormatError, SrcpackError
 from srcpack.catalog import ERRORS, IDENTITY, SCHEMA, connect
 from srcpack.opening import open_pack, packfile_of
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, key_of
-from srcpack.rules.object_info import NIL_DEBUG_ID
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.inputs.names import absolute, working_folder
 from srcpack_convert.inputs.packs import FoundPack
 from srcpack_convert.inputs.patterns import Pattern, is_pattern
+from srcpack_convert.stats.index import bundle_columns
 from srcpack_convert.stats.statistics import Failed
 from srcpack_convert.storage import head
 
@@ -87,17 +87,7 @@ def read_facts(place: str) -> PackFacts:
             if (key := key_of(record, DEBUG_ID)) is not None:
                 debug_id, _, file_type = key.rpartition(" ")
                 debug_ids.add((debug_id, file_type))
-        attributes = pack.attributes
-        object_id = ObjectInfo.of(attributes).debug_id
-        return PackFacts(
-            len(pack),
-            attributes.get("release"),
-            attributes.get("dist"),
-            pack.bundle.identity.hex() or None,
-            None if object_id == NIL_DEBUG_ID else str(object_id),
-            debug_ids,
-            urls,
-        )
+        return PackFacts(len(pack), *bundle_columns(pack), debug_ids, urls)
 
 
 def update_catalog(

@@ -14,7 +14,16 @@ from srcpack import Entry, ObjectInfo, Pack
 from srcpack.rules.object_info import NIL_DEBUG_ID
 from srcpack_convert.atomic_write import written_aside
 
-__all__ = ["COLUMNS", "ENDINGS", "ParquetUnavailable", "Row", "require_pyarrow", "rows_of", "written_index"]
+__all__ = [
+    "COLUMNS",
+    "ENDINGS",
+    "ParquetUnavailable",
+    "Row",
+    "bundle_columns",
+    "require_pyarrow",
+    "rows_of",
+    "written_index",
+]
 
 
 class Row(NamedTuple):
@@ -82,18 +91,18 @@ def written_index(path: str | os.PathLike[str]) -> Iterator[Callable[[Row], None
         yield write
 
 
-def rows_of(pack: Pack, entries: Iterable[Entry]) -> Iterator[Row]:
-    """Yield the row of each of a pack's entries; FormatError if a value does not fit its column."""
+def bundle_columns(pack: Pack) -> tuple[str | None, str | None, str | None, str | None]:
+    """Return the release, the dist, the identity in hex and the object of a pack's bundle."""
     attributes = pack.attributes
     object_id = ObjectInfo.of(attributes).debug_id
-    of_pack = (
-        # A path of the system may be no UTF-8.
-        pack.file.encode("utf-8", "backslashreplace").decode(),
-        attributes.get("release"),
-        attributes.get("dist"),
-        pack.bundle.identity.hex() or None,
-        None if object_id == NIL_DEBUG_ID else str(object_id),
-    )
+    of_object = None if object_id == NIL_DEBUG_ID else str(object_id)
+    return attributes.get("release"), attributes.get("dist"), pack.bundle.identity.hex() or None, of_object
+
+
+def rows_of(pack: Pack, entries: Iterable[Entry]) -> Iterator[Row]:
+    """Yield the row of each of a pack's entries; FormatError if a value does not fit its column."""
+    # A path of the system may be no UTF-8.
+    of_pack = pack.file.encode("utf-8", "backslashreplace").decode(), *bundle_columns(pack)
     for entry in entries:
         debug_id, digest, reference = entry.debug_id, entry.sha256, entry.source_mapping_url
         yield Row(
