@@ -78,7 +78,6 @@ def damaged_pack(tmp_path: Path) -> Path:
 
 def test_sizes_are_added_up_by_type(write: Write) -> None:
     write("a.srcpack", {"a.js": b"12345", "b": b"123"}, {"files": {"a.js": {"type": "minified_source"}}})
-    write("b.srcpack", {"c.js": b"1234567"}, {"files": {"c.js": {"type": "minified_source"}}})
     found, _ = sum_up(write("b.srcpack", {"c.js": b"1234567"}).parent)
     assert found.types == {"source": TypeTotals(2, 10, 10), "minified_source": TypeTotals(1, 5, 5)}
     assert found.total == TypeTotals(3, 15, 15)
