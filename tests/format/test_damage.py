@@ -32,7 +32,6 @@ from support.damage import (
     SWAPS,
     WRONG,
     Damage,
-    cut,
     flipped,
     swapped,
 )
@@ -48,6 +47,7 @@ from support.damaged_packs import (
 )
 from support.damaged_zips import answers_of, judge_zip, tally_zip, zip_damages
 from support.sample_packs import (
+    SAMPLES,
     bundle_of,
     equal_blocks_pack,
     open_bytes,
@@ -56,12 +56,12 @@ from support.sample_packs import (
     twin_pack,
 )
 
-STRIDE = 37
+STRIDE = 73
 """Prime, so that bits of each number in a byte come up, and every offset by 8."""
 FEW = 4
 """Questions asked of each damaged pack; which ones changes from one to the next."""
 
-each_pack = pytest.mark.parametrize("name", ["dictionary", "plain", "raw", "frames", "lookups"])
+each_pack = pytest.mark.parametrize("name", SAMPLES)
 
 
 # ---- what is damaged
@@ -146,14 +146,6 @@ def test_damage_is_refused_or_harmless(name: str, kind: str) -> None:
 
 
 @each_pack
-def test_no_cut_pack_opens(name: str) -> None:
-    """A pack that was cut has no tail, or one that tells of another length."""
-    for damaged in cut(sample_packs()[name]):
-        with pytest.raises(SrcpackError):
-            open_bytes(damaged.data)
-
-
-@each_pack
 def test_the_tail_of_another_pack_of_the_same_length_lets_nothing_be_read(name: str) -> None:
     data, twin = sample_packs()[name], twin_pack(name)
     assert len(data) == len(twin)
@@ -225,9 +217,9 @@ def test_sampled_bits_of_a_large_pack_are_refused_or_harmless() -> None:
     assert len(pack) > 400
     assert max(len(entry.record.frames) for entry in pack.entries()) > 10
     assert DICTIONARY in packfile_of(pack).tail.sections
-    counts, wrong = tally("large", LARGE, step=10)
+    counts, wrong = tally("large", LARGE, step=20)
     assert not wrong, "\n".join(wrong[:10])
-    assert counts[REFUSED] > 300
+    assert counts[REFUSED] > 150
     assert counts.total() == counts[REFUSED] + counts[HARMLESS]
 
 
@@ -251,7 +243,7 @@ def unnoticed(damages: Iterable[Damage]) -> list[str]:
 def test_verify_tells_of_bits_and_of_swapped_pieces(name: str) -> None:
     assert srcpack.verify(open_bytes(sample_packs()[name])) == []
     for kind in (FLIPS, SWAPS):
-        assert unnoticed(islice(pack_damages(name, kind, STRIDE), 0, None, 11)) == []
+        assert unnoticed(islice(pack_damages(name, kind, STRIDE), 0, None, 13)) == []
 
 
 # ---- zips, for comparison
@@ -278,10 +270,10 @@ def test_the_zips_are_those_of_the_packs(name: str) -> None:
 
 def test_what_zips_give_for_damage_is_counted() -> None:
     """A name in the directory has no checksum: a flip in it lets a member be another, or none."""
-    counts, wrong = tally_zip("frames", FLIPS, step=7)
+    counts, wrong = tally_zip("frames", FLIPS, step=23)
     assert {answer.split(": ")[2] for answer in wrong} == {"names"}
     assert min(counts[outcome] for outcome in (REFUSED, HARMLESS, WRONG, MISSED)) > 0
-    assert counts.total() == -(-8 * len(bundle_of("frames")) // 7)
+    assert counts.total() == -(-8 * len(bundle_of("frames")) // 23)
     for kind in KINDS:
         assert sum(1 for _ in zip_damages("frames", kind, STRIDE)) > 50
 

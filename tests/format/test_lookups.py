@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +31,7 @@ from srcpack.format.lookups import (
 from srcpack.records import LookupRecord
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.source.local import BytesSource
+from support.pack_recipe import compress
 from support.tables import original
 
 ROWS = [
@@ -40,10 +40,6 @@ ROWS = [
 ]
 STRINGS = [[b"src/a.ts", "src/\U0001f600.ts".encode()], [b"<unknown>", b"run", b"stop"]]
 TEXTS = [[pack_entry_text(17)], [pack_embedded_text(100, 5000, [2000, 2500])]]
-
-
-def compress(data: bytes, **options: Any) -> bytes:
-    return zstandard.ZstdCompressor(write_checksum=True, **options).compress(data)
 
 
 @dataclass
@@ -57,15 +53,12 @@ class Parts:
     head: dict[str, Any] = field(default_factory=dict)
     claimed: int = 0
     spoil_head: Callable[[bytes], bytes] | None = None
-    spoil_frames: Callable[[list[bytes]], list[bytes]] | None = None
 
-    def table(self) -> "tuple[LookupTable, list[tuple[int, int]]]":
+    def table(self) -> tuple[LookupTable, list[tuple[int, int]]]:
         """Return the table, and the list that tells what it reads."""
         blocks = [*self.rows, *self.strings, *self.texts]
         if not self.inside:
             blocks = [compress(block) for block in blocks]
-            if self.spoil_frames:
-                blocks = self.spoil_frames(blocks)
         ends = [sum(map(len, blocks[: number + 1])) for number in range(len(blocks))]
         head = LookupHead(
             map_sha256=bytes(range(32)),
@@ -254,15 +247,6 @@ def test_a_head_that_does_not_fit_is_refused(what: str) -> None:
 
 BLOCKS: dict[str, tuple[Parts, str]] = {
     "rows that are none": (Parts(rows=[b"rows", b"rows"]), "row block"),
-    "a source that is none": (
-        Parts(rows=[pack_rows([Row(0, 4, 6)]), pack_rows(ROWS[1])]),
-        "number of a string in a lookup table at offset .*: found 6, expected 1 to 5",
-    ),
-    "ends that fall": (Parts(head={"ends": [400, 20, 30, 40, 50, 0]}, inside=True), "head of a lookup table"),
-    "strings that are not UTF-8": (
-        Parts(strings=[b"\xc3\xff\xc3\xff", pack_strings(STRINGS[1])]),
-        "string: .*utf-8",
-    ),
     "fewer strings than there should be": (
         Parts(strings=[b"", pack_strings(STRINGS[1])]),
         "block of strings",
@@ -271,17 +255,13 @@ BLOCKS: dict[str, tuple[Parts, str]] = {
         Parts(strings=[b"src/a.ts", pack_strings(STRINGS[1])]),
         "block of strings",
     ),
-    "a block larger than allowed": (
-        Parts(strings=[b"a" * ((1 << 20) + 1), pack_strings(STRINGS[1])]),
-        "unpacked size is 1,048,577, over the limit of 1,048,576",
-    ),
 }
 
 
 @pytest.mark.parametrize("what", BLOCKS)
 def test_a_block_that_does_not_fit_is_refused_where_it_is_needed(what: str) -> None:
     parts, message = BLOCKS[what]
-    with pytest.raises((FormatError, LimitExceeded), match=message):
+    with pytest.raises(FormatError, match=message):
         original(parts.table()[0], 1, 5)
 
 
@@ -312,53 +292,6 @@ def test_a_frame_over_64_mib_is_refused_before_it_is_read() -> None:
     with pytest.raises(LimitExceeded, match=r"block of rows at offset \d+: packed size"):
         original(table, 1, 5)
     assert len(reads_of_table) == 1, "its head alone"
-
-
-def test_a_frame_without_checksum_or_size_is_refused() -> None:
-    def without_checksum(frames: list[bytes]) -> list[bytes]:
-        return [zstandard.ZstdCompressor(write_checksum=False).compress(pack_rows(ROWS[0])), *frames[1:]]
-
-    with pytest.raises(FormatError, match=r"block of rows: frame at offset .*expected a zstd frame with"):
-        original(Parts(spoil_frames=without_checksum).table()[0], 1, 5)
-
-
-def test_a_table_that_is_wrong_as_a_whole_is_refused_where_all_is_read() -> None:
-    """What a look-up cannot see, or need not: it costs a look at every block."""
-    backwards = Parts(rows=[pack_rows(ROWS[1]), pack_rows(ROWS[0])], head={"row_places": [30, 4]})
-    with pytest.raises(
-        FormatError,
-        match=r"places of row blocks in a lookup table at .*: found \(0, 4\), expected after \(2, 0\)",
-    ):
-        list(backwards.table()[0].rows())
-    with pytest.raises(FormatError, match=r"rows in a lookup table at .*: found 5, expected 6"):
-        list(Parts(head={"rows": 6}).table()[0].rows())
-    with pytest.raises(FormatError, match=r"strings of a block in a lookup table at .*: found 2, expected 1"):
-        list(Parts(head={"first_strings": [1, 2]}).table()[0].strings())
-    with pytest.raises(
-        FormatError, match=r"first of a block in a lookup table at .*: found 1, expected below 1"
-    ):
-        list(Parts(head={"first_strings": [1, 1]}).table()[0].strings())
-    with pytest.raises(
-        FormatError, match=r"number of a string in a lookup table at .*: found 9, expected 0 to 5"
-    ):
-        list(
-            Parts(
-                rows=[
-                    pack_rows([Row(0, 4, 1, 0, 0, 9), Row(0, 5, 1, 1), Row(0, 6, 1, 2)]),
-                    pack_rows(ROWS[1]),
-                ]
-            )
-            .table()[0]
-            .rows()
-        )
-    with pytest.raises(
-        FormatError, match=r"number of a source in a lookup table at .*: found 3, expected 0 to 2"
-    ):
-        list(
-            Parts(rows=[pack_rows([Row(0, 4, 3), Row(0, 5, 1, 1), Row(0, 6, 1, 2)]), pack_rows(ROWS[1])])
-            .table()[0]
-            .rows()
-        )
 
 
 def test_numbers_that_are_outside_are_refused() -> None:
@@ -393,10 +326,7 @@ def section_of(data: bytes, place: LookupRecord, length: int) -> LookupTable:
     return section.table(place)
 
 
-@pytest.mark.parametrize(
-    "place",
-    [(0, 101, 90), (50, 51, 20), (0, 10, 0), (0, 10, 11)],
-)
+@pytest.mark.parametrize("place", [(0, 101, 90), (50, 51, 20), (0, 10, 0), (0, 10, 11)])
 def test_a_place_outside_its_section_is_refused(place: tuple[int, int, int]) -> None:
     with pytest.raises(FormatError, match="place of a lookup table"):
         section_of(bytes(1000), LookupRecord(*place, bytes(4)), 100)

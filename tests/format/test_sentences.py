@@ -7,22 +7,24 @@ how a writer or a reader behaves, is in `ELSEWHERE`. A new sentence without a ro
 import re
 
 import pytest
+import zstandard
 
 import srcpack
 from srcpack import SrcpackError
-from support.damaged_packs import forget_dictionaries
-from support.pack_recipe import recipe
+from support.pack_recipe import BAD, GOOD, LONG, RAW, recipe
 from support.places import ROOT
 from support.sentences.of_file import ROWS_OF_FILE
 from support.sentences.of_manifest import ROWS_OF_MANIFEST
 from support.sentences.of_tables import ROWS_OF_TABLES
-from support.sentences.row import Row
+from support.sentences.packs import DICTIONARY
+from support.sentences.row import ENTRY, READ, Row
 from support.spec_reader import Refused, SpecReader
+from support.survey import others_are_right, problems, survey
 
 ROWS = [*ROWS_OF_FILE, *ROWS_OF_MANIFEST, *ROWS_OF_TABLES]
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
 ELSEWHERE = {
-    "and before contents of another pack are decoded with it": "format/test_hostile_packs.py",
+    "and before contents of another pack are decoded with it": "format/test_dictionaries.py",
     "the head, where opening left it out": "source/test_remote.py",
     "A SHA-256 in an entry MUST NOT be used as a key": "resolve/test_content_cache.py",
     "MUST choose `seed` so that no bucket has more than 32 slots": "convert/one/test_convert.py",
@@ -71,30 +73,38 @@ def sentences() -> list[str]:
     return found
 
 
-def test_the_recipe_is_right_before_it_is_spoilt() -> None:
-    data = recipe().build()
-    assert srcpack.verify(srcpack.open(data)) == []
+@pytest.mark.parametrize("dictionary", [None, DICTIONARY])
+def test_the_recipe_is_right_before_it_is_spoilt(dictionary: zstandard.ZstdCompressionDict | None) -> None:
+    data = recipe(None, dictionary).build()
+    assert [entry.read() for entry in srcpack.open(data).entries()] == [BAD, GOOD, LONG, RAW]
+    others_are_right(data)
+    assert problems(data) == []
     SpecReader(data).verify()
+    # Of what is asked, a pack has no dictionary, and a raw content that is no text.
+    refused = {"<bytes>: 'raw.bin' cannot be read: not UTF-8"}
+    assert {str(error) for error in survey(data)} - {"<bytes>: this pack has no dictionary"} == refused
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.says[:60]}: {row.what}")
 def test_what_a_sentence_excludes_is_refused_by_both_readers(row: Row) -> None:
+    """And nothing but an error of ours comes of any other question; other entries are read rightly."""
     data = row.made()
-    forget_dictionaries()
-    problems: list[SrcpackError] = []
     try:
-        problems = srcpack.verify(srcpack.open(data))
+        told = problems(data)
     except SrcpackError as error:
-        problems = [error]
-    assert any(re.search(row.told, str(problem)) for problem in problems), problems
+        told = [str(error)]
+    assert any(re.search(row.told, problem) for problem in told), told
     with pytest.raises(Refused):
         SpecReader(data).verify()
     if row.use is not None:
+        survey(data)
         reader, oracle = row.use
         with pytest.raises(SrcpackError):
             reader(data)
         with pytest.raises(Refused):
             oracle(data)
+    if row.use in (ENTRY, READ) and row.told.startswith(("entry", "'bad.js'")):
+        others_are_right(data)
 
 
 def test_every_row_quotes_what_spec_says() -> None:

@@ -66,7 +66,7 @@ def test_names_that_do_not_rise_are_told_with_the_name_before() -> None:
 def test_each_content_that_is_wrong_is_told_and_the_rest_is_checked() -> None:
     made = recipe()
     for number in (0, 3):
-        made.entries[number] = {**made.entries[number], "sha256": bytes(31) + bytes([number])}  # type: ignore[dict-item]
+        made.entries[number] = {**made.entries[number], "sha256": bytes(31) + bytes([number])}
     assert [problem.partition(": found ")[0] for problem in problems(made.build())] == [
         "<bytes>: 'bad.js': SHA-256, lines, UTF-8",
         "<bytes>: 'raw.bin': SHA-256, lines, UTF-8",

@@ -17,7 +17,8 @@ import srcpack
 from srcpack.rules.content_facts import facts_of
 from support import sample_packs
 from support.pack_lies import LIES, LIES_OF_BYTES, lie
-from support.pack_recipe import recipe, take_apart
+from support.pack_parts import take_apart
+from support.pack_recipe import recipe
 
 TARGETS = {"pack": fuzz_pack, "bundle": fuzz_bundle}
 CORPUS = Path(fuzz_run.__file__).parent / "corpus"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,6 +35,12 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "data"
     path.write_bytes(DATA)
     return path
+
+
+def is_closed(source: ByteSource) -> None:
+    for call in (source.read, source.view):
+        with pytest.raises(ValueError, match="read of a closed pack"):
+            call(0, 1)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, step: Callable[[], object]) -> None:
@@ -68,15 +75,9 @@ def test_the_end_of_a_file_is_announced_once_as_it_is_opened(
 def test_a_file_whose_system_takes_no_advice_is_read_all_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EINVAL, "no such advice")
-
-    def interrupt(*_: object) -> None:
-        raise TimeoutError("a signal handler's")
-
-    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    monkeypatch.setattr(os, "posix_fadvise", Mock(side_effect=OSError(errno.EINVAL, "no such advice")))
     assert PreadSource(path).read(0, 10) == DATA[:10]
-    monkeypatch.setattr(os, "posix_fadvise", interrupt)
+    monkeypatch.setattr(os, "posix_fadvise", Mock(side_effect=TimeoutError("a signal handler's")))
     with pytest.raises(TimeoutError, match="signal handler"):
         PreadSource(path)
 
@@ -128,9 +129,7 @@ def test_a_source_gives_bytes_and_views_until_it_is_closed(path: Path, kind: Any
     source.close()
     source.close()
     assert bytes(view) == DATA[100:150]
-    for call in (source.read, source.view):
-        with pytest.raises(ValueError, match="read of a closed pack"):
-            call(0, 1)
+    is_closed(source)
 
 
 def test_a_file_is_mapped_at_a_large_read_a_view_or_after_many_small_reads(path: Path) -> None:
@@ -211,8 +210,7 @@ def test_a_source_closed_while_it_is_mapped_keeps_no_map_and_the_read_is_right(
     meanwhile(monkeypatch, source.close)
     assert bytes(source.view(100, 50)) == DATA[100:150]
     assert source._map is None
-    with pytest.raises(ValueError, match="read of a closed pack"):
-        source.view(0, 1)
+    is_closed(source)
 
 
 # ---- what the system refuses
@@ -222,23 +220,16 @@ def test_a_source_closed_while_it_is_mapped_keeps_no_map_and_the_read_is_right(
 def test_where_no_map_can_be_made_all_goes_on_by_pread(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    tries: list[object] = []
-
-    def refuse(*arguments: object, **_: object) -> None:
-        tries.append(arguments)
-        raise OSError(code, os.strerror(code))
-
+    refuse = Mock(side_effect=OSError(code, os.strerror(code)))
     monkeypatch.setattr(mmap, "mmap", refuse)
     source = MmapSource(path)
     for _ in range(MmapSource._SMALL_READS + 5):
         assert source.read(5, 3) == DATA[5:8]
     assert bytes(source.view(100, 50)) == DATA[100:150]
     assert source.read(0, MmapSource._SMALL + 1) == DATA
-    assert len(tries) == 1
+    assert refuse.call_count == 1
     source.close()
-    for call in (source.read, source.view):
-        with pytest.raises(ValueError, match="read of a closed pack"):
-            call(0, 1)
+    is_closed(source)
 
 
 def test_a_timeout_is_not_taken_for_a_refusal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,10 +242,7 @@ def test_a_timeout_is_not_taken_for_a_refusal(path: Path, monkeypatch: pytest.Mo
 
 
 def test_conversion_checks_its_pack_without_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.ENODEV, "No such device")
-
-    monkeypatch.setattr(mmap, "mmap", refuse)
+    monkeypatch.setattr(mmap, "mmap", Mock(side_effect=OSError(errno.ENODEV, "No such device")))
     assert convert(BUNDLES / "many.zip", tmp_path / "many.srcpack").verified
     with srcpack.open(tmp_path / "many.srcpack") as pack, srcpack.open(BUNDLES / "many.zip") as bundle:
         assert [entry.read() for entry in pack.entries()] == [entry.read() for entry in bundle.entries()]
@@ -277,9 +265,8 @@ def test_what_is_no_regular_file_is_refused_and_leaves_nothing_open(tmp_path: Pa
 
 @pytest.fixture
 def no_pread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_file, "HAS_PREAD", False)
-    monkeypatch.setattr("srcpack.source.local.HAS_PREAD", False)
-    monkeypatch.setattr("srcpack.source.file_object.HAS_PREAD", False)
+    for module in ("open_file", "local", "file_object"):
+        monkeypatch.setattr(f"srcpack.source.{module}.HAS_PREAD", False)
     monkeypatch.delattr(os, "pread")
 
 
@@ -348,8 +335,7 @@ def test_a_file_object_of_any_kind_is_read_by_threads(path: Path, tmp_path: Path
             read_by_threads(source)
             source.close()
             source.close()
-            with pytest.raises(ValueError, match="read of a closed pack"):
-                source.read(0, 1)
+            is_closed(source)
 
 
 def test_a_file_object_of_the_system_may_be_written_moved_and_closed(path: Path) -> None:

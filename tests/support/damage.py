@@ -5,7 +5,7 @@ Of packs, `support.damaged_packs` judges what the reader then answers; of zips, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple, TypeAlias
 
 from srcpack.format.head_tail import HEAD_SIZE, TAIL_SIZE
@@ -31,6 +31,7 @@ MIXED = (EXCHANGES, SPLICES, ADDITIONS)
 """Kinds that put bytes of another file in."""
 
 _TAIL_END_SIZE = 16
+_MANY_PAIRS = 1000
 
 Pieces: TypeAlias = Mapping[str, Sequence[range]]
 """Where in a file the things lie that can change places, by their kind."""
@@ -78,7 +79,7 @@ def damages(
     elif kind == ZEROS:
         yield from zeroed(whole, step, edges)
     elif kind == SWAPS:
-        yield from swapped(whole, pieces_of(whole), movable)
+        yield from swapped(whole, pieces_of(whole), movable, step)
     elif kind == CUTS:
         yield from cut(whole, step)
     for other in others if kind in MIXED else ():
@@ -105,10 +106,10 @@ def zeroed(data: bytes, step: int = 1, edges: Iterable[int] = ()) -> Iterator[Da
             yield from replaced(data, {at: bytes(min(size, len(data) - at))}, f"{size} zeros")
 
 
-def swapped(data: bytes, pieces: Pieces, movable: Sequence[str]) -> Iterator[Damage]:
+def swapped(data: bytes, pieces: Pieces, movable: Sequence[str], step: int = 1) -> Iterator[Damage]:
     """Let each two pieces of one kind change places that have one length, or that are movable."""
     for kind, spans in pieces.items():
-        for one, other in combinations(spans, 2):
+        for one, other in _some(combinations(spans, 2), step):
             if len(one) == len(other):
                 yield from replaced(data, _change_places(data, one, other), f"{kind} swapped")
             elif kind in movable:
@@ -136,11 +137,16 @@ def _exchanged(data: bytes, pieces: Pieces, other: bytes, theirs: Pieces, step: 
                 if damage.data[-TAIL_SIZE:] != other[-TAIL_SIZE:]:
                     yield damage
     for kind, spans in pieces.items():
-        for mine in spans:
-            for span in theirs[kind]:
-                if len(span) == len(mine):
-                    changes = {mine.start: other[span.start : span.stop]}
-                    yield from replaced(data, changes, f"{kind} of another")
+        for mine, span in _some(product(spans, theirs[kind]), step):
+            if len(span) == len(mine):
+                changes = {mine.start: other[span.start : span.stop]}
+                yield from replaced(data, changes, f"{kind} of another")
+
+
+def _some(pairs: Iterable[tuple[range, range]], step: int) -> Sequence[tuple[range, range]]:
+    """Return pairs of pieces; with a step over 1, of a kind that has very many, some of them."""
+    found = list(pairs)
+    return found[::step] if len(found) > _MANY_PAIRS else found
 
 
 def _spliced(data: bytes, other: bytes, step: int) -> Iterator[Damage]:

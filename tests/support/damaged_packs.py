@@ -10,48 +10,24 @@ recorded while the whole pack is asked. `judge` asks all the questions where it 
 changed, and `tests/format/test_damage.py` has an exhaustive test that never tells it.
 """
 
-import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from srcpack import DamagedMember, DebugId, Entry, FileType, NotFound, Pack, SourceLink, SrcpackError
+from srcpack import DamagedMember, NotFound, Pack, SrcpackError
 from srcpack.format.head_tail import FRAME_HEADER, HEAD_SIZE, LOOKUPS, MANIFEST, TAIL_SIZE
 from srcpack.format.index import SLOT, parse_fan_out
-from srcpack.format.keys import hash_key
-from srcpack.format.lookup_rows import Row
 from srcpack.format.lookup_section import TableLookup
 from srcpack.format.packfile import PackFile
 from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.opening import packfile_of
-from srcpack.rules.lookup_keys import Kind, debug_id_key, keys_of
+from srcpack.rules.lookup_keys import Kind
 from srcpack.source.local import BytesSource
 from support.damage import HARMLESS, MISSED, REFUSED, WRONG, Damage, Pieces, damages, flipped
-from support.sample_packs import (
-    DEBUG_IDS,
-    SMALL,
-    large_pack,
-    open_bytes,
-    other_pack,
-    sample_packs,
-    twin_pack,
-)
-
-__all__ = [
-    "LARGE",
-    "Oracle",
-    "Verdict",
-    "edges_of",
-    "forget_dictionaries",
-    "judge",
-    "large_oracle",
-    "oracle_of",
-    "pack_damages",
-    "pieces_of",
-    "tally",
-]
+from support.pack_questions import Ask, about_key, about_prefix, of_entry, questions_of
+from support.sample_packs import large_pack, open_bytes, other_pack, sample_packs, twin_pack
 
 LARGE = "bits of a large one flipped, sampled"
 """A kind of damage more, of a pack that is too large to try each bit."""
@@ -59,146 +35,10 @@ LARGE = "bits of a large one flipped, sampled"
 LARGE_STEP = 1999
 """Distance of the bits that are flipped in it; prime, so that bits of each number in a byte come up."""
 
-Ask: TypeAlias = Callable[[Pack], object]
-
 
 def forget_dictionaries() -> None:
     """Let the next pack read its dictionary itself; the process keeps the last few."""
     DICTIONARIES.clear()
-
-
-# ---- questions
-
-
-def questions_of(pack: Pack) -> dict[str, Ask]:
-    """Return every question about a pack, with arguments that it has and ones that it has not."""
-    asked: dict[str, Ask] = {
-        "len": len,
-        "tail": lambda pack: (packfile_of(pack).tail, pack.sha256),
-        "bundle": lambda pack: pack.bundle,
-        "attributes": lambda pack: dict(pack.attributes),
-        "source_links": lambda pack: dict(pack.source_links),
-        "names": list,
-        "entries": lambda pack: list(map(_fields, pack.entries())),
-    }
-    for prefix in ("", "a", "f", "files/", "files/a", "files/b/twice.js", "lib/", "lib/5", "notes", "zzz"):
-        asked |= _about_prefix(prefix)
-    entries = list(pack.entries())
-    contents = set()
-    for entry in entries:
-        asked |= _about_name(entry.name)
-        # Of a content that another entry has too, this one's way to it is asked, the rest is the same.
-        if entry.sha256 not in contents:
-            asked |= _about_content(entry.name, entry.size, entry.lines)
-        contents.add(entry.sha256)
-        if isinstance(lookup := entry.lookup_table(), TableLookup):
-            asked |= _about_originals(entry.name, list(lookup.table.rows()))
-    keys = {key for entry in entries for key in keys_of(entry.record)}
-    links = ("C:/src/b.c", "/linked/one.c", "/LINKED/two.c", "\\linked\\three.c")
-    for kind, key in [*sorted(keys), *_absent_keys(pack), *((Kind.PATH, path) for path in links)]:
-        asked |= _about_key(kind, key)
-    readable = [entry.name for entry in entries if entry.damage is None]
-    return asked | {"read_many": lambda pack: pack.read_many(readable)}
-
-
-def _fields(found: Entry | SourceLink | None) -> object:
-    """Return all that an entry says of itself."""
-    if not isinstance(found, Entry):
-        return found
-    facts = (found.name, found.type, found.path, found.url, dict(found.headers), found.debug_id, found.lines)
-    more = (found.source_mapping_url, found.size, found.stored_size, found.sha256, found.raw, found.damage)
-    return *facts, *more, found.record
-
-
-def _about_prefix(prefix: str) -> dict[str, Ask]:
-    return {f"find_prefix {prefix!r}": lambda pack: list(map(_fields, pack.find_prefix(prefix)))}
-
-
-def _about_name(name: str) -> dict[str, Ask]:
-    return {f"read {name!r}": lambda pack: pack[name].read()}
-
-
-def _about_content(name: str, size: int, lines: int) -> dict[str, Ask]:
-    def viewed(pack: Pack) -> object:
-        view = pack[name].view()
-        return bytes(view), view.readonly
-
-    def streamed(pack: Pack) -> object:
-        with pack[name].open() as file:
-            start = file.read(10)
-            return start, file.seek(0), io.BufferedReader(file).read()
-
-    asked: dict[str, Ask] = {
-        f"text {name!r}": lambda pack: pack[name].text(),
-        f"view {name!r}": viewed,
-        f"open {name!r}": streamed,
-    }
-    for start, length in {(0, 1), (size // 2, 7), (max(0, size - 3), 9), (SMALL - 2, 4), (size, 1)}:
-        asked |= _about_range(name, start, length)
-    for line in {1, lines // 2, lines, lines + 1}:
-        asked |= _about_line(name, line)
-    return asked
-
-
-def _about_range(name: str, start: int, length: int) -> dict[str, Ask]:
-    return {f"read_range {name!r} {start} {length}": lambda pack: pack[name].read_range(start, length)}
-
-
-def _about_line(name: str, line: int) -> dict[str, Ask]:
-    return {f"context {name!r} {line}": lambda pack: pack[name].context(line, lines=2, column=3)}
-
-
-def _about_originals(name: str, rows: Sequence[Row]) -> dict[str, Ask]:
-    """Ask for every few rows, so that all blocks of a table are asked for, and for no row."""
-
-    def table(pack: Pack) -> object:
-        found = pack[name].lookup_table()
-        return found.table.head if isinstance(found, TableLookup) else None
-
-    def original(pack: Pack, place: tuple[int, int]) -> object:
-        found = pack[name].original(*place)
-        return found and (found, found.context(2))
-
-    places = [(row.line + 1, row.column + 1) for row in rows[:: max(1, len(rows) // 60)]]
-    asked: dict[str, Ask] = {f"lookup_table {name!r}": table}
-    for place in [*places, (1, 1 << 20), (99, 1)]:
-        asked[f"original {name!r} {place}"] = partial(original, place=place)
-    return asked
-
-
-def _about_key(kind: Kind, key: str) -> dict[str, Ask]:
-    if kind is Kind.NAME:
-        return {
-            f"entry {key!r}": lambda pack: _fields(pack[key]),
-            f"get {key!r}": lambda pack: _fields(pack.get(key)),
-            f"contains {key!r}": lambda pack: key in pack,
-        }
-    if kind is Kind.PATH:
-        return {
-            f"by_path {key!r}": lambda pack: _fields(pack.by_path(key)),
-            f"source_link {key!r}": lambda pack: _fields(pack.source_link(key)),
-        }
-    if kind is Kind.URL:
-        return {f"by_url {key!r}": lambda pack: _fields(pack.by_url(key))}
-    debug_id, file_type = key.split()
-    wanted = DebugId.parse(debug_id), FileType(file_type)
-    return {f"by_debug_id {key!r}": lambda pack: _fields(pack.by_debug_id(*wanted))}
-
-
-def _absent_keys(pack: Pack) -> Iterator[tuple[Kind, str]]:
-    """Yield keys that no entry has: of each kind some, and in each bucket one at least."""
-    yield from ((Kind.NAME, ""), (Kind.NAME, "files"), (Kind.PATH, ""), (Kind.URL, ""))
-    yield Kind.DEBUG_ID, f"{DEBUG_IDS[0]} {FileType.INDEXED_RAM_BUNDLE}"
-    tail = packfile_of(pack).tail
-    buckets = set(range(tail.bucket_count))
-    number = 0
-    while buckets or number < 8:
-        kind, key = Kind(number % 4), f"no/such/{number}.js"
-        if kind is Kind.DEBUG_ID:
-            key = debug_id_key(DebugId.parse(f"{number:032x}"), FileType.SOURCE_MAP)
-        buckets.discard(hash_key(tail.seed, kind, key).bucket(tail.bucket_count))
-        yield kind, key
-        number += 1
 
 
 # ---- answers
@@ -301,10 +141,10 @@ def oracle_of(data: bytes) -> Oracle:
 def large_oracle() -> Oracle:
     """Return the oracle of the large pack; of each file it knows less than that of a small one."""
     data = large_pack()
-    questions: dict[str, Ask] = {"len": len, "names": list, **_about_prefix("files/1")}
+    questions: dict[str, Ask] = {"len": len, "names": list, **about_prefix("files/1")}
     for name in open_bytes(data):
-        questions |= _about_name(name) | _about_key(Kind.NAME, name)
-        questions |= _about_key(Kind.URL, f"~/{name}") | _about_key(Kind.URL, f"~/no/{name}")
+        questions |= of_entry(name, "read") | about_key(Kind.NAME, name)
+        questions |= about_key(Kind.URL, f"~/{name}") | about_key(Kind.URL, f"~/no/{name}")
     return Oracle(data, questions, cell=64)
 
 

@@ -6,10 +6,9 @@ So only the check of the meaning can find what is wrong with them. `Recipe` says
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import msgpack
 import xxhash
@@ -17,7 +16,7 @@ import zstandard
 
 from srcpack import FormatError
 from srcpack.format.head_tail import Section
-from srcpack.format.index import BlockPlace, bucket_checksum, pack_index, sort_into_buckets
+from srcpack.format.index import BlockPlace, pack_index, sort_into_buckets
 from srcpack.format.manifest import ATTRIBUTES_BLOCK, pack_block, parse_entry
 from srcpack.format.zstd_frames import raw_checksum
 from srcpack.rules.lookup_keys import Kind, keys_of
@@ -26,34 +25,18 @@ SEED = b"the seed"
 FRAME_SIZE = 64
 HEAD = struct.pack("<II8sHHI", 0x184D2A5B, 16, b"\x89SRC\r\n\x1a\n", 1, 0, 0)
 TAIL_SIZE = 320
-_LATER_SECTION = 6
-TAIL = {
-    "frame_magic": (0, "<I"),
-    "frame_length": (4, "<I"),
-    "major": (8, "<H"),
-    "minor": (10, "<H"),
-    "flags": (12, "<I"),
-    "file_length": (16, "<Q"),
-    "frame_size": (24, "<I"),
-    "block_entries": (28, "<I"),
-    "entry_count": (32, "<I"),
-    "key_kinds": (36, "<I"),
-    "bucket_count": (40, "<I"),
-    "slot_count": (44, "<I"),
-    "total_size": (48, "<Q"),
-    "content_size": (56, "<Q"),
-    "content_count": (64, "<I"),
-    "damaged_count": (68, "<I"),
-    "attributes_length": (72, "<I"),
-    "dictionary_id": (76, "<I"),
-    "dictionary_size": (80, "<I"),
-    "reserved": (84, "4s"),
-    "seed": (88, "8s"),
-    "dictionary_sha256": (96, "32s"),
-    "sha256": (128, "32s"),
-    "sections": (160, "144s"),
-}
+LATER_SECTION = 6
+_FIELDS = """
+    frame_magic:I frame_length:I major:H minor:H flags:I file_length:Q frame_size:I block_entries:I
+    entry_count:I key_kinds:I bucket_count:I slot_count:I total_size:Q content_size:Q content_count:I
+    damaged_count:I attributes_length:I dictionary_id:I dictionary_size:I reserved:4s seed:8s
+    dictionary_sha256:32s sha256:32s sections:144s
+"""
+TAIL: dict[str, tuple[int, str]] = {}
 """Offset and type of each field: written out as SPEC.md has them, so that the code is held against it."""
+for _field in _FIELDS.split():
+    _name, _, _type = _field.partition(":")
+    TAIL[_name] = sum(struct.calcsize(type_) for _, type_ in TAIL.values()), f"<{_type}"
 
 ATTRIBUTES = {
     "attributes": {"release": "1"},
@@ -143,7 +126,7 @@ class Recipe:
         bucket_count: How many buckets the index has.
     """
 
-    entries: list[dict[str, Any] | bytes]
+    entries: list[Any]
     content: bytes = b""
     keys: list[tuple[Kind, str, int]] | None = None
     blocks: dict[int, bytes] = field(default_factory=dict)
@@ -170,11 +153,8 @@ class Recipe:
             attributes = {**attributes, "identity": identity_of(items, attributes)}
         if not isinstance(attributes, bytes):
             attributes = msgpack.packb(attributes)
-        blocks = [
-            self.attributes_frame
-            if self.attributes_frame is not None
-            else compress(pack_block(self.seed, ATTRIBUTES_BLOCK, [attributes]))
-        ]
+        of_attributes = compress(pack_block(self.seed, ATTRIBUTES_BLOCK, [attributes]))
+        blocks = [of_attributes if self.attributes_frame is None else self.attributes_frame]
         for number, first in enumerate(range(0, len(items), self.block_entries)):
             block = pack_block(self.seed, first, items[first : first + self.block_entries])
             if self.block_prefix is not None:
@@ -198,7 +178,7 @@ class Recipe:
         index = pack_index(self.seed, places[1:], buckets)
         sections.append((4, 0, len(body), len(index)))
         body += index
-        for number, section in ((5, self.lookups), (_LATER_SECTION, self.extra)):
+        for number, section in ((5, self.lookups), (LATER_SECTION, self.extra)):
             if section is not None:
                 sections.append((number, 0, len(body), 8 + len(section)))
                 body += skippable(section)
@@ -253,193 +233,12 @@ def _keys_of(entry: Mapping[str, Any]) -> list[tuple[Kind, str]]:
         return []
 
 
-_DERIVED = {
-    *("frame_magic", "frame_length", "file_length", "entry_count", "bucket_count", "slot_count", "seed"),
-    "block_entries",
-    *("total_size", "content_size", "content_count", "attributes_length", "sections", "sha256"),
-    *("dictionary_id", "dictionary_size", "dictionary_sha256"),
-}
-"""Fields of the tail that follow from the rest of a recipe."""
-
-
-def take_apart(data: bytes) -> Recipe | None:
-    """Return the recipe of a pack, as far as it is whole; None where its parts cannot be told.
-
-    What is built of it is the same pack, packed anew, with every checksum right.
-    """
-    if len(data) < len(HEAD) + TAIL_SIZE:
-        return None
-    tail = _tail_of(data)
-    sections = {
-        id_: data[at : at + size] for id_, _, at, size in struct.iter_unpack("<IIQQ", tail["sections"])
-    }
-    places = parts_of_index(data)
-    if not {1, 2, 4} <= sections.keys() or places is None:
-        return None
-    attributes = _items_of(sections[2][8 : 8 + tail["attributes_length"]])
-    if attributes is None:
-        return None
-    items: list[bytes] = []
-    for number in range(places.blocks):
-        at, length = struct.unpack_from("<QI", data, places.block_table + 12 * number)
-        block = _items_of(data[at : at + length])
-        if block is None:
-            return None
-        items += block
-    made = Recipe(
-        [_map_of(item) for item in items],
-        sections[1],
-        attributes=_map_of(attributes[0]) if attributes else b"",
-        head=data[: len(HEAD)],
-        seed=tail["seed"],
-        bucket_count=tail["bucket_count"],
-        block_entries=tail["block_entries"],
-        tail={name: value for name, value in tail.items() if name not in _DERIVED},
-        lookups=sections[5][8:] if 5 in sections else None,
-        extra=sections[_LATER_SECTION][8:] if _LATER_SECTION in sections else None,
-    )
-    if isinstance(made.attributes, dict):
-        made.attributes["identity"] = b""
-    if 3 in sections:
-        made.dictionary = _decoded(sections[3][8:]) or b""
-        if not made.dictionary:
-            made.dictionary_frame = sections[3][8:]
-    return made
-
-
-class IndexParts(NamedTuple):
-    """Where the parts of an index begin, and how many each has.
-
-    Attributes:
-        block_table: Offset of the block table.
-        fan_out: Offset of the fan-out.
-        slots: Offset of the slots.
-        blocks: How many blocks of entries there are.
-        buckets: How many buckets there are.
-        end: Offset behind the last slot.
-    """
-
-    block_table: int
-    fan_out: int
-    slots: int
-    blocks: int
-    buckets: int
-    end: int
-
-
-def parts_of_index(data: bytes) -> IndexParts | None:
-    """Return where the parts of a pack's index lie by its tail; None where that cannot be."""
-    tail = _tail_of(data)
-    rows = {row[0]: row for row in struct.iter_unpack("<IIQQ", tail["sections"])}
-    if 4 not in rows:
-        return None
-    _, _, at, length = rows[4]
-    if not tail["block_entries"]:
-        return None
-    blocks = -(-tail["entry_count"] // tail["block_entries"])
-    fan_out = at + 8 + 12 * blocks
-    slots = fan_out + 8 * (tail["bucket_count"] + 1)
-    end = slots + 8 * tail["slot_count"]
-    if at + length != end or end > len(data) - TAIL_SIZE:
-        return None
-    return IndexParts(at + 8, fan_out, slots, blocks, tail["bucket_count"], end)
-
-
-def _tail_of(data: bytes) -> dict[str, Any]:
-    return {
-        name: struct.unpack_from(type_, data, len(data) - TAIL_SIZE + at)[0]
-        for name, (at, type_) in TAIL.items()
-    }
-
-
-def _decoded(frame: bytes) -> bytes | None:
-    try:
-        if not 0 < zstandard.frame_content_size(frame) < 1 << 20:
-            return None
-        return zstandard.ZstdDecompressor().decompress(frame)
-    except zstandard.ZstdError:
-        return None
-
-
-def _items_of(frame: bytes) -> list[bytes] | None:
-    """Return the items of a block of the manifest; None where it is none."""
-    block = _decoded(frame)
-    if block is None or len(block) < 16:
-        return None
-    (count,) = struct.unpack_from("<I", block, 12)
-    if count > 1024 or len(block) < 16 + 4 * (count + 1):
-        return None
-    ends = struct.unpack_from(f"<{count + 1}I", block, 16)
-    items = block[16 + 4 * (count + 1) :]
-    return [items[start:end] for start, end in pairwise(ends)]
-
-
-def _map_of(item: bytes) -> dict[str, Any] | bytes:
-    """Return the map of an entry, or its bytes where it is none that could be packed again."""
-    try:
-        entry = msgpack.unpackb(item)
-        if type(entry) is dict and all(type(key) is str for key in entry):
-            msgpack.packb(entry)
-            return cast("dict[str, Any]", entry)
-    except (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackException):
-        pass
-    return item
-
-
 def sealed_tail(fields: dict[str, Any]) -> bytes:
     """Return a tail whose checksum is right; fields that are not given are zeros."""
     tail = bytearray(TAIL_SIZE - 16)
     for name, value in fields.items():
         struct.pack_into(TAIL[name][1], tail, TAIL[name][0], value)
     return bytes(tail) + struct.pack("<Q8s", xxhash.xxh64_intdigest(tail), HEAD[8:16])
-
-
-def with_tail(data: bytes, **fields: Any) -> bytes:
-    """Return a pack with other values in its tail, whose checksum is right."""
-    return data[:-TAIL_SIZE] + sealed_tail({**_tail_of(data), **fields})
-
-
-def with_sections(data: bytes, change: Callable[[list[list[int]]], None]) -> bytes:
-    """Return a pack with another section table: a list of id, reserved, offset and length."""
-    table = data[-TAIL_SIZE + 160 : -16]
-    rows = [list(row) for row in struct.iter_unpack("<IIQQ", table)]
-    change(rows)
-    return with_tail(data, sections=b"".join(struct.pack("<IIQQ", *row) for row in rows))
-
-
-def with_fan_out(data: bytes, bucket: int, first: int | None = None, end: int | None = None) -> bytes:
-    """Return a pack where a bucket begins or ends elsewhere; the bucket's checksum is right, if it can be."""
-    index = parts_of_index(data)
-    if index is None:
-        raise ValueError("no pack with an index")
-    changed = bytearray(data)
-    at = index.fan_out + 8 * bucket
-    if first is not None:
-        struct.pack_into("<I", changed, at, first)
-    if end is not None:
-        struct.pack_into("<I", changed, at + 8, end)
-    _seal_bucket(changed, index, bucket)
-    return bytes(changed)
-
-
-def with_slot(data: bytes, number: int, fingerprint: int, entry: int) -> bytes:
-    """Return a pack with another slot; the checksum of its bucket is right."""
-    index = parts_of_index(data)
-    if index is None:
-        raise ValueError("no pack with an index")
-    changed = bytearray(data)
-    struct.pack_into("<II", changed, index.slots + 8 * number, fingerprint, entry)
-    for bucket in range(index.buckets):
-        _seal_bucket(changed, index, bucket)
-    return bytes(changed)
-
-
-def _seal_bucket(data: bytearray, index: IndexParts, bucket: int) -> None:
-    at = index.fan_out + 8 * bucket
-    start, _, stop = struct.unpack_from("<III", data, at)
-    slots = bytes(data[index.slots + 8 * start : index.slots + 8 * stop])
-    seed = bytes(_tail_of(bytes(data[-TAIL_SIZE:]))["seed"])
-    struct.pack_into("<I", data, at + 4, bucket_checksum(seed, bucket, start, slots))
 
 
 def entry_of(
@@ -473,26 +272,23 @@ def recipe(
     good, long = frames_of(GOOD, dictionary), frames_of(LONG, dictionary)
     content = skippable(RAW) + good[0] + frame + b"".join(long)
     at = 24 + 8 + len(RAW)
-    entries: list[dict[str, Any] | bytes] = [
+    entries = [
         {**entry_of("bad.js", BAD, at + len(good[0]), [frame]), **bad},
         entry_of("good.js", GOOD, at, good),
         entry_of("long.js", LONG, at + len(good[0]) + len(frame), long),
         entry_of("raw.bin", RAW, 24 + 8, raw=True, binary=True),
     ]
-    keys = list(enumerated_keys(["bad.js", "good.js", "long.js", "raw.bin"]))
+    keys = [
+        (kind, key, number)
+        for number, entry in enumerate(entries)
+        for kind, key in ((Kind.NAME, entry["name"]), (Kind.URL, entry["url"]))
+    ]
     return Recipe(entries, content, keys, dictionary=dictionary.as_bytes() if dictionary else b"")
-
-
-def enumerated_keys(names: list[str]) -> Any:
-    """Yield name and URL of entries with such names."""
-    for number, name in enumerate(names):
-        yield Kind.NAME, name, number
-        yield Kind.URL, f"~/{name}", number
 
 
 def without(**fields: Any) -> dict[str, Any]:
     """Return the right map of `bad.js` with fields changed; those that are None are left out."""
-    made = {**recipe().entries[0], **fields}  # type: ignore[dict-item]
+    made = {**recipe().entries[0], **fields}
     return {key: value for key, value in made.items() if value is not None}
 
 

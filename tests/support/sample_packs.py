@@ -18,20 +18,7 @@ from support.bundle_builder import build_bundle
 from support.source_maps import packed_map, source_map
 from support.tables import tables_built_here
 
-__all__ = [
-    "DEBUG_IDS",
-    "SMALL",
-    "bundle_of",
-    "equal_blocks_pack",
-    "large_bundle",
-    "large_pack",
-    "open_bytes",
-    "other_bundle",
-    "other_pack",
-    "sample_packs",
-    "twin_pack",
-]
-
+SAMPLES = ("dictionary", "plain", "raw", "frames", "lookups")
 SMALL = 4096
 """The smallest frame size that the converter takes, so that a small file has several frames."""
 
@@ -141,7 +128,7 @@ def sample_packs() -> Mapping[str, bytes]:
     of two parts; `frames` has a file of several frames; `lookups` has a lookup table in its head, and one of
     several blocks.
     """
-    return {pack: _sample(pack) for pack in ("dictionary", "plain", "raw", "frames", "lookups")}
+    return {pack: _sample(pack) for pack in SAMPLES}
 
 
 @cache

@@ -5,18 +5,13 @@
 
 import hashlib
 import io
+import struct
 from collections.abc import Iterator
 
 import msgpack
 
 import srcpack
-from srcpack.format.head_tail import (
-    CONTENT,
-    FRAME_HEADER,
-    INDEX,
-    MANIFEST,
-    TAIL_SIZE,
-)
+from srcpack.format.head_tail import CONTENT, FRAME_HEADER, INDEX, MANIFEST, TAIL_SIZE
 from srcpack.format.index import BlockPlace
 from srcpack.format.manifest import ATTRIBUTES_BLOCK
 from srcpack.opening import packfile_of
@@ -24,9 +19,8 @@ from srcpack.pack import Pack
 from srcpack.records import EntryRecord, FileType
 from srcpack_convert.one.compress import Compression, Content
 from srcpack_convert.one.writer import PackWriter
+from support.pack_recipe import TAIL
 from support.places import ROOT
-
-__all__ = ["dump", "example_pack"]
 
 _DATA = b'alert("hi");\n' * 4
 _WIDTH = 16
@@ -95,50 +89,39 @@ def _fields(pack: Pack) -> Iterator[tuple[int, int, str]]:
     yield manifest.offset + 8, tail.attributes_length, "attributes block: zstd frame (unpacked below)"
     place = packfile_of(pack).directory.block_place(0)
     yield place.offset, place.length, "entry block 0: zstd frame (unpacked below)"
-    index = tail.sections[INDEX]
+    index, layout = tail.sections[INDEX], packfile_of(pack).directory.layout
     yield index.offset, 4, "index: frame magic"
     yield index.offset + 4, 4, f"frame length, {index.length - FRAME_HEADER.size}"
-    yield packfile_of(pack).directory.layout.block_table, 8, f"block table: block 0 is at {place.offset} ..."
-    yield packfile_of(pack).directory.layout.block_table + 8, 4, f"... and has {place.length} bytes"
-    yield packfile_of(pack).directory.layout.fan_out, 4, "fan-out: first slot of bucket 0"
-    yield packfile_of(pack).directory.layout.fan_out + 4, 4, "its checksum"
-    yield (
-        packfile_of(pack).directory.layout.fan_out + 8,
-        4,
-        f"first slot after the last bucket, {tail.slot_count}",
-    )
-    yield packfile_of(pack).directory.layout.fan_out + 12, 4, "no checksum"
+    yield layout.block_table, 8, f"block table: block 0 is at {place.offset} ..."
+    yield layout.block_table + 8, 4, f"... and has {place.length} bytes"
+    yield layout.fan_out, 4, "fan-out: first slot of bucket 0"
+    yield layout.fan_out + 4, 4, "its checksum"
+    yield layout.fan_out + 8, 4, f"first slot after the last bucket, {tail.slot_count}"
+    yield layout.fan_out + 12, 4, "no checksum"
     for slot in range(tail.slot_count):
-        at = packfile_of(pack).directory.layout.slots + 8 * slot
+        at = layout.slots + 8 * slot
         yield at, 4, f"slot {slot}: fingerprint"
         yield at + 4, 4, "entry number, 0"
     start = index.end
-    for at, length, what in (
-        (0, 4, "tail: frame magic"),
-        (4, 4, f"frame length, {TAIL_SIZE - 8}"),
-        (8, 2, "major, 1"),
-        (10, 2, "minor, 0"),
-        (12, 4, "flags, none"),
-        (16, 8, f"file_length, {tail.file_length}"),
-        (24, 4, f"frame_size, {tail.frame_size}"),
-        (28, 4, f"block_entries, {tail.block_entries}"),
-        (32, 4, f"entry_count, {tail.entry_count}"),
-        (36, 4, "key_kinds, all four"),
-        (40, 4, f"bucket_count, {tail.bucket_count}"),
-        (44, 4, f"slot_count, {tail.slot_count}: keys of the kinds name and url"),
-        (48, 8, f"total_size, {tail.total_size}"),
-        (56, 8, f"content_size, {tail.content_size}"),
-        (64, 4, f"content_count, {tail.content_count}"),
-        (68, 4, f"damaged_count, {tail.damaged_count}"),
-        (72, 4, f"attributes_length, {tail.attributes_length}"),
-        (76, 4, "dictionary_id, none"),
-        (80, 4, "dictionary_size, none"),
-        (84, 4, "reserved"),
-        (88, 8, "seed"),
-        (96, 32, "dictionary_sha256, none"),
-        (128, 32, "sha256 of all before the tail"),
-    ):
-        yield start + at, length, what
+    special = {
+        "frame_magic": "tail: frame magic",
+        "frame_length": f"frame length, {TAIL_SIZE - 8}",
+        "major": "major, 1",
+        "minor": "minor, 0",
+        "flags": "flags, none",
+        "key_kinds": "key_kinds, all four",
+        "slot_count": f"slot_count, {tail.slot_count}: keys of the kinds name and url",
+        "dictionary_id": "dictionary_id, none",
+        "dictionary_size": "dictionary_size, none",
+        "reserved": "reserved",
+        "seed": "seed",
+        "dictionary_sha256": "dictionary_sha256, none",
+        "sha256": "sha256 of all before the tail",
+    }
+    for name, (at, type_) in TAIL.items():
+        if name != "sections":
+            said = special.get(name) or f"{name}, {getattr(tail, name)}"
+            yield start + at, struct.calcsize(type_), said
     at = start + 160
     for id_, section in tail.sections.items():
         yield at, 4, f"section id {id_}"
@@ -153,13 +136,12 @@ def _fields(pack: Pack) -> Iterator[tuple[int, int, str]]:
 
 def _block(pack: Pack, number: int) -> list[str]:
     """Dump an unpacked block: the attributes block for -1."""
+    tail, directory = packfile_of(pack).tail, packfile_of(pack).directory
     if number < 0:
-        at = packfile_of(pack).tail.sections[MANIFEST].offset + FRAME_HEADER.size
-        block = packfile_of(pack).directory.read_block(
-            BlockPlace(at, packfile_of(pack).tail.attributes_length), ATTRIBUTES_BLOCK, 1
-        )
+        at = tail.sections[MANIFEST].offset + FRAME_HEADER.size
+        block = directory.read_block(BlockPlace(at, tail.attributes_length), ATTRIBUTES_BLOCK, 1)
     else:
-        block = packfile_of(pack).directory.read_block(packfile_of(pack).directory.block_place(number), 0, 1)
+        block = directory.read_block(directory.block_place(number), 0, 1)
     rows = [
         (0, 8, "seed"),
         (8, 4, "first"),

@@ -4,11 +4,12 @@ import json
 import struct
 from bisect import bisect_right
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support.spec_reader import Entry, SpecReader, need, refuse, unzstd
+from support.spec_items import Entry, need, refuse, unzstd
 
-__all__ = ["Row", "SpecTable", "Text", "find_table", "verify_tables"]
+if TYPE_CHECKING:
+    from support.spec_reader import SpecReader
 
 HEAD = struct.Struct("<32s8I")
 ROWS = struct.Struct("<9I4i8B")
@@ -202,7 +203,7 @@ def parse_text(record: bytes) -> Text:
     )
 
 
-def find_table(reader: SpecReader, entry: Entry) -> SpecTable | None:
+def find_table(reader: "SpecReader", entry: Entry) -> SpecTable | None:
     """SPEC.md section 16: the table of an entry."""
     place: list[Any] | None = entry.get("lookup")
     if place is None:
@@ -218,7 +219,7 @@ def find_table(reader: SpecReader, entry: Entry) -> SpecTable | None:
     return SpecTable(reader.data[start + 8 + offset :][:length], head_length, checksum)
 
 
-def verify_tables(reader: SpecReader) -> None:
+def verify_tables(reader: "SpecReader") -> None:
     """SPEC.md section 16, "Verification"."""
     entries = list(reader.entries())
     places = sorted({tuple(entry["lookup"][:2]) for entry in entries if "lookup" in entry})

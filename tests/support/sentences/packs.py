@@ -11,6 +11,7 @@ import zstandard
 
 from srcpack.format.manifest import pack_block
 from srcpack.rules.lookup_keys import Kind
+from support.pack_parts import index_of, with_fan_out, with_sections, with_sha256, with_slot, with_tail
 from support.pack_recipe import (
     ATTRIBUTES,
     GOOD,
@@ -20,138 +21,97 @@ from support.pack_recipe import (
     Recipe,
     compress,
     entry_of,
-    parts_of_index,
     recipe,
     skippable,
     with_entry,
-    with_fan_out,
-    with_sections,
-    with_slot,
-    with_tail,
     without,
 )
+from support.sentences.row import Make
 
-__all__ = [
-    "DICTIONARY",
-    "a_bit_of_the_tail",
-    "a_bucket_of_33_slots",
-    "all_positions",
-    "attributes",
-    "block",
-    "blocks_in_another_order",
-    "blocks_that_unpack_to_too_much",
-    "changed",
-    "checksum_of_a_bucket",
-    "contents_shared_in_part",
-    "damaged",
-    "dictionary",
-    "entry",
-    "equal_contents_twice",
-    "fan_out_end",
-    "frame",
-    "frame_of_few_bytes",
-    "frame_over_64_mib",
-    "frames",
-    "frames_of_long",
-    "gap_in_blocks",
-    "gap_in_contents",
-    "head",
-    "inner",
-    "items",
-    "keys",
-    "later_slots",
-    "packed_entry",
-    "positions",
-    "raw",
-    "section",
-    "slot_of_no_bucket",
-    "slots",
-    "spoilt_header_of",
-    "spoilt_raw_header",
-    "tail",
-]
+DICTIONARY = zstandard.train_dictionary(
+    1024, [b"%d: the words of a dictionary, %d of them" % (number % 7, number) for number in range(300)]
+)
 
 
-def changed(**fields: Any) -> Callable[[], bytes]:
-    """Make a pack of the recipe with other parts."""
+def spoilt(change: Callable[[Recipe], object]) -> Make:
+    """Make a pack of the recipe after a change."""
 
     def made() -> bytes:
         pack = recipe()
-        for name, value in fields.items():
-            setattr(pack, name, value)
+        change(pack)
         return pack.build()
 
     return made
 
 
-def tail(**fields: Any) -> Callable[[], bytes]:
+def changed(**fields: Any) -> Make:
+    """Make a pack of the recipe with other parts."""
+    return spoilt(lambda pack: vars(pack).update(fields))
+
+
+def tail(**fields: Any) -> Make:
     return lambda: with_tail(recipe().build(), **fields)
 
 
-def head(at: int, value: bytes) -> Callable[[], bytes]:
+def head(at: int, value: bytes) -> Make:
     return changed(head=HEAD[:at] + value + HEAD[at + len(value) :])
 
 
-def section(row: int, column: int, value: int) -> Callable[[], bytes]:
-    def change(rows: list[list[int]]) -> None:
-        rows[row][column] = value
+def section(row: int, column: int, value: int) -> Make:
+    return sections(lambda rows: rows[row].__setitem__(column, value))
 
+
+def sections(change: Callable[[list[list[int]]], object]) -> Make:
     return lambda: with_sections(recipe().build(), change)
 
 
-def entry(**fields: Any) -> Callable[[], bytes]:
+def entry(**fields: Any) -> Make:
     """Make a pack whose first entry, `bad.js`, has other fields, or lacks those that are None."""
     return lambda: with_entry(without(**fields))
 
 
-def packed_entry(key: bytes, value: bytes, **fields: Any) -> Callable[[], bytes]:
+def map_with(key: bytes, value: bytes, fields: dict[str, Any]) -> bytes:
+    """Return the map of an entry and one more key, each as msgpack has them."""
+    packed: bytes = msgpack.packb(fields)
+    return bytes([packed[0] + 1]) + packed[1:] + key + value
+
+
+def packed_entry(key: bytes, value: bytes, **fields: Any) -> Make:
     """Make a pack whose first entry has one more key, as msgpack has both."""
-    packed: bytes = msgpack.packb(without(**fields))
-    return lambda: with_entry(bytes([packed[0] + 1]) + packed[1:] + key + value)
+    return lambda: with_entry(map_with(key, value, without(**fields)))
 
 
-def damaged(**fields: Any) -> Callable[[], bytes]:
+def damaged(**fields: Any) -> Make:
     """Make a pack whose first entry has a reason and no content, and other fields."""
     nothing = dict.fromkeys(("size", "lines", "sha256", "frames"))
-    return lambda: with_entry(without(**{**nothing, "reason": "gone", **fields}))
+    return entry(**{**nothing, "reason": "gone", **fields})
 
 
-def frames(at: int, value: Any) -> Callable[[], bytes]:
+def frames(at: int, value: Any) -> Make:
     """Make a pack in which one of the four values of the frame of `bad.js` is another."""
     values = list(without()["frames"])
     values[at] = value
     return entry(frames=values)
 
 
-def frames_of_long(change: Callable[[list[Any]], object], **fields: Any) -> Callable[[], bytes]:
-    """Make a pack in which the frames of `long.js` are others."""
-
-    def made() -> bytes:
-        pack = recipe()
-        long = pack.entries[2]
-        assert isinstance(long, dict)
-        change(long["frames"])
-        long.update(fields)
-        return pack.build()
-
-    return made
+def frames_of_long(change: Callable[[list[Any]], object] = lambda _: None, **fields: Any) -> Make:
+    """Make a pack in which the frames of `long.js`, or other fields of it, are others."""
+    return spoilt(lambda pack: (change(pack.entries[2]["frames"]), pack.entries[2].update(fields)))
 
 
-def raw(at: int, value: Any, **fields: Any) -> Callable[[], bytes]:
-    """Make a pack in which one value of the parts of `raw.bin` is another."""
+def raw(*values: tuple[int, Any], content: bytes | None = None) -> Make:
+    """Make a pack in which values of the parts of `raw.bin` are others, or its bytes are."""
 
-    def made() -> bytes:
-        pack = recipe()
-        entry = pack.entries[3]
-        assert isinstance(entry, dict)
-        entry["frames"][at] = value
-        entry.update(fields)
-        return pack.build()
+    def change(pack: Recipe) -> None:
+        for at, value in values:
+            pack.entries[3]["frames"][at] = value
+        if content is not None:
+            pack.content = content + pack.content[8 + len(RAW) :]
 
-    return made
+    return spoilt(change)
 
 
-def frame(data: bytes, **fields: Any) -> Callable[[], bytes]:
+def frame(data: bytes, **fields: Any) -> Make:
     """Make a pack with another frame for `bad.js`."""
     return lambda: recipe(data, **fields).build()
 
@@ -161,71 +121,69 @@ def items() -> list[bytes]:
     return [msgpack.packb(each) for each in recipe().entries]
 
 
-def block(change: Callable[[bytes], bytes]) -> Callable[[], bytes]:
+def block(change: Callable[[bytes], bytes]) -> Make:
     """Make a pack whose block of entries is in another frame."""
     return changed(blocks={0: change(pack_block(SEED, 0, items()))})
 
 
-def positions(*values: int, items: bytes = b"\x80" * 9) -> Callable[[], bytes]:
+def positions(*values: int, items: bytes = b"\x80" * 9) -> Make:
     """Make a pack whose block of entries has such positions."""
-    data = struct.pack(f"<8sII{len(values)}I", SEED, 0, 4, *values) + items
-    return changed(blocks={0: compress(data)})
+    return changed(blocks={0: compress(struct.pack(f"<8sII{len(values)}I", SEED, 0, 4, *values) + items)})
 
 
-def attributes(**fields: Any) -> Callable[[], bytes]:
+def place(start: int, end: int = 0) -> Make:
+    """Make a pack whose block of entries is looked for so many bytes off its start and its end."""
+
+    def made() -> bytes:
+        whole = recipe().build()
+        offset, length = struct.unpack_from("<QI", whole, index_of(whole).block_table)
+        return changed(places={0: (offset + start, length - start + end)})()
+
+    return made
+
+
+def place_of_attributes() -> bytes:
+    pack = recipe()
+    length = struct.unpack_from("<I", pack.build()[-320:], 72)[0]
+    return changed(places={0: (24 + len(pack.content) + 8, length)})()
+
+
+def attributes(**fields: Any) -> Make:
     made = {**ATTRIBUTES, **fields}
     return changed(attributes={key: value for key, value in made.items() if value is not None})
 
 
-def inner(name: str, **fields: Any) -> Callable[[], bytes]:
+def inner(name: str, **fields: Any) -> Make:
     """Make a pack whose attributes' `source` or `created_by` is another."""
     value: dict[str, Any] = {**ATTRIBUTES[name], **fields}  # type: ignore[dict-item]
     return attributes(**{name: {key: each for key, each in value.items() if each is not None}})
 
 
-DICTIONARY = zstandard.train_dictionary(
-    1024, [b"%d: the words of a dictionary, %d of them" % (number % 7, number) for number in range(300)]
-)
-
-
-def dictionary(content: bytes | None = None, frame: bytes | None = None, **tail: Any) -> Callable[[], bytes]:
+def dictionary(content: bytes | None = None, frame: bytes | None = None, **tail: Any) -> Make:
     """Make a pack with a dictionary, or with something else in its place."""
 
     def made() -> bytes:
         pack = recipe(None, DICTIONARY)
-        if content is not None:
-            pack.dictionary = content
-        pack.dictionary_frame = frame
-        pack.tail = tail
+        pack.dictionary = pack.dictionary if content is None else content
+        pack.dictionary_frame, pack.tail = frame, tail
         return pack.build()
 
     return made
 
 
-def all_positions(*numbers: int | None) -> Callable[[], bytes]:
+def all_positions(*numbers: int | None) -> Make:
     """Make a pack whose entries have these positions."""
 
-    def made() -> bytes:
-        pack = recipe()
+    def change(pack: Recipe) -> None:
         for each, number in zip(pack.entries, numbers, strict=True):
-            assert isinstance(each, dict)
-            if number is not None:
-                each["position"] = number
-        return pack.build()
+            each.update({} if number is None else {"position": number})
 
-    return made
+    return spoilt(change)
 
 
-def keys(change: Callable[[list[tuple[Kind, str, int]]], object]) -> Callable[[], bytes]:
+def keys(change: Callable[[list[tuple[Kind, str, int]]], object]) -> Make:
     """Make a pack with other keys in its index."""
-
-    def made() -> bytes:
-        pack = recipe()
-        pack.keys = pack.all_keys()
-        change(pack.keys)
-        return pack.build()
-
-    return made
+    return spoilt(lambda pack: change(pack.keys or []))
 
 
 def equal_contents_twice() -> bytes:
@@ -234,23 +192,18 @@ def equal_contents_twice() -> bytes:
 
 def contents_shared_in_part() -> bytes:
     pack = recipe()
-    pack.entries[0] = {**pack.entries[1], "name": "bad.js", "url": "~/bad.js", "binary": True}  # type: ignore[dict-item]
+    pack.entries[0] = {**pack.entries[1], "name": "bad.js", "url": "~/bad.js", "binary": True}
     return pack.build()
 
 
 def gap_in_contents() -> bytes:
-    pack = recipe()
-    pack.content += skippable(b"gap")
-    return pack.build()
+    return changed(content=recipe().content + skippable(b"gap"))()
 
 
 def gap_in_blocks() -> bytes:
     whole = recipe().build()
-    at = parts_of_index(whole)
-    assert at is not None
-    offset, length = struct.unpack_from("<QI", whole, at.block_table)
-    start = 24 + len(recipe().content)
-    manifest = whole[start + 8 : offset + length]
+    offset, length = struct.unpack_from("<QI", whole, index_of(whole).block_table)
+    manifest = whole[24 + len(recipe().content) + 8 : offset + length]
     return changed(manifest=skippable(manifest + b"gap"))()
 
 
@@ -258,8 +211,7 @@ def blocks_in_another_order() -> bytes:
     pack = recipe()
     pack.block_entries = 2
     whole = pack.build()
-    at = parts_of_index(whole)
-    assert at is not None
+    at = index_of(whole)
     (one, size), (other, more) = struct.iter_unpack("<QI", whole[at.block_table : at.fan_out])
     start = 24 + len(pack.content) + 8
     pack.manifest = skippable(whole[start:one] + whole[other : other + more] + whole[one : one + size])
@@ -272,7 +224,8 @@ def blocks_that_unpack_to_too_much() -> bytes:
     pack = recipe()
     pack.block_entries = 2
     for number in (0, 2):
-        pack.entries[number] = {**pack.entries[number], "pad": bytes(33 << 20)}  # type: ignore[dict-item]
+        large = map_with(b"\xa3pad", msgpack.packb(bytes(33 << 20)), fields=pack.entries[number])
+        pack.blocks[number // 2] = compress(pack_block(SEED, number, [large, items()[number + 1]]))
     return pack.build()
 
 
@@ -283,14 +236,15 @@ def frame_over_64_mib() -> bytes:
     return pack.build()
 
 
-def frame_of_few_bytes() -> bytes:
+def frame_of_few_bytes(size: int = 2**30) -> bytes:
+    """Make a pack of 1 MiB of zeros, which its entry says to be of another size."""
     zeros = compress(bytes(1 << 20))
-    made = entry_of("bad.js", b"", 0, size=2**30, lines=0, sha256=hashlib.sha256(bytes(1 << 20)).digest())
+    made = entry_of("bad.js", b"", 0, size=size, lines=0, sha256=hashlib.sha256(bytes(1 << 20)).digest())
     made["frames"] = [24, len(zeros), zeros[-4:], 0]
     return Recipe([made], zeros, tail={"frame_size": 2**30}).build()
 
 
-def spoilt_header_of(number: int) -> Callable[[], bytes]:
+def spoilt_header_of(number: int) -> Make:
     """Make a pack in which the frame header of a section is another; the SHA-256 is right."""
 
     def made() -> bytes:
@@ -298,15 +252,9 @@ def spoilt_header_of(number: int) -> Callable[[], bytes]:
         rows = struct.iter_unpack("<IIQQ", bytes(data[-160:-16]))
         (at,) = (row[2] for row in rows if row[0] == number)
         data[at] ^= 1
-        return with_tail(bytes(data), sha256=hashlib.sha256(data[:-320]).digest())
+        return with_sha256(bytes(data))
 
     return made
-
-
-def spoilt_raw_header() -> bytes:
-    pack = recipe()
-    pack.content = skippable(b"", len(RAW) + 1) + pack.content[8:]
-    return pack.build()
 
 
 def later_slots() -> bytes:
@@ -317,37 +265,27 @@ def later_slots() -> bytes:
 def slot_of_no_bucket() -> bytes:
     """Put a slot behind those of the last bucket, where the index has room for it."""
     data = recipe().build()
-    at = parts_of_index(data)
-    assert at is not None
+    at = index_of(data)
     body = bytearray(data[:-320] + b"no slot.")
     struct.pack_into("<I", body, at.block_table - 4, len(body) - at.block_table)
-
-    def lengthen(rows: list[list[int]]) -> None:
-        rows[2][3] += 8
-
-    made = with_sections(bytes(body) + data[-320:], lengthen)
-    digest = hashlib.sha256(body).digest()
-    return with_tail(made, file_length=len(made), slot_count=(at.end - at.slots) // 8 + 1, sha256=digest)
+    made = with_sections(bytes(body) + data[-320:], lambda rows: rows[2].__setitem__(3, rows[2][3] + 8))
+    return with_sha256(with_tail(made, file_length=len(made), slot_count=(at.end - at.slots) // 8 + 1))
 
 
 def fan_out_end() -> bytes:
     data = bytearray(recipe().build())
-    at = parts_of_index(bytes(data))
-    assert at is not None
-    data[at.slots - 1] = 1
-    return with_tail(bytes(data), sha256=hashlib.sha256(data[:-320]).digest())
+    data[index_of(bytes(data)).slots - 1] = 1
+    return with_sha256(bytes(data))
 
 
-def slots(change: Callable[[list[tuple[int, int]]], tuple[int, int]]) -> Callable[[], bytes]:
+def slots(change: Callable[[list[tuple[int, int]]], tuple[int, int]]) -> Make:
     """Make a pack whose first slot is another; the bucket's checksum and the hash of all are right."""
 
     def made() -> bytes:
         data = recipe().build()
-        at = parts_of_index(data)
-        assert at is not None
+        at = index_of(data)
         found = list(struct.iter_unpack("<II", data[at.slots : at.end]))
-        data = with_slot(data, 0, *change(found))
-        return with_tail(data, sha256=hashlib.sha256(data[:-320]).digest())
+        return with_sha256(with_slot(data, 0, *change(found)))
 
     return made
 
@@ -357,15 +295,19 @@ def a_bit_of_the_tail() -> bytes:
     return data[:-16] + bytes([data[-16] ^ 1]) + data[-15:]
 
 
-def a_bucket_of_33_slots() -> bytes:
+def fan_out(bucket: int, first: int, end: int) -> Make:
+    return lambda: with_fan_out(recipe().build(), bucket, first, end)
+
+
+def bucket_of(count: int) -> bytes:
+    """Make a pack whose first bucket has so many slots, of the next ones too."""
     data = changed(keys=[(Kind.NAME, f"key {number}", 1) for number in range(50)])()
-    return with_fan_out(data, 0, first=0, end=33)
+    return with_fan_out(data, 0, first=0, end=count)
 
 
 def checksum_of_a_bucket() -> bytes:
     data = bytearray(recipe().build())
-    at = parts_of_index(bytes(data))
-    assert at is not None
+    at = index_of(bytes(data))
     for bucket in range(at.buckets):
         data[at.fan_out + 8 * bucket + 4] ^= 1
-    return with_tail(bytes(data), sha256=hashlib.sha256(data[:-320]).digest())
+    return with_sha256(bytes(data))

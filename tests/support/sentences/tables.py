@@ -5,25 +5,11 @@ from typing import Any
 
 import zstandard
 
-from support.pack_recipe import (
-    compress,
-    take_apart,
-)
+from support.pack_parts import take_apart
+from support.pack_recipe import compress
 from support.sample_packs import sample_packs
-from support.sentences.row import MAPPED
+from support.sentences.row import MAPPED, Make
 from support.table_recipe import TableRecipe, take_table_apart
-
-__all__ = [
-    "end",
-    "frame_of_block",
-    "frame_of_head",
-    "in_block",
-    "list_of",
-    "number",
-    "put",
-    "table_of_another_file",
-    "with_table",
-]
 
 
 def with_table(
@@ -32,7 +18,7 @@ def with_table(
     spoil: Callable[[bytes], bytes] = bytes,
     place: tuple[int, Any] | None = None,
     **more: Any,
-) -> Callable[[], bytes]:
+) -> Make:
     """Make a pack of which the table of a file is another.
 
     The places of tables are right, but for one value, if `place` is given. `spoil` changes the table's bytes;
