@@ -43,11 +43,11 @@ def test_context_decodes_only_the_frames_of_its_lines() -> None:
 @pytest.mark.parametrize("length", [0, 1, 2, 255, 256, 257, 300, 1000, 4096])
 def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
     """Of line feeds alone, and of few: where they are counted by halves, and where they are found."""
-    for content in (b"\n" * length, b"x\n" * length + b"end", b"long " * length + b"\na\n" * 300):
-        bundle = build_bundle({"a": content}, {"files": {"a": {}}})
-        convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
-        entry = srcpack.open(tmp_path / "a.srcpack")["a"]
-        text = content.decode()
+    contents = {"a": b"\n" * length, "b": b"x\n" * length + b"end", "c": b"long " * length + b"\na\n" * 300}
+    bundle = build_bundle(contents, {"files": {name: {} for name in contents}})
+    convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
+    for entry in srcpack.open(tmp_path / "a.srcpack").values():
+        text = contents[entry.name].decode()
         for line in {1, 2, 256, 257, 258, length, length + 1, entry.lines - 1, entry.lines, entry.lines + 1}:
             if line >= 0:
                 assert entry.context(line, 3) == get_context(text, line, 0, 3)
