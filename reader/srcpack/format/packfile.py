@@ -212,7 +212,7 @@ class PackFile(Store):
         if line > record.lines:
             return None
         start, end = parts_of_lines(record, max(1, line - lines), min(line + lines, record.lines))
-        if end - start == 1:
+        if end - start <= (2 if self.source.distant else 1):  # one request takes both
             return super().context(record, line, column, lines)
         self._check_readable(record, min((end - start) * self.frame_size, record.size))
         try:
