@@ -201,7 +201,7 @@ class Failures:
     """What of many could not be read, which does not keep a command from the rest."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
 
     @contextmanager
     def told(self, name: str) -> Iterator[None]:
