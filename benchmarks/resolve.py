@@ -387,6 +387,7 @@ def _program(name: str) -> str | None:
 
 def _running(command: Sequence[str], trace: str) -> Callable[[], object]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
 
     def run() -> object:
         with open(trace, "rb") as given:

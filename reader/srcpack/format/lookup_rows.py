@@ -116,7 +116,7 @@ def find_row(
     row = columns.reach(start, end, column if start else column - first[1]) - 1
     if row < start:
         return None
-    source = firsts[0] + source_table.sum(0, _index(sources, row, source_table, file, offset))
+    source = firsts[0] + _above(source_table, sources, row, file, offset)
     if source == 0:
         return None
     source_line += source_lines.sum(0, row + 1)
@@ -134,8 +134,8 @@ def find_row(
             source,
             source_line,
             source_column,
-            firsts[1] + name_table.sum(0, _index(names, row, name_table, file, offset)),
-            firsts[2] + function_table.sum(0, _index(functions, row, function_table, file, offset)),
+            firsts[1] + _above(name_table, names, row, file, offset),
+            firsts[2] + _above(function_table, functions, row, file, offset),
         ),
     )
 
@@ -262,12 +262,17 @@ def _parse_block(block: bytes, file: str, offset: int) -> _Columns:
     )
 
 
-def _index(column: Numbers, row: int, table: Numbers, file: str, offset: int) -> int:
-    """Return which of a table's numbers a row has."""
-    index = column.number(row)
+def _above(table: Numbers, column: Numbers, row: int, file: str, offset: int) -> int:
+    """Return how much what a row has is above the first number of its table."""
+    block, at, size, width, _ = column
+    if not width:
+        return 0
+    index = block[at + row]
+    if width == 2:
+        index += block[at + size + row] << 8
     if index > table.size:
         raise _wrong_row(row, f"index {index}", file, offset)
-    return index
+    return table.sum(0, index)
 
 
 def _wrong_row(row: int, found: object, file: str, offset: int) -> FormatError:
