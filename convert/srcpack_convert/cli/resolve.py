@@ -16,6 +16,7 @@ from srcpack.format.head_tail import PACK_HEAD, is_pack
 from srcpack.resolve import resolve_event
 from srcpack.resolve.event import debug_ids_of, images_of
 from srcpack.resolve.explain import FrameExplainer
+from srcpack.resolve.frames import path_of
 from srcpack.rules.stack_trace import StackTrace, app_url, parse_stack_trace
 from srcpack.source.locations import is_url
 from srcpack_convert.cli.arguments import DebugIdOption, FilesFromOption, JsonOption, NullOption
@@ -151,8 +152,8 @@ def _explain(event: Mapping[str, Any], search: PackSet) -> None:
     explainer = FrameExplainer(search)
     debug_ids = debug_ids_of(event)
     for frame in _frames_of(event):
-        path, line = frame.get("abs_path") or frame.get("filename"), frame.get("lineno")
-        if not isinstance(path, str) or not isinstance(line, int):
+        path, line = path_of(frame), frame.get("lineno")
+        if path is None or not isinstance(line, int):
             continue
         column = frame.get("colno")
         print_line(shown(f"{path}:{line}" + (f":{column}" if isinstance(column, int) else "")))
@@ -218,10 +219,25 @@ def _frame_at(at: str) -> dict[str, Any]:
 
 def _with_debug_id(event: Mapping[str, Any], debug_id: DebugId) -> Mapping[str, Any]:
     """Let all files of an event that come without one have a debug id."""
-    given = (frame.get("abs_path") for frame in _frames_of(event))
-    paths = {path.removeprefix("async ") for path in given if isinstance(path, str)}
-    images = [{"type": "sourcemap", "code_file": path, "debug_id": str(debug_id)} for path in sorted(paths)]
-    return {**event, "modules": [*images, *images_of(event)]}
+    known = debug_ids_of(event)
+    paths = {
+        path.removeprefix("async ") for frame in _frames_of(event) if (path := path_of(frame)) is not None
+    }
+    images = [
+        *images_of(event),
+        *(
+            {"type": "sourcemap", "code_file": path, "debug_id": str(debug_id)}
+            for path in sorted(paths)
+            if known.get(path) is None
+        ),
+    ]
+    if event.get("stacktraces") is not None or isinstance(event.get("modules"), list):
+        return {**event, "modules": images}
+    debug_meta = event.get("debug_meta")
+    return {
+        **event,
+        "debug_meta": {**(debug_meta if isinstance(debug_meta, Mapping) else {}), "images": images},
+    }
 
 
 def _tell_bare_places(text: str, trace: StackTrace) -> None:

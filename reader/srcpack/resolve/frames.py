@@ -19,7 +19,7 @@ from srcpack.rules.context import Context
 from srcpack.rules.debug_id import DebugId
 from srcpack.rules.urls import jvm_source_url
 
-__all__ = ["FrameResolver", "ResolvedFrame", "resolve_frame"]
+__all__ = ["FrameResolver", "ResolvedFrame", "path_of", "resolve_frame"]
 
 _JAVASCRIPT = frozenset(("javascript", "node"))
 _JVM = frozenset(("java",))
@@ -53,7 +53,7 @@ class ResolvedFrame(NamedTuple):
 
 def resolve_frame(frame: Mapping[str, Any], search: FileSearch, debug_id: DebugId | None) -> ResolvedFrame:
     """Resolve a frame for itself; see `PackSet.resolve_frame`."""
-    path = _path(frame) if isinstance(frame, Mapping) else None
+    path = path_of(frame) if isinstance(frame, Mapping) else None
     debug_ids = {} if path is None or debug_id is None else {path.removeprefix("async "): debug_id}
     return FrameResolver(search, debug_ids).resolve_trace([frame])[0]
 
@@ -139,7 +139,7 @@ class FrameResolver:
     # ---- JVM and native
 
     def _resolve_jvm(self, frame: Mapping[str, Any]) -> ResolvedFrame:
-        module, path, line = frame.get("module"), _path(frame), frame.get("lineno")
+        module, path, line = frame.get("module"), path_of(frame), frame.get("lineno")
         if not isinstance(module, str):
             return _unchanged(frame, _invalid("module", "a text", module))
         if not _is_number(line) or line == 0:
@@ -152,7 +152,7 @@ class FrameResolver:
         return _unchanged(frame, {"type": "missing_source", "source": jvm_source_url(module, path)})
 
     def _resolve_native(self, frame: Mapping[str, Any]) -> ResolvedFrame:
-        path, line = _path(frame), frame.get("lineno")
+        path, line = path_of(frame), frame.get("lineno")
         if path is None:
             return _unchanged(frame, {"type": "invalid_abs_path"})
         if not _is_number(line) or line == 0:
@@ -208,7 +208,7 @@ def _known_fields(frame: Mapping[str, Any], *, is_request: bool) -> JavaScriptFr
             if not _is_number(value):
                 raise _InvalidFrameError(_invalid(key, f"a whole number from 0 to {_U32_MAX:,}", value))
             known[key] = value
-    path = frame.get("abs_path") if is_request else _path(frame)
+    path = frame.get("abs_path") if is_request else path_of(frame)
     if path is None:
         raise _InvalidFrameError({"type": "invalid_abs_path"})
     if not isinstance(path, str):
@@ -230,7 +230,7 @@ def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= _U32_MAX
 
 
-def _path(frame: Mapping[str, Any]) -> str | None:
+def path_of(frame: Mapping[str, Any]) -> str | None:
     """Return the URL or path of a frame's file: SDKs send it as `filename` alone where that says it all."""
     for key in ("abs_path", "filename"):
         if isinstance(value := frame.get(key), str):
@@ -239,7 +239,7 @@ def _path(frame: Mapping[str, Any]) -> str | None:
 
 
 def _unchanged(frame: Any, error: FrameError) -> ResolvedFrame:
-    path = _path(frame) if isinstance(frame, Mapping) else None
+    path = path_of(frame) if isinstance(frame, Mapping) else None
     return ResolvedFrame(frame, frame, error if path is None else {"abs_path": path, **error})
 
 

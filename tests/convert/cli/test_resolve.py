@@ -345,7 +345,7 @@ def test_explained_is_the_debug_id_that_the_resolver_takes(run: Run, tmp_path: P
     assert DEBUG_ID not in result.out
 
 
-def test_a_debug_id_is_given_to_async_frames_too(run: Run, tmp_path: Path) -> None:
+def test_a_debug_id_is_given_to_all_frames_whatever_the_event_is_like(run: Run, tmp_path: Path) -> None:
     files = {
         "a.js": {**MINIFIED, "headers": {"debug-id": DEBUG_ID}},
         "a.js.map": {"type": "source_map", "headers": {"debug-id": DEBUG_ID}},
@@ -357,3 +357,10 @@ def test_a_debug_id_is_given_to_async_frames_too(run: Run, tmp_path: Path) -> No
     assert run("resolve", bundle, given).code == 1
     result = run("resolve", bundle, given, "--debug-id", DEBUG_ID)
     assert (result.code, "(a.ts:1:1)" in result.out) == (0, True)
+    # SDKs send the URL as filename alone, and under "modules" the versions of packages.
+    sent = {"filename": "https://h.example/other.js", "lineno": 1, "colno": 1}
+    of_sdk = {"stacktrace": {"frames": [sent]}, "modules": {"left-pad": "1.3.0"}}
+    result = run("resolve", bundle, write(given, json.dumps(of_sdk)), "--debug-id", DEBUG_ID, "--json")
+    answer = json.loads(result.out)
+    assert answer["stacktrace"]["frames"][0]["filename"] == "a.ts"
+    assert answer["modules"] == of_sdk["modules"]
