@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,6 +58,7 @@ def test_the_same_seed_makes_the_same_input(target: str) -> None:
         assert max(map(len, made.values())) <= module.MAX_LENGTH
 
 
+@cache
 def packs() -> list[bytes]:
     return [recipe().build(), *sample_packs.sample_packs().values()]
 
@@ -80,7 +82,7 @@ def test_what_cannot_be_taken_apart_is_scribbled_in() -> None:
 
 @pytest.mark.slow
 def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
-    """Each alone, many times; all make another pack, and all but those that can be true are refused."""
+    """Each alone, in each pack; all make another pack, and all but those that can be true are refused."""
     harmless = set()
     for number, spoil in enumerate([*LIES, *LIES_OF_BYTES]):
         told = refused = 0
@@ -100,6 +102,8 @@ def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
                 right, spoilt = data, LIES_OF_BYTES[number - len(LIES)](data, random)
             told += spoilt != right
             refused += not fuzz_pack.check(spoilt)
+            if refused and told > 3 and turn >= len(packs()) - 1:
+                break
         assert told > 3, spoil
         if not refused:
             harmless.add(spoil.__name__)
