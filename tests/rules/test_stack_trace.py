@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 from srcpack.rules.stack_trace import app_url, parse_stack_trace
 
 URL = "https://harbour.example/crane.js"
+PORT, AT = "https://harbour.example:8080/crane.js", "https://harbour.example/@port/crane.js"
+EVAL = f"eval at lift ({URL}:1:30), <anonymous>"
+LOADER, MAIN = "node:internal/modules/cjs/loader", "app:///main.jsbundle"
+LOG = "07-15 10:58:25.820 18979 18998 E"
 
 Place = tuple[str | None, str, int, int | None]
 """Function, file, line, column."""
@@ -35,28 +39,13 @@ V8: dict[str, Place | None] = {
     f"    at new Crane ({URL}:1:30)": ("new Crane", URL, 1, 30),
     f"    at Object.h [as hoist] ({URL}:1:30)": ("Object.h [as hoist]", URL, 1, 30),
     f"    at Object.<anonymous> ({URL}?v=3:1:30)": ("Object.<anonymous>", f"{URL}?v=3", 1, 30),
-    "    at lift (https://harbour.example:8080/crane.js:1:30)": (
-        "lift",
-        "https://harbour.example:8080/crane.js",
-        1,
-        30,
-    ),
+    f"    at lift ({PORT}:1:30)": ("lift", PORT, 1, 30),
     "    at lift (/srv/the crane (2)/a.js:1:30)": ("lift", "/srv/the crane (2)/a.js", 1, 30),
     "    at lift (C:\\crane\\a.js:1:30)": ("lift", "C:\\crane\\a.js", 1, 30),
-    "    at Module._load (node:internal/modules/cjs/loader:1105:14)": (
-        "Module._load",
-        "node:internal/modules/cjs/loader",
-        1105,
-        14,
-    ),
+    f"    at Module._load ({LOADER}:1105:14)": ("Module._load", LOADER, 1105, 14),
     "    at lift (file:///srv/a.mjs:7)": ("lift", "file:///srv/a.mjs", 7, None),
-    f"    at eval (eval at lift ({URL}:1:30), <anonymous>:1:5)": ("eval", URL, 1, 30),
-    f"    at eval (eval at e (eval at lift ({URL}:1:30), <anonymous>:1:5), <anonymous>:1:1)": (
-        "eval",
-        URL,
-        1,
-        30,
-    ),
+    f"    at eval ({EVAL}:1:5)": ("eval", URL, 1, 30),
+    f"    at eval (eval at e ({EVAL}:1:5), <anonymous>:1:1)": ("eval", URL, 1, 30),
     "    at Array.map (<anonymous>)": None,
     "    at async Promise.all (index 0)": None,
     "    at <anonymous>:1:5": None,
@@ -69,28 +58,13 @@ V8: dict[str, Place | None] = {
 
 HERMES: dict[str, Place | None] = {
     "    at hoist (address at index.android.bundle:1:4711)": ("hoist", "index.android.bundle", 1, 4712),
-    "at value (address at /data/harbour/index.android.bundle:3:0)": (
-        "value",
-        "/data/harbour/index.android.bundle",
-        3,
-        1,
-    ),
+    "at value (address at /data/index.android.bundle:3:0)": ("value", "/data/index.android.bundle", 3, 1),
     "    at hoist (index.android.bundle:12:34)": ("hoist", "index.android.bundle", 12, 34),
     "    at apply (native)": None,
-    "hoist@1:4711": ("hoist", "app:///main.jsbundle", 1, 4712),
-    "anonymous@1:0": ("anonymous", "app:///main.jsbundle", 1, 1),
-    "07-15 10:58:25.820 18979 18998 E AndroidRuntime: hoist@1:4711": (
-        "hoist",
-        "app:///main.jsbundle",
-        1,
-        4712,
-    ),
-    "07-15 10:58:25.820 18979 18998 E ReactNativeJS:     at hoist (address at a.bundle:1:4)": (
-        "hoist",
-        "a.bundle",
-        1,
-        5,
-    ),
+    "hoist@1:4711": ("hoist", MAIN, 1, 4712),
+    "anonymous@1:0": ("anonymous", MAIN, 1, 1),
+    f"{LOG} AndroidRuntime: hoist@1:4711": ("hoist", MAIN, 1, 4712),
+    f"{LOG} ReactNativeJS:     at hoist (address at a.bundle:1:4)": ("hoist", "a.bundle", 1, 5),
 }
 
 AT_SIGN: dict[str, Place | None] = {
@@ -104,18 +78,8 @@ AT_SIGN: dict[str, Place | None] = {
     f"lift @ {URL}:1:30": ("lift", URL, 1, 30),
     f"lift@{URL} line 3 > eval:1:5": ("lift", URL, 3, None),
     f"lift@{URL} line 3 > eval line 1 > eval:1:5": ("lift", URL, 3, None),
-    "lift@https://harbour.example/@port/crane.js:1:30": (
-        "lift",
-        "https://harbour.example/@port/crane.js",
-        1,
-        30,
-    ),
-    "https://harbour.example/@port/crane.js:1:30": (
-        None,
-        "https://harbour.example/@port/crane.js",
-        1,
-        30,
-    ),
+    f"lift@{AT}:1:30": ("lift", AT, 1, 30),
+    f"{AT}:1:30": (None, AT, 1, 30),
     "lift@index.ios.bundle:1:30": ("lift", "index.ios.bundle", 1, 30),
     f"{URL}:1:30": (None, URL, 1, 30),
     f"    {URL}:1:30 lift": ("lift", URL, 1, 30),
@@ -140,7 +104,7 @@ def test_lines_of_engines(line: str, place: Place | None) -> None:
 
 @pytest.mark.parametrize(("line", "place"), HERMES.items())
 def test_addresses_of_hermes_count_from_zero(line: str, place: Place | None) -> None:
-    assert place_of(line, "app:///main.jsbundle") == place
+    assert place_of(line, MAIN) == place
 
 
 def test_a_place_without_a_file_needs_one() -> None:
