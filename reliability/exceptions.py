@@ -34,25 +34,10 @@ from types import FrameType
 from typing import Any
 
 from . import scenarios
-from .scenarios import SCENARIOS, Scenario, Timeout
+from .scenario import Scenario, Timeout
+from .scenarios import SCENARIOS
 
-__all__ = ["STATEFUL", "at_every_bytecode", "by_signals", "by_threads", "forked", "main"]
-
-STATEFUL = (
-    "/srcpack/caches.py",
-    "/srcpack/format/directory.py",
-    "/srcpack/format/lookup_section.py",
-    "/srcpack/format/packfile.py",
-    "/srcpack/format/zstd_frames.py",
-    "/srcpack/resolve/content_cache.py",
-    "/srcpack/resolve/lookup_cache.py",
-    "/srcpack/resolve/pack_cache.py",
-    "/srcpack/source/local.py",
-    "/srcpack/source/open_file.py",
-    "/srcpack/source/file_object.py",
-    "/srcpack/source/remote.py",
-)
-"""The modules that have what outlives a call; the others only pass an exception on."""
+__all__ = ["at_every_bytecode", "by_signals", "by_threads", "forked", "main"]
 
 
 # ---- where it is ended
@@ -63,7 +48,8 @@ def at_every_bytecode(scenario: Scenario, *, quick: bool = False) -> int:
 
     Args:
         scenario: What is called.
-        quick: Whether to try only what is in `STATEFUL`, and each bytecode there only when it first comes.
+        quick: Whether to try only the modules that the scenario is about, and each bytecode there only when
+            it first comes.
 
     Raises:
         AssertionError: Something did not hold after an exception, or an exception was swallowed.
@@ -71,7 +57,7 @@ def at_every_bytecode(scenario: Scenario, *, quick: bool = False) -> int:
     passed: set[object] = set()
     while True:
         scenario.prepare()
-        place = _ended_at_next(scenario.call, passed, quick=quick)
+        place = _ended_at_next(scenario.call, passed, scenario.modules if quick else None)
         if place is None:
             return len(passed)
         try:
@@ -80,7 +66,9 @@ def at_every_bytecode(scenario: Scenario, *, quick: bool = False) -> int:
             raise AssertionError(f"after an exception at {place}: {error!r}") from error
 
 
-def _ended_at_next(call: Callable[[], None], passed: set[object], *, quick: bool) -> str | None:
+def _ended_at_next(
+    call: Callable[[], None], passed: set[object], modules: tuple[str, ...] | None
+) -> str | None:
     """Call, raising before the first bytecode not passed yet; return where, or None if there was none."""
     place: str | None = None
     steps = count()
@@ -89,11 +77,11 @@ def _ended_at_next(call: Callable[[], None], passed: set[object], *, quick: bool
         nonlocal place
         code = frame.f_code
         ours = code.co_filename in (__file__, scenarios.__file__)
-        if ours or (quick and not code.co_filename.endswith(STATEFUL)):
+        if ours or (modules is not None and not code.co_filename.endswith(modules)):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
-            step = (code, frame.f_lasti) if quick else next(steps)
+            step = next(steps) if modules is None else (code, frame.f_lasti)
             if step not in passed:
                 passed.add(step)
                 place = f"{code.co_filename}:{frame.f_lineno}, bytecode {frame.f_lasti} of {code.co_name}"

@@ -5,13 +5,10 @@ import io
 import os
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import zstandard
 
@@ -22,47 +19,24 @@ from srcpack.errors import MalformedSourceMap
 from srcpack.format.zstd_frames import DICTIONARIES
 from srcpack.resolve import LookupCache, lookup_cache
 from srcpack.source.file_object import FileObjectSource
-from srcpack_convert import convert
-from support.bundle_builder import build_bundle
 from support.minified import Minified
 from support.sample_packs import sample_packs
 
 from .known import text
+from .scenario import Scenario, equal, open_in, packed
 
-__all__ = ["SCENARIOS", "Scenario", "Timeout"]
-
-
-class Timeout(TimeoutError):
-    """What a service raises: it is an OSError too, and must not be taken for one of a file."""
-
-
-class Scenario(ABC):
-    """Something that is done, and what must hold after it, wherever it was ended."""
-
-    @abstractmethod
-    def __init__(self, folder: Path) -> None:
-        """Make what is needed in an empty folder."""
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Make sure that the next call does all that there is to do."""
-
-    @abstractmethod
-    def call(self) -> None:
-        """Do it."""
-
-    @abstractmethod
-    def check(self) -> None:
-        """Raise AssertionError if something does not hold."""
+__all__ = ["SCENARIOS"]
 
 
 class Contents(Scenario):
     """A cache of contents that evicts, and one that keeps all."""
 
+    modules = ("/srcpack/resolve/content_cache.py",)
+
     def __init__(self, folder: Path) -> None:
         """Keep three of eight contents, of which two are equal, in one of the caches."""
         contents = {f"{number}": b"%d\n" % max(1, number) * 50 for number in range(8)}
-        pack = _packed(folder / "a.srcpack", contents)
+        pack = packed(folder / "a.srcpack", contents)
         self._wanted = [(pack[name], content) for name, content in contents.items()]
         self._small, self._large = ContentCache(300, max_entries=4), ContentCache(10_000)
         self._next = 0
@@ -76,7 +50,7 @@ class Contents(Scenario):
         """Read, miss and hit."""
         entry, content = self._wanted[self._next % 8]
         for cache in (self._small, self._large, self._large):
-            _equal(cache.read(entry), content)
+            equal(cache.read(entry), content)
         assert self._small.statistics.bytes <= 300
 
     def check(self) -> None:
@@ -84,21 +58,23 @@ class Contents(Scenario):
         for entry, content in self._wanted:
             for cache in (self._small, self._large):
                 kept = cache.read(entry)
-                _equal(kept, content)
+                equal(kept, content)
                 assert cache.read(entry) is kept, "not kept"
             assert 100 <= self._small.statistics.bytes <= 300, self._small.statistics
         held = self._large.statistics
-        _equal((held.bytes, held.items), (700, 7))
+        equal((held.bytes, held.items), (700, 7))
 
 
 class Packs(Scenario):
     """A cache of packs that evicts, and finds files replaced."""
 
+    modules = ("/srcpack/resolve/pack_cache.py",)
+
     def __init__(self, folder: Path) -> None:
         """Keep two of four packs."""
         self._paths = [folder / f"{number}.srcpack" for number in range(4)]
         for number, path in enumerate(self._paths):
-            _packed(path, {"a": b"%d\n" % number})
+            packed(path, {"a": b"%d\n" % number})
         self._cache = PackCache(2)
         self._next = 0
         self._folder = folder
@@ -116,21 +92,23 @@ class Packs(Scenario):
         """Open, find open, and read."""
         number = self._next % 4
         for _ in range(2):
-            _equal(self._cache.get(self._paths[number])["a"].read(), b"%d\n" % number)
+            equal(self._cache.get(self._paths[number])["a"].read(), b"%d\n" % number)
         self._cache.statistics  # noqa: B018  it repairs what it finds
 
     def check(self) -> None:
         """Get all and count descriptors."""
         for number, path in enumerate(self._paths):
             pack = self._cache.get(path)
-            _equal(pack["a"].read(), b"%d\n" % number)
+            equal(pack["a"].read(), b"%d\n" % number)
             assert self._cache.get(path) is pack
             assert len(self._cache._kept) <= 2, self._cache  # noqa: SLF001  `statistics` would repair it
-        _equal((self._cache.statistics.open, _open_in(self._folder)), (2, 2))
+        equal((self._cache.statistics.open, open_in(self._folder)), (2, 2))
 
 
 class Kept(Scenario):
     """The caches of entries, blocks and dictionaries, which all packs share."""
+
+    modules = ("/srcpack/caches.py",)
 
     def __init__(self, folder: Path) -> None:  # noqa: ARG002  it needs none
         """Make small ones."""
@@ -159,14 +137,21 @@ class Kept(Scenario):
         _at_most_twice(owners)
         for number in (next(self._numbers) for _ in range(50)):
             generations.put(number, 1)
-            _equal(generations.get(number), 1)
+            equal(generations.get(number), 1)
             self._shelves.put(owners[number % 5], number, 1)
-            _equal(owners[number % 5].values[number], 1)
+            equal(owners[number % 5].values[number], 1)
             _at_most_twice(owners)
 
 
 class Opened(Scenario):
     """Packs that are opened, asked, mapped and read, a dictionary too."""
+
+    modules = (
+        "/srcpack/format/packfile.py",
+        "/srcpack/format/zstd_frames.py",
+        "/srcpack/source/local.py",
+        "/srcpack/source/open_file.py",
+    )
 
     def __init__(self, folder: Path) -> None:
         """Convert a bundle with a dictionary, and one that is mapped to be read."""
@@ -175,8 +160,8 @@ class Opened(Scenario):
         self._large = text(0, 300_000)
         samples: list[bytes | bytearray | memoryview] = [text(at * 500, 500) for at in range(100)]
         trained = zstandard.train_dictionary(4096, samples, k=64, d=8)
-        _packed(self._path, self._contents, dictionary=trained.as_bytes())
-        _packed(self._raw, {"a": self._large}, preset="raw")
+        packed(self._path, self._contents, dictionary=trained.as_bytes())
+        packed(self._raw, {"a": self._large}, preset="raw")
         self._folder = folder
 
     def prepare(self) -> None:
@@ -188,27 +173,29 @@ class Opened(Scenario):
         with srcpack.open(self._path) as pack:
             entry = pack.by_url("~/07")
             assert isinstance(entry, srcpack.Entry)
-            _equal(entry.read(), self._contents["07"])
-        _equal(bytes(srcpack.open(self._raw)["a"].view()), self._large)
-        _equal(srcpack.open(self._path, source="pread")["08"].read(), self._contents["08"])
+            equal(entry.read(), self._contents["07"])
+        equal(bytes(srcpack.open(self._raw)["a"].view()), self._large)
+        equal(srcpack.open(self._path, source="pread")["08"].read(), self._contents["08"])
 
     def check(self) -> None:
         """Read all and count descriptors."""
-        _equal(_open_in(self._folder), 0)
+        equal(open_in(self._folder), 0)
         pack = srcpack.open(self._path)
         for name in ("06", "07"):
-            _equal(pack[name].read(), self._contents[name])
+            equal(pack[name].read(), self._contents[name])
         assert len(DICTIONARIES) in {2, 3}  # of the pack that brought it, what that one claims, and of others
 
 
 class Read(Scenario):
     """A pack that stays open, mapped after a while, and the position of a file object."""
 
+    modules = ("/srcpack/format/packfile.py", "/srcpack/source/local.py", "/srcpack/source/file_object.py")
+
     def __init__(self, folder: Path) -> None:
         """Open a pack of several frames."""
         self._path = folder / "a.srcpack"
         self._content = text(0, 40_000)
-        _packed(self._path, {"a": self._content}, frame_size=16_384)
+        packed(self._path, {"a": self._content}, frame_size=16_384)
         self._source = FileObjectSource(io.BytesIO(self._content))
         self._pack = srcpack.open(self._path)
         self._folder = folder
@@ -221,29 +208,31 @@ class Read(Scenario):
     def call(self) -> None:
         """Read whole, a part, lines, and by pieces."""
         entry = self._pack["a"]
-        _equal(entry.read(), self._content)
-        _equal(entry.read_range(16_000, 1000), self._content[16_000:17_000])
+        equal(entry.read(), self._content)
+        equal(entry.read_range(16_000, 1000), self._content[16_000:17_000])
         assert entry.context(100) is not None
         with entry.open() as file:
-            _equal(file.readall(), self._content)
-        _equal(bytes(entry.view()), self._content)
-        _equal(self._source.read(1000, 1000), self._content[1000:2000])
+            equal(file.readall(), self._content)
+        equal(bytes(entry.view()), self._content)
+        equal(self._source.read(1000, 1000), self._content[1000:2000])
 
     def check(self) -> None:
         """Read again."""
-        _equal(self._pack["a"].read(), self._content)
-        _equal(self._source.read(10, 10), self._content[10:20])
-        _equal(_open_in(self._folder), 1)
+        equal(self._pack["a"].read(), self._content)
+        equal(self._source.read(10, 10), self._content[10:20])
+        equal(open_in(self._folder), 1)
 
 
 class Found(Scenario):
     """A set of packs that is asked for files, natively and for JavaScript, and reads them."""
 
+    modules = ("/srcpack/format/directory.py",)
+
     def __init__(self, folder: Path) -> None:
         """Convert two bundles, one of which has the file."""
         self._paths = [folder / "a.srcpack", folder / "b.srcpack"]
-        _packed(self._paths[0], {"b.js": b"b\n"})
-        _packed(self._paths[1], {"a.js": b"a\n"})
+        packed(self._paths[0], {"b.js": b"b\n"})
+        packed(self._paths[1], {"a.js": b"a\n"})
         self._packs: list[srcpack.Pack] = []
 
     def prepare(self) -> None:
@@ -255,8 +244,8 @@ class Found(Scenario):
         packs = PackSet(self._packs or [srcpack.open(path) for path in self._paths])
         for found in (packs.resolve("https://host/a.js?x"), packs.source_by_path("/a.js")):
             assert isinstance(found, srcpack.Resolved), "a miss"
-            _equal(packs.read(found), b"a\n")
-        _equal(packs.errors, 0)
+            equal(packs.read(found), b"a\n")
+        equal(packs.errors, 0)
 
     def check(self) -> None:
         """Find it again."""
@@ -265,6 +254,8 @@ class Found(Scenario):
 
 class Looked(Scenario):
     """A pack with a lookup table of many blocks, asked for positions and the lines around them."""
+
+    modules = ("/srcpack/format/lookup_section.py",)
 
     def __init__(self, folder: Path) -> None:
         """Ask for what is right."""
@@ -281,12 +272,12 @@ class Looked(Scenario):
 
     def call(self) -> None:
         """Ask for positions in blocks that are read and in one that is known by then."""
-        _equal(self._asked(self._pack), self._right)
+        equal(self._asked(self._pack), self._right)
 
     def check(self) -> None:
         """Ask again."""
         self.call()
-        _equal(_open_in(self._folder), 1)
+        equal(open_in(self._folder), 1)
 
     def _asked(self, pack: srcpack.Pack) -> list[object]:
         entry = pack["m/m.js"]
@@ -298,6 +289,8 @@ class Looked(Scenario):
 class Lookups(Scenario):
     """A cache of lookups that has room for two of three, and a map that is refused."""
 
+    modules = ("/srcpack/resolve/lookup_cache.py",)
+
     def __init__(self, folder: Path) -> None:
         """Convert minified files with their maps, which say different things of one place."""
         self._folder = folder
@@ -307,7 +300,7 @@ class Lookups(Scenario):
             minified = Minified({"a.ts": None})
             minified.add("x", (number + 1, 1))
             source_map = minified.map() if number < 3 else b'{"mappings":"*"}'
-            pack = _packed(
+            pack = packed(
                 folder / f"{number}.srcpack", {"a.js": minified.text.encode(), "a.js.map": source_map}
             )
             script, mapped = (Resolved.of(pack[name], "url", None, None) for name in ("a.js", "a.js.map"))
@@ -334,13 +327,13 @@ class Lookups(Scenario):
             self._ask(number)
             built = self._cache.statistics.builds
             self._ask(number)
-            _equal(self._cache.statistics.builds, built)
+            equal(self._cache.statistics.builds, built)
         self._wait()
         assert self._cache.statistics.bytes <= self._cache.max_bytes, self._cache.statistics
         assert not self._cache._tasks, "a task is never done"  # noqa: SLF001  there is no other sign of it
         assert not lookup_cache._starting.locked(), "threads cannot be started"  # noqa: SLF001
-        _equal(threading.stack_size(), 0)
-        _equal(_open_in(self._folder), 4)
+        equal(threading.stack_size(), 0)
+        equal(open_in(self._folder), 4)
 
     def _wait(self) -> None:
         end = time.monotonic() + 20
@@ -352,39 +345,18 @@ class Lookups(Scenario):
         try:
             token = self._cache.get(*self._found[number], _content).token(1, 1)
         except MalformedSourceMap:
-            _equal(number, 3)
+            equal(number, 3)
         else:
-            _equal(token and token.position.line, number + 1)
+            equal(token and token.position.line, number + 1)
 
 
 def _content(found: Resolved) -> bytes:
     return found.entry.read()
 
 
-def _packed(path: Path, contents: dict[str, bytes], **options: Any) -> srcpack.Pack:
-    bundle = build_bundle(
-        contents, {"files": {name: {"url": f"~/{name}", "path": f"/{name}"} for name in contents}}
-    )
-    convert(bundle, path, **{"dictionary": "off", "verify": False, "force": True, **options})
-    return srcpack.open(path)
-
-
 def _at_most_twice(owners: Sequence[Shelf[int, int]]) -> None:
     kept = sum(sum(owner.values.values()) for owner in owners)
     assert kept <= 40, f"shelves keep {kept}"
-
-
-def _equal(found: object, expected: object) -> None:
-    assert found == expected, f"{str(found)[:100]} where {str(expected)[:100]} is right"
-
-
-def _open_in(folder: Path) -> int:
-    """Return how many descriptors this process has of files in a folder."""
-    found = 0
-    for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # the list's own
-            found += os.readlink(f"/proc/self/fd/{number}").startswith(f"{folder}/")
-    return found
 
 
 SCENARIOS: tuple[type[Scenario], ...] = (Contents, Packs, Kept, Opened, Read, Found, Looked, Lookups)

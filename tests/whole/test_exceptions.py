@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from reliability import exceptions
-from reliability.scenarios import SCENARIOS, Scenario, Timeout
+from reliability.scenario import STATEFUL, Scenario, Timeout
+from reliability.scenarios import SCENARIOS
 
 from srcpack.format.fetch import fetch_together
 from srcpack.source.local import BytesSource
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are
 @pytest.mark.parametrize("kind", SCENARIOS)
 def test_an_exception_before_any_bytecode_leaves_all_right(tmp_path: Path, kind: type[Scenario]) -> None:
     scenario = kind(tmp_path)
-    assert exceptions.at_every_bytecode(scenario, quick=True) > 100
+    assert exceptions.at_every_bytecode(scenario, quick=True) > 50
     assert exceptions.forked(scenario)
 
 
@@ -41,6 +42,8 @@ def test_exceptions_in_threads_leave_all_right_in_forks_too(tmp_path: Path, kind
 
 class Window(Scenario):
     """What a thread fetches ahead from a server."""
+
+    modules = ("/srcpack/source/remote.py",)
 
     def __init__(self, folder: Path) -> None:
         from srcpack.source.remote import RemoteSource
@@ -77,6 +80,11 @@ class Window(Scenario):
 def test_an_exception_before_any_bytecode_leaves_no_window_behind(tmp_path: Path) -> None:
     pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
     assert exceptions.at_every_bytecode(Window(tmp_path)) > 500
+
+
+def test_every_module_with_a_state_is_tried() -> None:
+    kinds: list[type[Scenario]] = [*SCENARIOS, Window]
+    assert {module for kind in kinds for module in kind.modules} == set(STATEFUL)
 
 
 def test_a_timeout_of_one_read_of_many_ends_them_all() -> None:
