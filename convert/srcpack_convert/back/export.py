@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import srcpack
 from srcpack.bundle.magic import MAGIC_SIZE, is_source_bundle
@@ -27,7 +27,7 @@ from srcpack.records import BundleManifest
 from srcpack.source.locations import is_url, path_or_url, without_secrets
 from srcpack_convert.atomic_write import written_aside
 from srcpack_convert.one.existing import has_content
-from srcpack_convert.one.report import DamageReport, report_as_json
+from srcpack_convert.one.report import DamageReport, Report
 from srcpack_convert.storage import first_bytes, is_one_file
 
 __all__ = ["ExportReport", "export"]
@@ -42,7 +42,7 @@ _NO_LIMITS = Limits(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
+class ExportReport(Report):
     """What was exported, into what.
 
     Attributes:
@@ -67,10 +67,6 @@ class ExportReport:
     stored: bool
     seconds: float
     left_out: tuple[DamageReport, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as values that JSON knows."""
-        return report_as_json(self)
 
 
 def export(

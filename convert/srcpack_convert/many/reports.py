@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from srcpack_convert.one.report import ConversionReport, DamageReport, report_as_json
+from srcpack_convert.one.report import ConversionReport, DamageReport, Report
 
 __all__ = ["BatchReport", "BatchStopped", "FailureReport", "PlanReport", "SkipReport", "status_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkipReport:
+class SkipReport(Report):
     """An input whose pack is there already, made from the same bytes with the same options.
 
     Attributes:
@@ -36,13 +36,9 @@ class SkipReport:
     seconds: float
     damaged: tuple[DamageReport, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as values that JSON knows."""
-        return report_as_json(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailureReport:
+class FailureReport(Report):
     """An input of which there is no pack; what was at its output stays.
 
     Attributes:
@@ -61,13 +57,9 @@ class FailureReport:
     source_size: int | None = None
     seconds: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as values that JSON knows."""
-        return report_as_json(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanReport:
+class PlanReport(Report):
     """An input that would be converted if it were no dry run.
 
     Attributes:
@@ -81,10 +73,6 @@ class PlanReport:
     source: str
     output: str
     source_size: int | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as values that JSON knows."""
-        return report_as_json(self)
 
 
 BatchReport: TypeAlias = ConversionReport | SkipReport | FailureReport | PlanReport

@@ -1,12 +1,24 @@
 """What a conversion reports."""
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+__all__ = ["ConversionReport", "DamageReport", "Report", "WithoutLookup"]
 
-__all__ = ["ConversionReport", "DamageReport", "WithoutLookup", "report_as_json"]
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is reported of a piece of work."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as values that JSON knows: bytes in hex, seconds to the millisecond."""
+        fields = asdict(self)
+        for name, value in fields.items():
+            if isinstance(value, bytes):
+                fields[name] = value.hex()
+            elif isinstance(value, float):
+                fields[name] = round(value, 3)
+        return fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +38,7 @@ class WithoutLookup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionReport:
+class ConversionReport(Report):
     """What was converted, into what, and what it took.
 
     Attributes:
@@ -85,15 +97,4 @@ class ConversionReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as values that JSON knows."""
-        return {**report_as_json(self), "ratio": round(self.ratio, 4)}
-
-
-def report_as_json(report: "DataclassInstance") -> dict[str, Any]:
-    """Return the fields of a report as values that JSON knows: bytes in hex, seconds to the millisecond."""
-    fields = asdict(report)
-    for name, value in fields.items():
-        if isinstance(value, bytes):
-            fields[name] = value.hex()
-        elif isinstance(value, float):
-            fields[name] = round(value, 3)
-    return fields
+        return {**Report.as_json(self), "ratio": round(self.ratio, 4)}
