@@ -1,8 +1,5 @@
 """What an import costs: no more than is needed."""
 
-import os
-import subprocess
-import sys
 from typing import Any, cast
 
 import pytest
@@ -10,6 +7,7 @@ import typer
 
 import srcpack_convert
 from srcpack_convert.cli.main import app
+from support.commands import run_python
 from support.places import PACKS
 
 PACK = str(PACKS / "app.srcpack")
@@ -18,17 +16,9 @@ COMMANDS = list(cast("Any", typer.main.get_command(app)).commands)
 
 def modules_after(statement: str) -> set[str]:
     """Return the modules that a new process has after a statement."""
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        .stdout.splitlines()[-1]
-        .split()
-    )
+    code, printed, _ = run_python("-c", f"{statement}\nimport sys\nprint(*sys.modules)")
+    assert code == 0
+    return set(printed.splitlines()[-1].split())
 
 
 def test_a_process_that_builds_lookup_tables_imports_nothing_of_batches_and_of_the_command_line() -> None:

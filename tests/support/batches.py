@@ -48,7 +48,7 @@ def write(folder: Path, contents: Mapping[str, bytes] | Iterable[str]) -> Path:
     return folder
 
 
-def batch(sources: Any, out: Path, **options: Any) -> dict[str, BatchReport]:
+def batch(sources: Any, out: str | Path, **options: Any) -> dict[str, BatchReport]:
     """Convert in threads of this process, and return the reports by the last part of the source."""
     with ThreadPoolExecutor(2) as executor:
         options = {"executor": executor, "jobs": 2, **options}

@@ -1,5 +1,6 @@
 """A small bundle, and commands that run over it: in this process, or in one of their own."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+
+import pytest
 
 import srcpack
 from support.bundle_builder import ZipMember, build_zip
@@ -42,18 +45,61 @@ class Result(NamedTuple):
 Run: TypeAlias = Callable[..., Result]
 
 
+HOSTILE = "\x1b]0;title\x07\x9b31m\u202egnp.[bold]x[red]\x7f\r\n"
+"""A name that would steer a terminal."""
+
+
+class Terminal(io.StringIO):
+    """A terminal as standard input or output."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def assert_harmless(*texts: str) -> None:
+    """Check that no character but the line feed steers a terminal."""
+    for text in texts:
+        assert all(char.isprintable() for line in text.split("\n") for char in line), ascii(text)
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Let a package be as if it were not installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a process that imports what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
+
+
 def start(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "srcpack_convert", *map(str, args)]
-    options.setdefault("env", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
+    """Start the program."""
+    return start_python("-m", "srcpack_convert", *args, **options)
+
+
+def start_python(*args: object, **options: Any) -> "subprocess.Popen[bytes]":
+    """Start Python, with what this process imports."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     popen: Any = subprocess.Popen  # its type depends on options that are not seen here
-    process: subprocess.Popen[bytes] = popen(command, **options)
+    command = [sys.executable, *map(str, args)]
+    process: subprocess.Popen[bytes] = popen(command, **{"env": environment(), **pipes, **options})
     return process
 
 
 def run_process(*args: object, **options: Any) -> Result:
-    process = start(*args, **options)
+    """Run the program to its end."""
+    return finished(start(*args, **options))
+
+
+def run_python(*args: object, **options: Any) -> Result:
+    """Run Python to its end."""
+    return finished(start_python(*args, **options))
+
+
+def finished(process: "subprocess.Popen[bytes]") -> Result:
+    """Wait for a process."""
     out, err = process.communicate(timeout=60)
     return Result(process.returncode, (out or b"").decode(), (err or b"").decode())
 

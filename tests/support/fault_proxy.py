@@ -115,6 +115,19 @@ class FaultProxy(Loopback):
             self.requests.clear()
             self.on_answer = lambda _request: None
 
+    def asked(self, method: str) -> list[Request]:
+        """Return the requests of a method."""
+        return [request for request in self.requests if request.method == method]
+
+    def after_first(self, method: str, act: Callable[[], object]) -> None:
+        """Do something when the first request of a method is answered, before the answer is passed on."""
+
+        def on_answer(request: Request) -> None:
+            if request.method == method and len(self.asked(method)) == 1:
+                act()
+
+        self.on_answer = on_answer
+
     def fault_for(self, request: Request) -> Fault | None:
         """Record a request, and return what is to go wrong with it."""
         with self._lock:

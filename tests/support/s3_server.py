@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 import pytest
 
-__all__ = ["BUCKET", "MANY", "MANY_KEYS", "S3Server", "s3_server"]
+__all__ = ["BUCKET", "MANY", "MANY_KEYS", "Bucket", "S3Server", "s3_server"]
 
 BUCKET = "bundles"
 MANY = "many"
@@ -67,6 +67,37 @@ class S3Server:
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": endpoint or self.url,
         }
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket, asked by boto3's client."""
+
+    client: Any
+    url: str = f"s3://{BUCKET}"
+
+    def write(self, key: str, content: bytes) -> str:
+        """Store an object, and return its URL."""
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
+        return f"{self.url}/{key}"
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object; None where there is none."""
+        try:
+            content: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+        return content
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with a prefix."""
+        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+        return [each["Key"] for each in found]
+
+    def uploads(self) -> list[str]:
+        """Return the keys of uploads whose parts lie in the bucket, neither completed nor aborted."""
+        found = self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        return [each["Key"] for each in found]
 
 
 @contextmanager

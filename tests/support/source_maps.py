@@ -1,19 +1,31 @@
 """Source maps put together from their segments, and what is made of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symbolic.sourcemapcache import SourceMapCache
 
 from srcpack.rules.original_position import OriginalPosition
+from support.bundle_builder import build_bundle
 
-__all__ = ["Segment", "ask_symbolic", "indexed_map", "packed_map", "source_map"]
+__all__ = [
+    "MappedFiles",
+    "Segment",
+    "ask_symbolic",
+    "bundle_with_maps",
+    "indexed_map",
+    "packed_map",
+    "source_map",
+]
 
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 Segment = Sequence[int]
 """Line and column in the minified file; perhaps source, line, column; perhaps name. All from 0."""
+
+MappedFiles = Mapping[str, tuple[str, bytes, str]]
+"""Type, content and reference to a source map by name; no reference where that is empty."""
 
 
 def source_map(
@@ -49,6 +61,15 @@ def indexed_map(*sections: tuple[int, int, dict[str, Any]]) -> dict[str, Any]:
 def packed_map(value: dict[str, Any]) -> bytes:
     """Return a map's JSON."""
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def bundle_with_maps(files: MappedFiles) -> bytes:
+    """Return a bundle of files, each at the URL of its name."""
+    listed: dict[str, dict[str, Any]] = {}
+    for name, (kind, _, reference) in files.items():
+        headers = {"headers": {"sourcemap": reference}} if reference else {}
+        listed[name] = {"type": kind, "url": f"~/{name}", **headers}
+    return build_bundle({name: content for name, (_, content, _) in files.items()}, {"files": listed})
 
 
 def ask_symbolic(cache: SourceMapCache, line: int, column: int) -> OriginalPosition | None:

@@ -4,7 +4,6 @@ import gc
 import json
 import random
 import struct
-import sys
 import tempfile
 import zipfile
 from collections import Counter
@@ -26,12 +25,11 @@ from srcpack_convert.bench.plot import plot
 from srcpack_convert.bench.questions import Event, replay_pack, replay_zip, sampled
 from srcpack_convert.bench.zip_side import Zip
 from srcpack_convert.cli import bench as benching
-from srcpack_convert.cli import main as cli
 from support.bundle_builder import ZipMember, build_bundle, build_zip
+from support.commands import HOSTILE, Run, assert_harmless, hide
 
 MAP = b'{"version":3,"sources":[],"mappings":""}'
 SCRIPT = "".join(f"var line{number} = {number};\n" for number in range(1, 40)).encode()
-HOSTILE = "\x1b]0;title\x07\u202e$x^2$[bold]"
 
 
 def script(name: str, reference: str = "", headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -48,6 +46,7 @@ FILES = [
     script("absent.js", "absent.js.map"),
     script("none.js"),
 ]
+Write = Callable[..., Path]
 MAPS = {"comment.js.map": MAP, "maps/header.js.map": MAP + b" "}
 
 
@@ -79,15 +78,11 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-Write = Callable[..., Path]
-
-
-def run(capfd: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capfd.readouterr()
-    code = cli.run(["bench", "--seconds", "0.1", *map(str, args)])
-    sys.stdout.flush()
-    captured = capfd.readouterr()
-    return code, captured.out, captured.err
+@pytest.fixture
+def measured(write: Write, run: Run) -> Run:
+    """Return a function that runs `bench` on what has JavaScript."""
+    path = write(javascript())
+    return lambda *args: run("bench", "--seconds", "0.1", path, *args)
 
 
 def quick(path: Path, **options: Any) -> Comparison:
@@ -133,21 +128,34 @@ def test_a_key_of_two_members_is_left_out_where_the_sides_differ(write: Write) -
     assert (comparison.compared, comparison.keys_compared, comparison.keys_left_out) == (3, 1, 1)
 
 
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[srcpack.Pack, Zip]]:
+    path = tmp_path_factory.mktemp("sides") / "app.zip"
+    path.write_bytes(javascript())
+    convert(path, path.with_suffix(".srcpack"))
+    with srcpack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
+        yield pack, zipped
+
+
 @pytest.mark.parametrize("column", [0, 17])
 @pytest.mark.parametrize("name", ["comment.js", "header.js", "absolute.js"])
-def test_an_event_is_answered_alike(write: Write, name: str, column: int) -> None:
-    path = write(javascript())
-    convert(path, path.with_suffix(".srcpack"))
+def test_an_event_is_answered_alike(sides: tuple[srcpack.Pack, Zip], name: str, column: int) -> None:
     event = Event(f"https://bench.example/static/{name}?v=1", 20, column, 0)
-    with srcpack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
-        answer = replay_pack(pack, event)
-        assert answer == replay_zip(zipped, event)
+    answer = replay_pack(sides[0], event)
+    assert answer == replay_zip(sides[1], event)
     assert answer is not None
     source_map, context = answer
     assert source_map == MAPS["maps/header.js.map" if name == "header.js" else "comment.js.map"]
     assert context is not None
     assert context.context_line == "var line20 = 20;"
     assert (len(context.pre_context), len(context.post_context)) == (5, 5)
+
+
+@pytest.mark.parametrize("name", ["inline.js", "absent.js", "none.js", "gone.js"])
+def test_an_event_without_a_map_has_no_answer(sides: tuple[srcpack.Pack, Zip], name: str) -> None:
+    event = Event(f"https://bench.example/static/{name}", 20, 0, 0)
+    assert replay_pack(sides[0], event) is None
+    assert replay_zip(sides[1], event) is None
 
 
 def test_an_event_that_is_not_answered_alike_is_not_replayed(write: Write) -> None:
@@ -160,16 +168,6 @@ def test_an_event_that_is_not_answered_alike_is_not_replayed(write: Write) -> No
     comparison = quick(write(build_bundle(files, manifest)))
     assert (comparison.with_map, comparison.replayed) == (1, 0)
     assert "event" not in [row.key for row in comparison.rows]
-
-
-@pytest.mark.parametrize("name", ["inline.js", "absent.js", "none.js", "gone.js"])
-def test_an_event_without_a_map_has_no_answer(write: Write, name: str) -> None:
-    path = write(javascript())
-    convert(path, path.with_suffix(".srcpack"))
-    event = Event(f"https://bench.example/static/{name}", 20, 0, 0)
-    with srcpack.open(path.with_suffix(".srcpack")) as pack, Zip(str(path), "url") as zipped:
-        assert replay_pack(pack, event) is None
-        assert replay_zip(zipped, event) is None
 
 
 # ---- the same work
@@ -221,9 +219,8 @@ def test_rows_have_both_sides_and_their_ratio(write: Write) -> None:
     for row in comparison.rows[2:]:
         assert row.zip.samples == row.pack.samples == row.ratio.samples == comparison.rounds >= 3
         assert row.zip.least > 0
-    assert (
-        json.loads(json.dumps(comparison.as_json()))["rows"]["size"]["zip"]["median"] == path.stat().st_size
-    )
+    rows = json.loads(json.dumps(comparison.as_json()))["rows"]
+    assert rows["size"]["zip"]["median"] == path.stat().st_size
 
 
 def test_a_bundle_without_javascript_has_no_event(write: Write) -> None:
@@ -287,10 +284,8 @@ def test_arguments_out_of_range_are_refused(write: Write, options: dict[str, Any
 # ---- on the command line
 
 
-def test_the_table_fits_a_terminal_and_says_what_was_done(
-    write: Write, capfd: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = run(capfd, write(javascript()), "--threads", 2)
+def test_the_table_fits_a_terminal_and_says_what_was_done(measured: Run) -> None:
+    code, out, err = measured("--threads", 2)
     assert (code, err) == (0, "")
     lines = out.splitlines()
     start = lines.index("")
@@ -322,35 +317,28 @@ def test_a_row_fits_a_terminal_and_keeps_three_digits(ratio: float, seconds: flo
 
 
 def test_json_is_a_line_for_each_bundle_that_could_be_measured(
-    write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    write: Write, run: Run, measured: Run, tmp_path: Path
 ) -> None:
-    good, bad = write(javascript()), write(b"nothing", "bad.zip")
-    code, out, err = run(capfd, good, bad, tmp_path / "gone.zip", good, "--json")
+    bad = write(b"nothing", "bad.zip")
+    code, out, err = measured(bad, tmp_path / "gone.zip", "--json")
     assert code == 3
-    assert [json.loads(line)["bundle"] for line in out.splitlines()] == [str(good)] * 2
+    assert [json.loads(line)["bundle"] for line in out.splitlines()] == [str(tmp_path / "app.zip")]
     assert err.splitlines()[0].startswith(f"error: {bad}: not a SourceBundle")
     assert err.splitlines()[1] == f"error: {tmp_path / 'gone.zip'}: No such file or directory"
-    assert run(capfd, bad)[:2] == (1, "")
-
-
-def test_names_reach_neither_terminal_nor_plot_unescaped(
-    write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
-    path = write(javascript(), f"{HOSTILE}.zip")
-    code, out, err = run(capfd, path, "--plot", tmp_path / "plot.svg")
-    assert (code, err) == (0, "")
-    assert all(char.isprintable() for line in out.split("\n") for char in line)
-    assert "<svg" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert run("bench", bad)[:2] == (1, "")
 
 
 @pytest.mark.parametrize(("ending", "head"), [("png", b"\x89PNG"), ("PDF", b"%PDF"), ("svg", b"<?xml")])
-def test_the_plot_s_format_is_its_ending_s(ending: str, head: bytes, write: Write, tmp_path: Path) -> None:
+def test_a_plot_has_the_format_of_its_ending_and_no_name_that_steers_a_terminal(
+    run: Run, write: Write, tmp_path: Path, ending: str, head: bytes
+) -> None:
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
-    target = tmp_path / f"plot.{ending}"
-    assert cli.run(["bench", "--seconds", "0.1", str(write(javascript())), "--plot", str(target)]) == 0
+    path, target = write(javascript(), f"$x^2${HOSTILE}.zip"), tmp_path / f"plot.{ending}"
+    code, out, err = run("bench", "--seconds", "0.1", path, "--plot", target)
+    assert (code, err) == (0, "")
+    assert_harmless(out)
     assert target.read_bytes().startswith(head)
-    assert cli.run(["bench", str(tmp_path / "app.zip"), "--plot", str(target)]) == 1  # it exists
+    assert run("bench", path, "--plot", target).code == 1  # it exists
 
 
 def test_the_plot_shows_losses_and_great_factors() -> None:
@@ -377,29 +365,10 @@ def test_the_plot_shows_losses_and_great_factors() -> None:
 
 
 def test_without_matplotlib_a_plot_is_refused_before_the_work(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    measured: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    path = write(javascript())
-    code, out, err = run(capfd, path, "--plot", tmp_path / "plot.png")
+    hide(monkeypatch, "matplotlib")
+    code, out, err = measured("--plot", tmp_path / "plot.png")
     assert (code, out) == (1, "")
     assert "pip install 'srcpack[plot]'" in err
-    assert run(capfd, path)[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["a.zip", "--plot", "plot.gif"], "pdf, png, svg"),
-        (["a.zip", "--plot", "plot"], "pdf, png, svg"),
-        (["a.zip"] * 51 + ["--plot", "plot.png"], "at most 50"),
-        (["a.zip", "--preset", "none"], "--preset is one of"),
-        (["a.zip", "--threads", "1"], "threads"),
-    ],
-)
-def test_wrong_usage_exits_with_2(args: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capfd, *args)
-    assert (code, out) == (2, "")
-    assert message in err
+    assert measured().code == 0

@@ -1,4 +1,4 @@
-"""Fixtures of the command line's tests: how a command is run, and a bundle and its pack to run it on."""
+"""Fixtures of the command line's tests: the whole program, and a bundle and its pack to run it on."""
 
 import signal
 import sys
@@ -11,20 +11,6 @@ from srcpack_convert.cli import main as cli
 from srcpack_convert.one.convert import convert
 from support.bundle_builder import build_bundle
 from support.commands import FILES, MANIFEST, Result, Run
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Return a function that runs one command in this process."""
-
-    def run_command(*args: object) -> Result:
-        capfdbinary.readouterr()
-        code = cli.run([str(arg) for arg in args])
-        sys.stdout.flush()
-        captured = capfdbinary.readouterr()
-        return Result(code, captured.out.decode(), captured.err.decode())
-
-    return run_command
 
 
 @pytest.fixture

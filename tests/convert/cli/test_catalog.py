@@ -95,15 +95,3 @@ def test_find_opens_the_packs_that_a_catalog_names(run: Run, catalog: Path, fold
     (folder / "app.srcpack").write_bytes(b"")
     again = run("find", "--catalog", catalog, "--url", "~/static/app.min.js")
     assert (again.code, len(again.out.splitlines())) == (3, 1)
-
-
-def test_find_takes_packs_or_a_catalog_that_has_no_paths(run: Run, catalog: Path) -> None:
-    result = run("find", "--catalog", catalog, "--path", "a")
-    assert (result.code, result.out) == (2, "")
-    assert "a catalog has no paths" in result.err
-    result = run("find", "--url", "~/a")
-    assert (result.code, result.out) == (2, "")
-    assert "give at least one PACK" in result.err
-    result = run("find", PACKS, "--catalog", catalog, "--url", "~/a")
-    assert (result.code, result.out) == (2, "")
-    assert "give packs or a --catalog, not both" in result.err

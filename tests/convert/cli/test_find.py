@@ -47,19 +47,11 @@ def test_find_goes_on_after_a_pack_that_cannot_be_read(run: Run, pack: Path, tmp
     ("asked", "says"),
     [
         (
-            ["--url", "https://shop.example/app.js"],
-            "no file has the URL 'https://shop.example/app.js'; {pack} has '~/app.js' (another prefix)",
-        ),
-        (
             ["--url", "~/APP.js"],
-            "no file has the URL '~/APP.js'; {pack} has '~/app.js' (upper and lower case)",
+            "no file has the URL '~/APP.js'; {pack} has '~/app.js' (upper and lower case)\n",
         ),
-        (["--url", "~/none"], "no file has the URL '~/none', or a name like it"),
-        (
-            ["--path", "D:/src/main.c"],
-            "no file has the path 'D:/src/main.c'; {pack} has 'C:/src/main.c' (another prefix)",
-        ),
-        (["--path", "none"], "no file has the path 'none', or a name like it"),
+        (["--path", "none"], "no file has the path 'none', or a name like it\n"),
+        (["--debug-id", DEBUG_ID.replace("5", "6")], ""),
     ],
 )
 def test_find_says_in_one_line_what_is_nearest_to_what_is_nowhere(
@@ -67,9 +59,4 @@ def test_find_says_in_one_line_what_is_nearest_to_what_is_nowhere(
 ) -> None:
     other = tmp_path / "other.srcpack"
     convert(build_bundle({"x": b"x"}, {"files": {"x": {"url": "~/x.js"}}}), other)
-    assert run("find", other, pack, *asked) == (1, "", says.format(pack=pack) + "\n")
-
-
-def test_find_of_a_debug_id_that_is_nowhere_says_nothing(run: Run, pack: Path) -> None:
-    other_id = DEBUG_ID.replace("5", "6")
-    assert run("find", pack, "--debug-id", other_id) == (1, "", "")
+    assert run("find", other, pack, *asked) == (1, "", says.format(pack=pack))

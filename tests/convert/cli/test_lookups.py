@@ -8,39 +8,30 @@ import pytest
 
 import srcpack
 from srcpack_convert import convert
-from support.bundle_builder import build_bundle
 from support.commands import Run
-from support.source_maps import packed_map, source_map
+from support.source_maps import MappedFiles, bundle_with_maps, packed_map, source_map
+from support.tables import build_tables_here
 
 MAP = packed_map(source_map([(0, 0, 0, 4, 2), (0, 9, 0, 5, 0)], ["src/a.ts"], sourcesContent=["a\n" * 9]))
-FILES = {
-    "a.js": (b"function a(){}", "minified_source", "a.js.map"),
-    "a.js.map": (MAP, "source_map", None),
-    "b.js": (b"function b(){}", "minified_source", "b.js.map"),
-    "b.js.map": (b'{"version":3,"mappings":"!"}', "source_map", None),
-    "c.js": (b"c()", "minified_source", None),
+FILES: MappedFiles = {
+    "a.js": ("minified_source", b"function a(){}", "a.js.map"),
+    "a.js.map": ("source_map", MAP, ""),
+    "b.js": ("minified_source", b"function b(){}", "b.js.map"),
+    "b.js.map": ("source_map", b'{"version":3,"mappings":"!"}', ""),
+    "c.js": ("minified_source", b"c()", ""),
 }
 
 
 @pytest.fixture
 def mapped(tmp_path: Path) -> Path:
     path = tmp_path / "mapped.zip"
-    files = {
-        name: {
-            "type": kind,
-            "url": f"~/{name}",
-            **({"headers": {"sourcemap": reference}} if reference else {}),
-        }
-        for name, (_, kind, reference) in FILES.items()
-    }
-    path.write_bytes(
-        build_bundle({name: content for name, (content, _, _) in FILES.items()}, {"files": files})
-    )
+    path.write_bytes(bundle_with_maps(FILES))
     return path
 
 
 @pytest.fixture
-def pack(run: Run, mapped: Path) -> Path:
+def pack(run: Run, mapped: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    build_tables_here(monkeypatch)
     assert run("convert", mapped, "--lookups").code == 0
     return mapped.with_suffix(".srcpack")
 
@@ -57,10 +48,7 @@ def test_convert_stores_lookups_and_says_which_files_have_none(run: Run, mapped:
         assert pack.bundle.created_by["options"]["lookups"] is True
         assert re.fullmatch(r"\d+\.\d+.*", pack.bundle.created_by["symbolic"])
         assert pack.bundle.created_by["options"]["frame_size"] == 128 << 10
-
-
-def test_convert_tells_the_same_as_json(run: Run, mapped: Path) -> None:
-    report = json.loads(run("convert", mapped, "--lookups", "--json", "--frame-size", "1M").out)
+    report = json.loads(run("convert", mapped, "--lookups", "--json", "--frame-size", "1M", "--force").out)
     assert (report["lookups"], report["frame_size"]) == (1, 1 << 20)
     (without,) = report["without_lookup"]
     assert without["member"] == "b.js"

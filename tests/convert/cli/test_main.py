@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 import srcpack
 from srcpack.bundle.members import DEFAULT_LIMITS
@@ -28,14 +27,11 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def command_named(name: str) -> Any:
-    group: Any = typer.main.get_command(cli.app)
-    return group.commands[name]
+GROUP: Any = typer.main.get_command(cli.app)
 
 
 def test_these_are_the_commands(run: Run) -> None:
-    group: Any = typer.main.get_command(cli.app)
-    assert list(group.commands) == COMMANDS
+    assert list(GROUP.commands) == COMMANDS
     result = run()
     assert (result.code, result.err) == (0, "")
     assert all(f" {name} " in result.out for name in COMMANDS)
@@ -44,7 +40,7 @@ def test_these_are_the_commands(run: Run) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_json_and_examples_that_its_options_take(run: Run, name: str) -> None:
-    command = command_named(name)
+    command = GROUP.commands[name]
     assert any("--json" in param.opts for param in command.params)
     assert all(param.help for param in command.params)
     examples = re.findall(r"^ +srcpack (.+)$", command.help, re.MULTILINE)
@@ -68,11 +64,6 @@ def test_help_shows_the_limits_as_they_are(run: Run, monkeypatch: pytest.MonkeyP
         assert parse_bytes(match[1]) == getattr(DEFAULT_LIMITS, option.replace("-", "_"))
 
 
-def test_version() -> None:
-    result = CliRunner().invoke(cli.app, ["--version"])
-    assert (result.exit_code, result.stdout) == (0, f"srcpack {srcpack.__version__}\n")
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -90,8 +81,11 @@ def test_version() -> None:
         (["find", "p"], "exactly one of --url, --path, --debug-id"),
         (["find", "p", "--url", "u", "--type", "source"], "--type is only for --debug-id$"),
         (["find", "p", "--debug-id", "zz"], "invalid debug id 'zz'"),
+        (["find", "--catalog", "c", "--path", "a"], "a catalog has no paths"),
+        (["find", "p", "--catalog", "c", "--url", "a"], "give packs or a --catalog, not both"),
         (["verify", "p", "q", "--against", "z"], "--against takes one pack"),
         (["extract", "p"], "--output"),
+        (["extract", "p", "-o", "-"], "- is stdout, which this is not written to"),
         (["extract", "p", "-o", "s3://k:pw@x/y"], "writes to URLs; give a path, not s3://x/y$"),
         (["extract", "p", "-o", "file://elsewhere/y"], "a file of another host"),
         (
@@ -99,19 +93,20 @@ def test_version() -> None:
             "only convert writes to URLs; give a path, not s3://x/y.zip$",
         ),
         (["stats", "p", "--index", "s3://x/y.jsonl"], "give a path, not s3://x/y.jsonl$"),
+        (["stats", "p", "s3:///", "--index", "i.jsonl"], "no bucket"),
+        (["stats", "p", "ftp://h/x"], "cannot be used"),
+        (["stats", "p", "-"], "./-"),
         (["bench", "z", "--plot", "s3://x/y.svg"], "give a path, not s3://x/y.svg$"),
-        (
-            ["convert", "z", "--jobs", "0"],
-            "'--jobs' / '-j': '0' is no whole number from 1 on",
-        ),
-        (
-            ["convert", "z", "--level", "abc"],
-            "'--level': 'abc' is no whole number from 1 on",
-        ),
+        (["bench", "z", "--plot", "plot.gif"], "pdf, png, svg"),
+        (["bench", "z", "--plot", "plot"], "pdf, png, svg"),
+        (["bench", *["z"] * 51, "--plot", "plot.png"], "at most 50"),
+        (["bench", "z", "--preset", "none"], "--preset is one of"),
+        (["bench", "z", "--threads", "1"], "threads"),
+        (["convert", "z", "--jobs", "0"], "'--jobs' / '-j': '0' is no whole number from 1 on"),
+        (["convert", "z", "--level", "abc"], "'--level': 'abc' is no whole number from 1 on"),
         (["convert", "z", "--max-files", "-1"], "'--max-files': '-1' is no whole number from 1 on"),
         (["convert", "z", "--frame-size", "1x"], "'1x' is no number of bytes"),
         (["convert", "z", "--preset", "best"], "preset is one of"),
-        (["convert", "z", "--level", "99"], "level is 1 to 22, not 99"),
         (["convert", "z", "--dictionary", "2M"], "a dictionary has 1 to"),
         (["convert", "z", "-o", __file__, "--preset", "mx"], "preset is one of"),
         (["convert", "z", "y", "-o", __file__, "--level", "99"], "level is 1 to 22, not 99"),
@@ -119,11 +114,9 @@ def test_version() -> None:
         (["convert", "z", "y", "-o", "-"], "- is for one bundle"),
         (["convert", "-", "y", "-o", "x/"], "- is for one bundle"),
         (["convert", "-"], "-: give --output, nothing is put beside it"),
-        (
-            ["extract", "p", "-o", "-"],
-            "- is stdout, which this is not written to",
-        ),
         (["convert", "http://u:p@host/z?s"], "http://host/z: give --output, nothing is put beside it"),
+        (["train", "z", "-o", "d", "--size", "1K"], "size"),
+        (["train", "z", "-o", "d", "--size", "2M"], "size"),
     ],
 )
 def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(run: Run, args: list[str], message: str) -> None:
@@ -183,6 +176,7 @@ def test_the_module_is_the_program_where_it_is_run_and_only_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], main: Run
 ) -> None:
     expected = main("--version")
+    assert expected.out == f"srcpack {srcpack.__version__}\n"
     # A process that was spawned imports the main module by another name.
     runpy.run_module("srcpack_convert.__main__", run_name="__mp_main__")
     assert capsys.readouterr() == ("", "")
@@ -232,20 +226,16 @@ def test_a_signal_that_is_ignored_stays_so(main: Run) -> None:
 def test_what_a_command_raises_becomes_a_line_and_a_code(
     main: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
 ) -> None:
+    """But an error of the program itself is not hidden."""
+    raised = [RuntimeError("a mistake of ours"), error]
+
     def command(*_: object, **__: object) -> None:
-        raise error
+        raise raised.pop()
 
     monkeypatch.setattr(cli, "app", command)
     assert main("ls") == (code, "", message)
-
-
-def test_an_error_of_the_program_itself_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def command(*_: object, **__: object) -> None:
-        raise RuntimeError("a mistake of ours")
-
-    monkeypatch.setattr(cli, "app", command)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
-        run("ls")
+        cli.run(["ls"])
 
 
 def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,29 +48,34 @@ def test_damage_in_a_zip_is_found_when_it_is_read(run: Run, tmp_path: Path) -> N
     assert (result.code, len(result.err.splitlines())) == (3, 2)
 
 
-@pytest.mark.parametrize("command", [["info"], ["verify"], ["export", "-o", "out.zip"], ["stats"]])
-def test_commands_on_packs_say_of_a_zip_that_it_is_one(
-    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
-    monkeypatch.chdir(bundle.parent)
-    result = run(*command, bundle)
-    assert result.code == 1
-    line = (result.out + result.err).splitlines()[0].removeprefix("error: ")
-    assert line == f"{bundle}: a SourceBundle zip, not a pack: convert it first"
-    assert not Path("out.zip").exists()
-
-
 @pytest.mark.parametrize(
-    "command",
-    [["info"], ["ls"], ["cat", "--url", "x"], ["extract", "-o", "out"]],
+    ("commands", "place", "problem"),
+    [
+        (
+            ["info", "verify", "export -o x.zip", "stats"],
+            "app.zip",
+            "a SourceBundle zip, not a pack: convert it first",
+        ),
+        (["info", "ls", "cat --url x", "extract -o x"], "folder", "it is a folder; name the packs in it"),
+    ],
 )
-def test_commands_on_one_pack_say_of_a_folder_that_it_is_one(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+@pytest.mark.usefixtures("bundle")
+def test_commands_on_packs_say_of_what_is_none_what_it_is(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    commands: list[str],
+    place: str,
+    problem: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run(*command, tmp_path)
-    line = (result.out + result.err).removeprefix("error: ")
-    assert (result.code, line) == (1, f"{tmp_path}: it is a folder; name the packs in it\n")
+    Path("folder").mkdir()
+    for command in commands:
+        result = run(*command.split(), place)
+        line = (result.out + result.err).splitlines()[0].removeprefix("error: ")
+        assert (result.code, line) == (1, f"{place}: {problem}")
+    assert sorted(os.listdir()) == ["app.zip", "folder"]
 
 
 OVER_MANY = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example
 from hypothesis import given as hypothesis_given
+from hypothesis.strategies import sampled_from
 
 import srcpack
 from srcpack_convert import convert
@@ -18,6 +19,7 @@ from support.any_events import ANY_EVENT
 from support.bundle_builder import build_bundle
 from support.commands import DEBUG_ID, Run
 from support.places import BUNDLES
+from support.source_maps import packed_map, source_map
 
 pytest.importorskip("symbolic", reason="PyPI symbolic resolves what no table answers")
 
@@ -53,10 +55,7 @@ def test_a_stack_trace_is_printed_with_the_places_and_the_lines_around_them(run:
         "",
     ]
     assert result.err == "warning: https://shop.example/absent.js: scraping_disabled\n"
-
-
-def test_lines_around_a_place_may_be_fewer_or_none(run: Run, tmp_path: Path) -> None:
-    trace = write(tmp_path / "trace.txt", V8)
+    trace = tmp_path / "trace.txt"  # and fewer lines, or none
     assert run("resolve", APP, trace, "--lines", 0).out.count("|") == 0
     assert run("resolve", APP, trace, "--lines", 1).out.count("|") == 3
 
@@ -147,19 +146,15 @@ def test_a_trace_is_read_from_what_a_shell_puts_in_the_place_of_a_file(run: Run,
 
 
 def test_a_file_of_a_device_is_found_as_events_have_it(run: Run, tmp_path: Path) -> None:
-    hermes = {
-        "version": 3,
-        "sources": ["hoist.js"],
-        "names": [],
-        "mappings": "UAEI",
-        "x_facebook_sources": [[{"names": ["hoist"], "mappings": "AAA"}]],
-    }
+    hermes = source_map(
+        [(0, 10, 0, 2, 4)], ["hoist.js"], x_facebook_sources=[[{"names": ["hoist"], "mappings": "AAA"}]]
+    )
     files = {
         "main": {"type": "minified_source", "url": "~/main.jsbundle", "headers": {"sourcemap": "main.map"}},
         "map": {"type": "source_map", "url": "~/main.map"},
     }
     app = tmp_path / "app.zip"
-    app.write_bytes(build_bundle({"main": b"", "map": json.dumps(hermes).encode()}, {"files": files}))
+    app.write_bytes(build_bundle({"main": b"", "map": packed_map(hermes)}, {"files": files}))
     trace = """\
 Error: heavy
     at h (address at /data/harbour/main.jsbundle:1:10)
@@ -196,33 +191,24 @@ def explained(run: Run, tmp_path: Path, files: dict[str, Any], at: str, **conten
 MINIFIED = {"type": "minified_source", "url": "~/js/a.js"}
 
 
+QUERY = "(another query): upload without the query, which lookups leave out of the frame's URL too"
+PREFIX = "(another prefix): upload with the prefix that the frame has, or rewrite the frame's path"
+
+
 @pytest.mark.parametrize(
-    ("files", "at", "says"),
+    ("files", "says"),
     [
+        ({"a.js": {**MINIFIED, "url": "~/static/a.js"}}, f"script: BUNDLE has '~/static/a.js' {PREFIX}"),
         (
-            {"a.js": {**MINIFIED, "url": "~/static/a.js"}},
-            "https://h.example/js/a.js:1:1",
-            (
-                "script: BUNDLE has '~/static/a.js' (another prefix): "
-                "upload with the prefix that the frame has, or rewrite the frame's path"
-            ),
+            {"a.js": {**MINIFIED, "url": "~/js/a.js?v=1"}},
+            f"script: BUNDLE has '~/js/a.js?v=1' {QUERY}",
         ),
         (
-            {"a.js": {**MINIFIED, "url": "~/js/%5Ba%5D.js"}},
-            "https://h.example/js/[a].js:1:1",
-            (
-                "script: BUNDLE has '~/js/%5Ba%5D.js' (percent-encoded otherwise): "
-                "upload it as the frame has it: URLs are compared character by character"
-            ),
-        ),
-        (
-            {"a.js": MINIFIED},
-            "https://h.example/js/b.js:1:1",
+            {"a.js": {**MINIFIED, "url": "~/js/b.js"}},
             "script: no bundle has a file of that name: was it uploaded, and for this release?",
         ),
         (
             {"a.js": MINIFIED},
-            "https://h.example/js/a.js:1:1",
             "the script refers to no source map, and the event gives no debug id for it",
         ),
         (
@@ -230,18 +216,14 @@ MINIFIED = {"type": "minified_source", "url": "~/js/a.js"}
                 "a.js": {**MINIFIED, "headers": {"sourcemap": "a.js.map"}},
                 "m": {"type": "source_map", "url": "~/maps/a.js.map"},
             },
-            "https://h.example/js/a.js:1:1",
-            (
-                "source map: BUNDLE has '~/maps/a.js.map' (another prefix): "
-                "upload with the prefix that the frame has, or rewrite the frame's path"
-            ),
+            f"source map: BUNDLE has '~/maps/a.js.map' {PREFIX}",
         ),
     ],
 )
 def test_what_was_asked_and_what_would_mend_it_is_explained(
-    run: Run, tmp_path: Path, files: dict[str, Any], at: str, says: str
+    run: Run, tmp_path: Path, files: dict[str, Any], says: str
 ) -> None:
-    lines = explained(run, tmp_path, files, at)
+    lines = explained(run, tmp_path, files, "https://h.example/js/a.js:1:1")
     assert lines[0].startswith("script: looked for 'https://h.example/js/")
     assert lines[-1] == says
 
@@ -266,15 +248,6 @@ def test_a_script_by_debug_id_alone_is_explained(run: Run, tmp_path: Path) -> No
     assert out.rstrip().endswith("source map: not found")
 
 
-def test_a_query_that_was_uploaded_is_explained(run: Run, tmp_path: Path) -> None:
-    files = {"a.js": {"type": "minified_source", "url": "~/js/a.js?v=1"}}
-    lines = explained(run, tmp_path, files, "https://h.example/js/a.js:1:1")
-    assert lines[-1] == (
-        "script: BUNDLE has '~/js/a.js?v=1' (another query): "
-        "upload without the query, which lookups leave out of the frame's URL too"
-    )
-
-
 def test_what_cannot_be_read_is_explained(run: Run, tmp_path: Path) -> None:
     script = {**MINIFIED, "headers": {"sourcemap": "a.js.map"}}
     files = {"a.js": script, "a.js.map": {"type": "source_map", "url": "~/js/a.js.map"}}
@@ -288,17 +261,14 @@ def test_what_cannot_be_read_is_explained(run: Run, tmp_path: Path) -> None:
     assert "it cannot be read: " in out
 
 
-MAP = json.dumps({"version": 3, "sources": ["a.ts"], "names": [], "mappings": "AAAA"}).encode()
+MAP = packed_map(source_map([(0, 0, 0, 0, 0)], ["a.ts"]))
+INLINE = "data:application/json;base64," + base64.b64encode(MAP).decode()
 
 
 @pytest.mark.parametrize(
     ("reference", "members", "says"),
     [
-        (
-            "data:application/json;base64," + base64.b64encode(MAP).decode(),
-            {},
-            ["a source map of 121 characters in itself", "'a.ts' line 1, column 1, in"],
-        ),
+        (INLINE, {}, ["a source map of 121 characters in itself", "'a.ts' line 1, column 1, in"]),
         ("data:application/json;base64,%", {}, ["a source map of 30 characters in itself", "source map:"]),
         (
             "a.js.map",
@@ -307,14 +277,12 @@ MAP = json.dumps({"version": 3, "sources": ["a.ts"], "names": [], "mappings": "A
         ),
         ("a.js.map", {"a.js.map": b"[]"}, ["'a.js.map': malformed source map: bad json"]),
         ("a.js.map", {}, ["source map: no bundle has a file of that name"]),
-        (None, {}, ["the script refers to no source map, and the event gives no debug id for it"]),
     ],
 )
 def test_the_search_for_a_source_map_is_explained(
-    run: Run, tmp_path: Path, reference: str | None, members: dict[str, bytes], says: list[str]
+    run: Run, tmp_path: Path, reference: str, members: dict[str, bytes], says: list[str]
 ) -> None:
-    headers = {} if reference is None else {"sourcemap": reference}
-    files: dict[str, Any] = {"a.js": {**MINIFIED, "headers": headers}}
+    files: dict[str, Any] = {"a.js": {**MINIFIED, "headers": {"sourcemap": reference}}}
     files |= {name: {"type": "source_map", "url": f"~/js/{name}"} for name in members}
     bundle = tmp_path / "app.zip"
     bundle.write_bytes(build_bundle({"a.js": b"f()\n", **members}, {"files": files}))
@@ -323,15 +291,20 @@ def test_the_search_for_a_source_map_is_explained(
         assert each in out
 
 
-@hypothesis_given(event=ANY_EVENT)
-@example({"debug_meta": {"images": [{"type": "sourcemap", "code_file": ["x"]}]}})
-@example({"stacktraces": [{"frames": 5}]})
-@example(
-    {"platform": "native", "stacktrace": {"frames": [{"lineno": 1, "context_line": "", "pre_context": 5}]}}
+@hypothesis_given(
+    event=ANY_EVENT, more=sampled_from([["--explain"], ["--debug-id", DEBUG_ID], ["--lines", "0"]])
 )
-@pytest.mark.parametrize("more", [["--explain"], ["--debug-id", DEBUG_ID], ["--lines", "0"]])
+@example(event={"debug_meta": {"images": [{"type": "sourcemap", "code_file": ["x"]}]}}, more=["--explain"])
+@example(event={"stacktraces": [{"frames": 5}]}, more=["--debug-id", DEBUG_ID])
+@example(
+    event={
+        "platform": "native",
+        "stacktrace": {"frames": [{"lineno": 1, "context_line": "", "pre_context": 5}]},
+    },
+    more=["--lines", "0"],
+)
 def test_any_json_is_an_event_or_is_refused(
-    tmp_path_factory: pytest.TempPathFactory, more: list[str], event: Any
+    tmp_path_factory: pytest.TempPathFactory, event: Any, more: list[str]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(event))

@@ -96,8 +96,17 @@ def test_what_is_no_list_is_said_to_be_none() -> None:
 def test_each_pack_is_found_once_by_whatever_name() -> None:
     os.symlink("a.srcpack", "in/link.srcpack")
     os.symlink("b", "in/link")
-    names = ["in/a.srcpack", "./in/../in/a.srcpack", f"file://{os.getcwd()}/in/a.srcpack", "in/a*", "in/link"]
-    assert found(*names) == ["in/a.srcpack", "in/link/c.srcpack"]
+    url = f"file://{os.getcwd()}/in"
+    names = [
+        "in/a.srcpack",
+        "./in/../in/a.srcpack",
+        f"{url}/a.srcpack",
+        "in/a*",
+        "in/link",
+        "in/named otherwise",
+    ]
+    expected = ["in/a.srcpack", "in/link/c.srcpack", "in/named otherwise"]
+    assert found(*names, f"{url}/named%20otherwise") == expected
 
 
 @pytest.mark.usefixtures("tree")
@@ -116,7 +125,13 @@ def test_a_folder_that_cannot_be_listed_is_told(tree: Path) -> None:
         (tree / "b").chmod(0o700)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x", "s3://"])
+@pytest.mark.parametrize("many", ["packs", b"packs", PACKS])
+def test_a_single_text_is_not_taken_for_many(many: Any) -> None:
+    with pytest.raises(TypeError, match="names takes many"):
+        find_packs(many)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "http:///a.srcpack", "file://elsewhere/packs"])
 def test_a_url_that_cannot_be_used_is_told(url: str) -> None:
     pytest.importorskip("obstore", reason="URLs need obstore")
     (only,) = found(url)

@@ -13,7 +13,7 @@ import pytest
 from srcpack_convert import convert_many
 from srcpack_convert.many.state import STATE_NAME, State
 from srcpack_convert.many.tasks import Known
-from support.batches import batch, bundle_of, statuses
+from support.batches import batch, bundle_of, statuses, write
 
 KNOWN = Known("/in/a.zip", 5, "7", b"digest", "limits")
 
@@ -34,12 +34,6 @@ def test_state_is_kept(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["state"]
 
 
-def _of_another_version(path: Path) -> None:
-    with State(str(path)):
-        pass
-    _change(path, "PRAGMA user_version = 99")
-
-
 def _change(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as database:
         for statement in statements:
@@ -54,10 +48,19 @@ def _damaged(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:18] + bytes(50) + path.read_bytes()[68:72] + b"x" * 5000)
 
 
-def _with_another_table(path: Path) -> None:
-    with State(str(path)):
-        pass
-    _change(path, "DROP TABLE made", "CREATE TABLE made (output, source)")
+def _changed(*statements: str) -> Callable[[Path], None]:
+    """Return what makes a state file, and changes it."""
+
+    def make(path: Path) -> None:
+        with State(str(path)):
+            pass
+        _change(path, *statements)
+
+    return make
+
+
+_of_another_version = _changed("PRAGMA user_version = 99")
+_with_another_table = _changed("DROP TABLE made", "CREATE TABLE made (output, source)")
 
 
 @pytest.mark.parametrize(
@@ -95,17 +98,16 @@ def test_a_state_file_that_cannot_be_set_aside_is_left_and_not_used(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "rename", refuse)
-    for spoil in (_damaged, _of_another_version):
-        path = tmp_path / spoil.__name__
+    for name, spoil in (("damaged", _damaged), ("another version", _of_another_version)):
+        path = tmp_path / name
         spoil(path)
         before = path.read_bytes()
         with State(str(path)) as state:
             state.add("a", KNOWN)
             assert state.find("a") is None
         assert path.read_bytes() == before
-    assert [message.endswith("cannot be set aside: Permission denied") for message in caplog.messages] == [
-        True, True,
-    ]  # fmt: skip
+    told = [message.endswith("cannot be set aside: Permission denied") for message in caplog.messages]
+    assert told == [True, True]
 
 
 def is_sound(known: Known | None) -> bool:
@@ -136,16 +138,16 @@ def test_no_bit_of_a_state_file_ends_a_batch(tmp_path: Path) -> None:
             aside.unlink()
 
 
-@pytest.mark.parametrize("value", ["NULL", "'text'", "X'ff'", "1.5"])
-@pytest.mark.parametrize("column", ["source", "size", "stamp", "sha256", "limits"])
-def test_a_value_of_another_type_is_none_that_is_known(tmp_path: Path, column: str, value: str) -> None:
+def test_a_value_of_another_type_is_none_that_is_known(tmp_path: Path) -> None:
     """What a column's type is in SQLite is only what it prefers."""
     path = tmp_path / "state"
-    with State(str(path)) as state:
-        state.add("a", KNOWN)
-    _change(path, f"UPDATE made SET {column} = {value}")
-    with State(str(path)) as state:
-        assert is_sound(state.find("a"))
+    for column in ("source", "size", "stamp", "sha256", "limits"):
+        for value in ("NULL", "'text'", "X'ff'", "1.5"):
+            with State(str(path)) as state:
+                state.add("a", KNOWN)
+            _change(path, f"UPDATE made SET {column} = {value}")
+            with State(str(path)) as state:
+                assert is_sound(state.find("a"))
 
 
 def test_a_state_file_that_was_damaged_in_the_middle_is_as_if_empty(
@@ -211,38 +213,35 @@ FOREIGN: list[Callable[[Path], object]] = [
 
 
 @pytest.mark.parametrize("make", FOREIGN)
-@pytest.mark.parametrize("dry_run", [False, True])
 def test_what_is_no_state_file_is_left_alone(
-    bundles: Path, out: Path, make: Callable[[Path], object], dry_run: bool
+    bundles: Path, out: Path, make: Callable[[Path], object]
 ) -> None:
     """Told before anything is made."""
     path = bundles.with_name("theirs")
     make(path)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(FileExistsError, match="it exists and is no state file"):
-        convert_many([bundles], out, state=path, dry_run=dry_run)
+    for dry_run in (False, True):
+        with pytest.raises(FileExistsError, match="it exists and is no state file"):
+            convert_many([bundles], out, state=path, dry_run=dry_run)
     assert before == (path.read_bytes() if path.is_file() else None)
     assert sorted(os.listdir(out.parent)) == ["in", "theirs"]
 
 
-@pytest.mark.parametrize("make", FOREIGN[:-2])
-def test_what_is_at_the_default_place_can_only_be_damaged(
-    bundles: Path, out: Path, make: Callable[[Path], object]
+@pytest.mark.parametrize("make", FOREIGN)
+def test_what_is_at_the_default_place_can_only_be_damaged_where_it_is_a_file(
+    tmp_path: Path, out: Path, make: Callable[[Path], object]
 ) -> None:
+    source = write(tmp_path / "in", ["a.zip"])
     out.mkdir()
     make(out / STATE_NAME)
+    if not (out / STATE_NAME).is_file():
+        with pytest.raises(FileExistsError):
+            convert_many([source], out)
+        return
     before = (out / STATE_NAME).read_bytes()
-    assert set(statuses(batch([bundles], out)).values()) == {"converted"}
+    assert statuses(batch([source], out)) == {"a.zip": "converted"}
     assert (out / f"{STATE_NAME}.damaged").read_bytes() == before
-    assert set(statuses(batch([bundles], out)).values()) == {"skipped"}
-
-
-@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_no_damaged_one(bundles: Path, out: Path, make: Callable[[Path], object]) -> None:
-    out.mkdir()
-    make(out / STATE_NAME)
-    with pytest.raises(FileExistsError):
-        convert_many([bundles], out)
+    assert statuses(batch([source], out)) == {"a.zip": "skipped"}
 
 
 @pytest.mark.parametrize("state", ["s3://bucket/state", "s3:///state", "ftp://host/state"])

@@ -3,47 +3,40 @@
 import gc
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from srcpack_convert.many import workers
-from srcpack_convert.many.workers import (
-    WorkerDied,
-    WorkerProcesses,
-    _ending,
-    _serve,
-    _Worker,
-)
+from srcpack_convert.many.workers import WorkerDied, WorkerProcesses, _ending, _serve, _Worker
+from support.commands import environment, run_python
+
+Ends: TypeAlias = "tuple[Connection[Any, Any], Connection[Any, Any]]"
 
 SIGNALS = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM")
 
 
 @pytest.fixture
-def ends() -> "Iterator[tuple[Connection[Any, Any], Connection[Any, Any]]]":
+def ends() -> Iterator[Ends]:
     """Return both ends of a pipe; environment and signals, which a worker sets, are put back."""
-    environment = dict(os.environ)
+    before = dict(os.environ)
     handlers = [(number, signal.getsignal(number)) for name in SIGNALS if (number := getattr(signal, name))]
     ours, theirs = Pipe()
     with ours, theirs:
         yield ours, theirs
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(before)
     for number, handler in handlers:
         signal.signal(number, handler)
 
 
-def test_calls_are_made_one_after_the_other_until_nobody_asks(
-    ends: "tuple[Connection[Any, Any], Connection[Any, Any]]",
-) -> None:
+def test_calls_are_made_one_after_the_other_until_nobody_asks(ends: Ends) -> None:
     ours, theirs = ends
 
     calls: list[Any] = [
@@ -67,17 +60,18 @@ def test_calls_are_made_one_after_the_other_until_nobody_asks(
         _serve(theirs, {"ONLY": "this"})
     assert dict(os.environ) == {"ONLY": "this"}
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    first, wrong, environment, last = asked.result()
-    assert (first, environment, last) == ((None, 3), (None, "this"), (None, 15))
+    first, wrong, variable, last = asked.result()
+    assert (first, variable, last) == ((None, 3), (None, "this"), (None, 15))
     assert type(wrong[0]) is ValueError
     assert wrong[1] is None
 
 
-def test_a_worker_whose_answer_nobody_waits_for_ends(
-    ends: "tuple[Connection[Any, Any], Connection[Any, Any]]",
-) -> None:
+@pytest.mark.parametrize("calls", [[], [(abs, (-3,), {})]])
+def test_a_worker_whose_answer_nobody_waits_for_ends(ends: Ends, calls: list[Any]) -> None:
+    """Also where nobody waited for it to start."""
     ours, theirs = ends
-    ours.send((abs, (-3,), {}))
+    for call in calls:
+        ours.send(call)
     ours.close()
     _serve(theirs, {})
 
@@ -126,31 +120,16 @@ def test_what_starts_workers_outlives_a_hang_up(tmp_path: Path) -> None:
     """
     script = tmp_path / "hang_up.py"
     script.write_text(_HANG_UP, encoding="ascii")
-    paths = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, check=False, timeout=60
-    )
-    assert (done.stdout, done.stderr) == (b"3\n", b"")
+    assert run_python(script) == (0, "3\n", "")
 
 
-def test_a_worker_that_is_told_to_end_cleans_up_and_is_not_told_twice(
-    ends: "tuple[Connection[Any, Any], Connection[Any, Any]]",
-) -> None:
+def test_a_worker_that_is_told_to_end_cleans_up_and_is_not_told_twice(ends: Ends) -> None:
     ours, theirs = ends
     ours.send((signal.raise_signal, (signal.SIGTERM,), {}))
     with pytest.raises(SystemExit) as ended:
         _serve(theirs, {})
     assert ended.value.code == 128 + signal.SIGTERM
     signal.raise_signal(signal.SIGTERM)
-
-
-def test_a_worker_that_nobody_waited_for_when_it_started_ends(
-    ends: "tuple[Connection[Any, Any], Connection[Any, Any]]",
-) -> None:
-    ours, theirs = ends
-    ours.close()
-    _serve(theirs, {})
 
 
 def test_one_that_exits_before_it_has_started_is_no_call_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,13 +177,7 @@ def test_where_a_socket_would_have_too_long_a_name_processes_are_spawned(tmp_pat
     script = tmp_path / "call.py"
     script.write_text(_CALL, encoding="ascii")
     (tmp_path / ("x" * 100)).mkdir()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "TMPDIR": str(tmp_path / ("x" * 100)),
-    }
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, check=False)
-    assert (done.stdout, done.stderr) == (b"3\n", b"")
+    assert run_python(script, env=environment(TMPDIR=str(tmp_path / ("x" * 100)))) == (0, "3\n", "")
 
 
 def test_a_call_that_comes_to_its_turn_when_all_is_stopped_starts_no_process() -> None:

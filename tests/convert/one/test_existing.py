@@ -10,7 +10,7 @@ import srcpack
 from srcpack_convert import Options, convert, convert_url, export
 from support.batches import batch, bundle_of, statuses
 from support.bundle_builder import ZipMember, build_zip
-from support.s3_server import BUCKET, S3Server
+from support.s3_server import Bucket
 
 ONE, OTHER = bundle_of("one"), bundle_of("two")
 
@@ -73,14 +73,9 @@ def test_by_url_the_rule_is_the_same(pack: Path, tmp_path: Path) -> None:
     convert_url(source, destination, Options(preset="fast"))
 
 
-def test_an_object_in_a_bucket_is_asked_for_first(
-    s3: S3Server, pack: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_in_a_bucket_is_asked_for_first(bucket: Bucket, pack: Path) -> None:
     pytest.importorskip("obstore", reason="no obstore: pip install 'srcpack[remote]'")
-    for name, value in s3.environment().items():
-        monkeypatch.setenv(name, value)
-    url = f"s3://{BUCKET}/existing/a.srcpack"
-    convert(ONE, url, force=True)
+    url = f"{bucket.url}/existing/a.srcpack"
     convert(ONE, url)
     with pytest.raises(FileExistsError, match="another bundle"):
         convert(OTHER, url)

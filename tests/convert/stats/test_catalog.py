@@ -2,12 +2,9 @@
 
 import os
 import re
-import resource
 import shlex
-import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,85 +13,20 @@ import pytest
 import srcpack
 from srcpack import Catalog, FileType, FormatError
 from srcpack.rules.lookup_keys import DEBUG_ID, URL, key_of
-from srcpack_convert import convert
 from srcpack_convert.cli import main as cli
 from srcpack_convert.inputs import packs as found
 from srcpack_convert.inputs.packs import FoundPack, find_packs
 from srcpack_convert.stats import catalog as catalogs
-from srcpack_convert.stats.catalog import CatalogReport, PackFacts, read_facts, update_catalog
+from srcpack_convert.stats.catalog import CatalogReport, PackFacts, update_catalog
 from srcpack_convert.storage import StoredObject
-from support.bundle_builder import build_bundle
-from support.commands import DEBUG_ID as APP_ID
+from support import commands
+from support.fleet import Fleet
 from support.places import PACKS, ROOT
-from support.s3_server import BUCKET, S3Server
+from support.s3_server import BUCKET, Bucket
 
-HOSTILE = "\x1b]0;title\x07\u202e'; DROP TABLE packs; --\0\r\n\""
+HOSTILE = f"{commands.HOSTILE}'; DROP TABLE packs; --\0\""
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Return a function that writes a pack with a file for each URL, below the folder `packs`."""
-
-    def write(name: str, *urls: str, **manifest: Any) -> Path:
-        path = tmp_path / "packs" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files = {f"{number}": {"type": "source", "url": url} for number, url in enumerate(urls)}
-        bundle = build_bundle(
-            {file: url.encode() for file, url in zip(files, urls, strict=True)}, {"files": files, **manifest}
-        )
-        path.unlink(missing_ok=True)
-        convert(bundle, path, preset="raw", verify=False)
-        return path
-
-    return write
-
-
-class Fleet:
-    """A catalog, and what its last update opened and complained of."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "catalog.db"
-        self.read: list[str] = []
-        self.failures: list[str] = []
-
-    def update(self, *inputs: object) -> CatalogReport:
-        self.read.clear()
-        self.failures.clear()
-        report = update_catalog(
-            self.path,
-            find_packs(map(str, inputs)),
-            failed=lambda error: self.failures.append(str(error)),
-            read=self._read,
-        )
-        assert report.read <= len(self.read)
-        if self.path.exists():
-            with Catalog(self.path) as catalog:
-                assert report.packs == len(catalog)
-        return report
-
-    def _read(self, place: str) -> PackFacts:
-        self.read.append(place)
-        return read_facts(place)
-
-    def names(self, url: str) -> list[str]:
-        with Catalog(self.path) as catalog:
-            return [os.path.basename(pack.place) for pack in catalog.by_url(url)]
-
-    def count(self, table: str) -> int:
-        with closing(sqlite3.connect(self.path)) as connection:
-            ((count,),) = connection.execute(f"SELECT count(*) FROM {table}")
-        return int(count)
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
-
-
-def leftovers(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob(".*"))
 
 
 # ---- what is in it
@@ -136,11 +68,11 @@ def test_a_catalog_finds_the_packs_that_have_something_and_no_others(fleet: Flee
         assert app.place == str(PACKS / "app.srcpack")
 
 
-def test_a_release_is_asked_for_with_a_dist_without_one_or_with_any(write: Write, fleet: Fleet) -> None:
-    write("a.srcpack", release="1")
-    write("b.srcpack", release="1", dist="x")
-    write("c.srcpack", release="1", dist="y")
-    fleet.update(write("d.srcpack", release="2", dist="x").parent)
+def test_a_release_is_asked_for_with_a_dist_without_one_or_with_any(write_urls: Write, fleet: Fleet) -> None:
+    write_urls("a.srcpack", release="1")
+    write_urls("b.srcpack", release="1", dist="x")
+    write_urls("c.srcpack", release="1", dist="y")
+    fleet.update(write_urls("d.srcpack", release="2", dist="x").parent)
 
     def names(*question: str | None) -> list[str]:
         return [os.path.basename(pack.place) for pack in catalog.by_release(*question)]  # type: ignore[arg-type]
@@ -152,8 +84,8 @@ def test_a_release_is_asked_for_with_a_dist_without_one_or_with_any(write: Write
         assert names("3") == names("1", "z") == names("1", "") == []
 
 
-def test_values_of_packs_are_only_values(write: Write, fleet: Fleet) -> None:
-    path = write("a.srcpack", HOSTILE, "x" * 100_000, release=HOSTILE, dist="%")
+def test_values_of_packs_are_only_values(write_urls: Write, fleet: Fleet) -> None:
+    path = write_urls("a.srcpack", HOSTILE, "x" * 100_000, release=HOSTILE, dist="%")
     fleet.update(path)
     with Catalog(fleet.path) as catalog:
         (found_pack,) = catalog.by_url(HOSTILE)
@@ -162,8 +94,8 @@ def test_values_of_packs_are_only_values(write: Write, fleet: Fleet) -> None:
         assert catalog.by_release("%") == catalog.by_url("\ud800") == []
 
 
-def test_a_path_that_is_no_text_is_found_and_can_be_opened(write: Write, fleet: Fleet) -> None:
-    path = write("a.srcpack", "~/a")
+def test_a_path_that_is_no_text_is_found_and_can_be_opened(write_urls: Write, fleet: Fleet) -> None:
+    path = write_urls("a.srcpack", "~/a")
     try:
         os.rename(path, os.fsencode(path.parent) + b"/\xff.srcpack")
     except OSError:
@@ -177,18 +109,18 @@ def test_a_path_that_is_no_text_is_found_and_can_be_opened(write: Write, fleet: 
 
 
 def test_relative_paths_are_kept_as_absolute_ones(
-    write: Write, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    write_urls: Write, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write("a.srcpack", "~/a")
+    path = write_urls("a.srcpack", "~/a")
     monkeypatch.chdir(path.parent)
     fleet.update(".", "a.srcpack", "../packs/a.srcpack", f"file://{path}")
     with Catalog(fleet.path) as catalog:
         assert [pack.place for pack in catalog] == [str(path)]
 
 
-def test_a_url_with_secrets_is_refused_and_not_repeated(fleet: Fleet, write: Write) -> None:
+def test_a_url_with_secrets_is_refused_and_not_repeated(fleet: Fleet, write_urls: Write) -> None:
     pytest.importorskip("obstore", reason="URLs need obstore")
-    report = fleet.update("https://user:pass@host/a.srcpack?sig=key", write("a.srcpack", "~/a"))
+    report = fleet.update("https://user:pass@host/a.srcpack?sig=key", write_urls("a.srcpack", "~/a"))
     assert (report.packs, report.failed) == (1, 1)
     assert fleet.failures == [
         "https://host/a.srcpack: a catalog keeps no user name, password or query of a URL"
@@ -199,9 +131,9 @@ def test_a_url_with_secrets_is_refused_and_not_repeated(fleet: Fleet, write: Wri
 # ---- kept up to date
 
 
-def test_unchanged_packs_are_not_opened_and_nothing_is_written(write: Write, fleet: Fleet) -> None:
-    write("a.srcpack", "~/a")
-    folder = write("b.srcpack", "~/b").parent
+def test_unchanged_packs_are_not_opened_and_nothing_is_written(write_urls: Write, fleet: Fleet) -> None:
+    write_urls("a.srcpack", "~/a")
+    folder = write_urls("b.srcpack", "~/b").parent
     assert fleet.update(folder) == CatalogReport(packs=2, read=2)
     before = fleet.path.stat()
     assert fleet.update(folder) == CatalogReport(packs=2, unchanged=2)
@@ -210,26 +142,22 @@ def test_unchanged_packs_are_not_opened_and_nothing_is_written(write: Write, fle
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_pack_that_was_changed_is_read_again(write: Write, fleet: Fleet) -> None:
-    write("a.srcpack", "~/old", release="1")
-    folder = write("b.srcpack", "~/b").parent
+def test_a_pack_that_was_changed_is_read_again(write_urls: Write, fleet: Fleet) -> None:
+    write_urls("a.srcpack", "~/old", release="1")
+    folder = write_urls("b.srcpack", "~/b").parent
     fleet.update(folder)
-    path = write("a.srcpack", "~/new", release="2")
+    path = write_urls("a.srcpack", "~/new", release="2")
     os.utime(path, ns=(1, 1))
     assert fleet.update(folder) == CatalogReport(packs=2, unchanged=1, read=1)
     assert fleet.read == [str(path)]
-    assert (fleet.names("~/old"), fleet.names("~/new"), fleet.names("~/b")) == (
-        [],
-        ["a.srcpack"],
-        ["b.srcpack"],
-    )
+    assert [fleet.names(url) for url in ("~/old", "~/new", "~/b")] == [[], ["a.srcpack"], ["b.srcpack"]]
     assert fleet.count("urls") == 2
 
 
-def test_of_packs_that_are_gone_nothing_stays(write: Write, fleet: Fleet) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    write("deep/b.srcpack", "~/b")
-    write("deep/c.srcpack", "~/c").rename(folder / "z.srcpack")
+def test_of_packs_that_are_gone_nothing_stays(write_urls: Write, fleet: Fleet) -> None:
+    folder = write_urls("a.srcpack", "~/a").parent
+    write_urls("deep/b.srcpack", "~/b")
+    write_urls("deep/c.srcpack", "~/c").rename(folder / "z.srcpack")
     fleet.update(folder)
     (folder / "deep" / "b.srcpack").unlink()
     (folder / "z.srcpack").rename(folder / "y.srcpack")
@@ -243,10 +171,10 @@ def test_of_packs_that_are_gone_nothing_stays(write: Write, fleet: Fleet) -> Non
     assert report == CatalogReport(packs=1, unchanged=1, removed=1, failed=1)
 
 
-def test_bad_packs_are_told_each_time_and_the_rest_goes_on(write: Write, fleet: Fleet) -> None:
-    good = write("a.srcpack", "~/a")
-    bad = write("b.srcpack", "~/b")
-    write("c.srcpack", "~/c")
+def test_bad_packs_are_told_each_time_and_the_rest_goes_on(write_urls: Write, fleet: Fleet) -> None:
+    good = write_urls("a.srcpack", "~/a")
+    bad = write_urls("b.srcpack", "~/b")
+    write_urls("c.srcpack", "~/c")
     fleet.update(good.parent)
     content = bad.read_bytes()
     bad.write_bytes(content[:-1])
@@ -262,12 +190,12 @@ def test_bad_packs_are_told_each_time_and_the_rest_goes_on(write: Write, fleet: 
 
 
 def test_what_is_below_an_input_that_cannot_be_listed_stays(
-    write: Write, fleet: Fleet, tmp_path: Path
+    write_urls: Write, fleet: Fleet, tmp_path: Path
 ) -> None:
     """A folder that is not mounted is absent, or empty."""
-    folder = write("mount/a.srcpack", "~/a").parent
-    other = write("other/b.srcpack", "~/b")
-    write("mountain.srcpack", "~/c")
+    folder = write_urls("mount/a.srcpack", "~/a").parent
+    other = write_urls("other/b.srcpack", "~/b")
+    write_urls("mountain.srcpack", "~/c")
     both = (folder, other.parent, tmp_path / "packs" / "mountain.srcpack")
     fleet.update(*both)
     folder.rename(tmp_path / "away")
@@ -283,10 +211,10 @@ def test_what_is_below_an_input_that_cannot_be_listed_stays(
 
 
 def test_what_is_below_a_folder_that_cannot_be_read_stays(
-    write: Write, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    write_urls: Write, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    write("locked/b.srcpack", "~/b")
+    folder = write_urls("a.srcpack", "~/a").parent
+    write_urls("locked/b.srcpack", "~/b")
     fleet.update(folder)
     (folder / "a.srcpack").unlink()
     scandir = os.scandir
@@ -306,28 +234,23 @@ def test_what_is_below_a_folder_that_cannot_be_read_stays(
 
 @pytest.mark.slow
 def test_packs_in_a_bucket_are_known_by_their_etags(
-    s3: S3Server, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("obstore", reason="URLs need obstore")
-    for name, value in s3.environment().items():
-        monkeypatch.setenv(name, value)
-    client = s3.empty()
-    for name in ("app", "many"):
-        body = (PACKS / f"{name}.srcpack").read_bytes()
-        client.put_object(Bucket=BUCKET, Key=f"packs/deep/{name}.srcpack", Body=body)
-    folder, one = f"s3://{BUCKET}/packs", f"s3://{BUCKET}/packs/deep/app.srcpack"
+    app = (PACKS / "app.srcpack").read_bytes()
+    folder, key = f"{bucket.url}/packs", "packs/deep/app.srcpack"
+    one = bucket.write(key, app)
+    bucket.write("packs/deep/many.srcpack", (PACKS / "many.srcpack").read_bytes())
     assert fleet.update(folder) == CatalogReport(packs=2, read=2)
     with Catalog(fleet.path) as catalog:
-        assert [pack.place for pack in catalog.by_debug_id(APP_ID)] == [one]
+        assert [pack.place for pack in catalog.by_debug_id(commands.DEBUG_ID)] == [one]
     assert fleet.update(folder, one) == CatalogReport(packs=2, unchanged=2)
-    client.put_object(
-        Bucket=BUCKET, Key="packs/deep/app.srcpack", Body=(PACKS / "app.srcpack").read_bytes()[:-1] + b"x"
-    )
+    bucket.write(key, app[:-1] + b"x")
     assert fleet.update(folder) == CatalogReport(packs=1, unchanged=1, failed=1, removed=1)
-    client.delete_object(Bucket=BUCKET, Key="packs/deep/app.srcpack")
+    bucket.client.delete_object(Bucket=BUCKET, Key=key)
     assert fleet.update(folder) == CatalogReport(packs=1, unchanged=1)
     # A store that cannot be asked, and a folder without a pack.
-    for inputs in ((f"s3://{BUCKET}-none/x/", folder), (folder, f"s3://{BUCKET}/none/")):
+    for inputs in ((f"s3://{BUCKET}-none/x/", folder), (folder, f"{bucket.url}/none/")):
         assert fleet.update(*inputs) == CatalogReport(packs=1, unchanged=1, failed=1)
     monkeypatch.setattr(found, "list_objects", _unreachable)
     assert fleet.update(folder) == CatalogReport(packs=1, kept=1, failed=1)
@@ -363,132 +286,6 @@ def test_packs_of_a_store_are_read_side_by_side_and_bad_ones_told(fleet: Fleet) 
         update()
 
 
-# ---- what stays when it fails
-
-
-class EndedError(BaseException):
-    """As a signal is: no error of a pack."""
-
-
-def test_a_run_that_is_ended_leaves_the_catalog_as_it_was(write: Write, fleet: Fleet, tmp_path: Path) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    before = fleet.path.read_bytes()
-    write("b.srcpack", "~/b")
-    write("c.srcpack", "~/c")
-
-    def read(place: str) -> PackFacts:
-        if place.endswith("c.srcpack"):
-            raise EndedError
-        return read_facts(place)
-
-    with pytest.raises(EndedError):
-        update_catalog(fleet.path, find_packs([str(folder)]), failed=print, read=read)
-    assert fleet.path.read_bytes() == before
-    assert leftovers(tmp_path) == []
-    assert fleet.update(folder).read == 2
-
-
-def test_a_run_that_is_killed_leaves_the_catalog_as_it_was(
-    write: Write, fleet: Fleet, tmp_path: Path
-) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    before = fleet.path.read_bytes()
-    write("b.srcpack", "~/b")
-    write("c.srcpack", "~/c")
-
-    def read(place: str) -> PackFacts:
-        if place.endswith("c.srcpack"):
-            os._exit(9)
-        return read_facts(place)
-
-    child = os.fork()
-    if not child:
-        update_catalog(fleet.path, find_packs([str(folder)]), failed=print, read=read)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert fleet.path.read_bytes() == before
-    assert len(leftovers(tmp_path)) == 1
-    assert fleet.update(folder).read == 2
-    assert leftovers(tmp_path) == []
-
-
-def test_a_full_disk_is_an_error_that_names_the_catalog(write: Write, fleet: Fleet, tmp_path: Path) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    before = fleet.path.read_bytes()
-    write("b.srcpack", *(f"~/{number}{'x' * 500}" for number in range(500)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10_000, hard))
-    try:
-        with pytest.raises(OSError, match="disk") as caught:
-            fleet.update(folder)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.filename == str(fleet.path)
-    assert fleet.failures == []
-    assert fleet.path.read_bytes() == before
-    assert leftovers(tmp_path) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"no catalog at all", b"SQLite format 3\0" + bytes(200)])
-def test_another_file_is_not_written_over(write: Write, fleet: Fleet, content: bytes) -> None:
-    path = write("a.srcpack", "~/a")
-    fleet.path.write_bytes(content)
-    with pytest.raises(FormatError, match=f"^{fleet.path}: no catalog"):
-        update_catalog(fleet.path, find_packs([str(path)]), failed=print)
-    assert fleet.path.read_bytes() == content
-
-
-def test_a_damaged_catalog_is_an_error_that_names_it(write: Write, fleet: Fleet) -> None:
-    """Whatever SQLite, or the decoding of its messages, says of it; or a catalog comes of it."""
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    whole = fleet.path.read_bytes()
-    refused: list[str] = []
-    for place in [*range(0, len(whole), 97), *range(100, 1200, 7)]:
-        data = bytearray(whole)
-        data[place] ^= 0x80
-        fleet.path.write_bytes(data)
-        try:
-            update_catalog(fleet.path, find_packs([str(folder), f"{folder}/none/"]), failed=lambda _: None)
-        except FormatError as error:
-            refused.append(str(error))
-    assert len(refused) > 5
-    assert all(each.startswith(f"{fleet.path}: ") for each in refused)
-
-
-def test_who_reads_a_catalog_gets_the_new_one_when_it_is_whole(write: Write, fleet: Fleet) -> None:
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    write("b.srcpack", "~/a")
-    during: list[int] = []
-
-    def read(place: str) -> PackFacts:
-        during.append(len(catalog.by_url("~/a")))
-        return read_facts(place)
-
-    with Catalog(fleet.path) as catalog:
-        update_catalog(fleet.path, find_packs([str(folder)]), failed=print, read=read)
-        assert (during, len(catalog.by_url("~/a")), len(catalog)) == ([1], 2, 2)
-
-
-def test_a_run_begins_with_the_catalog_that_it_opened(write: Write, fleet: Fleet) -> None:
-    """Two runs at once: what the last one wrote stays, and it is whole."""
-    folder = write("a.srcpack", "~/a").parent
-    fleet.update(folder)
-    write("b.srcpack", "~/b")
-
-    def read(place: str) -> PackFacts:
-        update_catalog(fleet.path, find_packs([str(folder)]), failed=print)
-        return read_facts(place)
-
-    report = update_catalog(fleet.path, find_packs([str(folder)]), failed=print, read=read)
-    assert report == CatalogReport(packs=2, unchanged=1, read=1)
-    assert fleet.update(folder) == CatalogReport(packs=2, unchanged=2)
-
-
 def test_what_the_document_shows_is_what_comes_out(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,8 +307,8 @@ def test_what_the_document_shows_is_what_comes_out(
     assert ran == 7
 
 
-def test_progress_is_told_of_each_pack(write: Write, fleet: Fleet) -> None:
-    paths = [str(write(f"{name}.srcpack", "~/a")) for name in "ab"]
+def test_progress_is_told_of_each_pack(write_urls: Write, fleet: Fleet) -> None:
+    paths = [str(write_urls(f"{name}.srcpack", "~/a")) for name in "ab"]
     told: list[tuple[str, int]] = []
     catalogs.update_catalog(
         fleet.path,
