@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_costs_nothing_and_a_scheduler_that_goes_away_is
     assert found == dict.fromkeys(names, "converted")
     expected = {}
     for name in names:
-        convert(source / name, tmp_path / "alone.srcpack")
+        convert(source / name, tmp_path / "alone.srcpack", force=True)
         expected[name.replace(".zip", ".srcpack")] = (tmp_path / "alone.srcpack").read_bytes()
     assert packs(tmp_path / "out") == expected
 
