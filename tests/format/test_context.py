@@ -59,6 +59,7 @@ def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
 LINE_FRAME = 4096
 LONG_CONTENTS = {
     "one line": b"ab'\"" * 5000,
+    "one line of two frames": b"0123456789" * 600,
     "ended": b"0123456789" * 2100 + b"\n",
     "ended by both": b"0123456789" * 2100 + b"\r\n",
     "characters": "äöü€𝕏ab".encode() * 1500,
@@ -104,6 +105,16 @@ def test_a_line_decodes_the_frames_of_its_begin_and_end_and_of_the_column(long_l
     source.reads.clear()
     assert pack["one line"].context(2) is None
     assert source.reads == []
+
+
+def test_of_a_line_of_two_frames_only_the_one_that_shows_it_is_decoded(long_lines: bytes) -> None:
+    pack, source = counted(long_lines)
+    entry = pack["one line of two frames"]
+    assert len(entry.record.frames) == 2
+    for column, reads in ((10, 2), (5000, 1)):
+        source.reads.clear()
+        assert entry.context(1, 5, column) is not None
+        assert len(source.reads) == reads
 
 
 def test_a_closed_pack_gives_no_context_of_a_long_line(long_lines: bytes) -> None:

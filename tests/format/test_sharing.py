@@ -53,6 +53,16 @@ def test_reads_of_a_closed_pack_are_misuse(pack: Pack) -> None:
     assert pack.sha256
 
 
+def test_an_entry_that_was_found_by_its_number_is_kept_until_the_pack_is_closed() -> None:
+    pack, source = counted("many")
+    record = pack.store.record(3)
+    assert pack.store.record(3) is record
+    pack.close()
+    source.reads.clear()
+    assert pack.store.record(3) == record
+    assert source.reads
+
+
 def test_a_pack_that_is_closed_while_a_block_is_read_does_not_keep_it() -> None:
     pack, source = counted("many")
     read = source.read
