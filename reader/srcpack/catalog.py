@@ -103,7 +103,7 @@ class Catalog:
         """
         self.path: str = os.fspath(path)
         # The process may be in another folder when the next question comes.
-        self._place: str = os.path.abspath(self.path)
+        self._place: str = os.path.abspath(self.path) if self.path else ""
         self._free: deque[_Opened] = deque()
         self._closed = False
         self._free.append(self._connection())
@@ -117,35 +117,38 @@ class Catalog:
 
         Raises ValueError if the text is not a debug id, or the type not one of the four.
         """
-        if isinstance(debug_id, str):
-            debug_id = DebugId.parse(debug_id)
+        debug_id_text = _debug_id_text(debug_id)
         if file_type is None:
-            return self._packs("id IN (SELECT pack FROM debug_ids WHERE debug_id = ?)", str(debug_id))
+            return self._packs("id IN (SELECT pack FROM debug_ids WHERE debug_id = ?)", debug_id_text)
         return self._packs(
             "id IN (SELECT pack FROM debug_ids WHERE debug_id = ? AND type = ?)",
-            str(debug_id),
+            debug_id_text,
             FileType(file_type).value,
         )
 
     def by_url(self, url: str) -> list[CatalogedPack]:
         """Return the packs with a file of just that URL, whatever its type."""
-        return self._packs("id IN (SELECT pack FROM urls WHERE url = ?)", url)
+        return self._packs("id IN (SELECT pack FROM urls WHERE url = ?)", _text_of(url, "a URL"))
 
     def by_release(self, release: str, dist: str | EllipsisType | None = ...) -> list[CatalogedPack]:
         """Return the packs of a release, of all dists; of one if it is given, of none if it is None."""
+        release = _text_of(release, "a release")
         if isinstance(dist, EllipsisType):
             return self._packs("release = ?", release)
-        return self._packs("release = ? AND dist IS ?", release, dist)
+        return self._packs(
+            "release = ? AND dist IS ?", release, None if dist is None else _text_of(dist, "a dist")
+        )
 
     def by_bundle(self, bundle: bytes | str) -> list[CatalogedPack]:
         """Return the packs of a bundle, by its identity (`pack.bundle.identity`) as it is or in hex."""
-        return self._packs("bundle = ?", bundle.hex() if isinstance(bundle, bytes) else bundle.lower())
+        return self._packs(
+            "bundle = ?",
+            bundle.hex() if isinstance(bundle, bytes) else _text_of(bundle, "an identity").lower(),
+        )
 
     def by_object(self, debug_id: DebugId | str) -> list[CatalogedPack]:
         """Return the packs with the sources of an object, by its debug id; ValueError if it is none."""
-        if isinstance(debug_id, str):
-            debug_id = DebugId.parse(debug_id)
-        return self._packs("object = ?", str(debug_id))
+        return self._packs("object = ?", _debug_id_text(debug_id))
 
     # ---- as a whole
 
@@ -286,6 +289,20 @@ def _check(connection: sqlite3.Connection, name: str, length: int) -> None:
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     ((value,),) = connection.execute(f"PRAGMA {name}")
     return int(value)
+
+
+def _debug_id_text(debug_id: DebugId | str) -> str:
+    if isinstance(debug_id, str):
+        debug_id = DebugId.parse(debug_id)
+    elif not isinstance(debug_id, DebugId):
+        raise TypeError(f"a debug id is a str or DebugId, not {type(debug_id).__name__}")
+    return str(debug_id)
+
+
+def _text_of(value: str, what: str) -> str:
+    if not isinstance(value, str):  # SQLite would find nothing by bytes
+        raise TypeError(f"{what} is a str, not {type(value).__name__}")
+    return value
 
 
 def _file_id(path: str) -> _FileId:

@@ -15,6 +15,7 @@ from srcpack.format.packfile import PackFile
 from srcpack.integrations.sentry import ArtifactBundleArchive, MemberInfo, ReleaseArchive, SourceFileType
 from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
+from support.sentences.packs import entry
 
 ID_A = "5e618b9f-54a9-4389-b196-519819dd7c47"
 ID_B = "0a1705ef-5bdb-55c6-8003-096ca0a1462e"
@@ -98,6 +99,15 @@ def test_a_manifest_that_json_cannot_hold_is_refused(opened: Open) -> None:
     deep = '{"files": {"files/a": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}}"
     with pytest.raises(FormatError, match="'files/a': keys of a file that are not known"):
         _ = opened(bundle=build_bundle({"files/a": b""}, deep)).manifest
+
+
+@pytest.mark.parametrize("extra", ['{"url": 5}', '{"headers": null}', "[1]", "5", '"url"', "null"])
+def test_other_keys_of_a_file_are_no_known_ones(extra: str) -> None:
+    """A pack whose checksums are right may say otherwise; `verify` refuses it."""
+    with ArtifactBundleArchive(entry(extra=extra)()) as view:
+        for ask in (lambda: view.manifest, lambda: view.get_files_by_url_or_debug_id("a")):
+            with pytest.raises(FormatError, match="keys of a file that are not known"):
+                ask()
 
 
 # ---- lookups

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -177,6 +177,12 @@ def test_a_relative_path_counts_from_where_the_catalog_was_opened(
         assert catalog.path == path.name
 
 
+def test_what_an_event_has_of_another_type_finds_nothing(fleet: Catalog) -> None:
+    given: Any = {"release": 1, "dist": {}, "debug_ids": [None, 5, {}, "none"]}
+    assert PackSet.from_catalog(fleet, **given).packs == ()
+    assert PackSet.from_catalog(fleet, **{**given, "release": "1"}).packs == ()
+
+
 @pytest.mark.parametrize("single", [APP_ID, APP_ID.encode(), DebugId(APP_ID)])
 def test_a_single_debug_id_is_not_taken_for_many(fleet: Catalog, single: Any) -> None:
     with pytest.raises(TypeError, match="debug_ids takes many"):
@@ -231,6 +237,16 @@ def test_wrong_questions_are_the_callers_fault(catalog: Catalog) -> None:
         catalog.by_debug_id("none")
     with pytest.raises(ValueError, match="'map'"):
         catalog.by_debug_id(APP_ID, "map")
+    for wrong in (b"~/a", Path("~/a"), None, 5):
+        for ask in (
+            catalog.by_url,
+            catalog.by_release,
+            catalog.by_debug_id,
+            catalog.by_object,
+            lambda each: catalog.by_release("1", cast("Any", each if each is not None else 5)),
+        ):
+            with pytest.raises(TypeError, match="is a str"):
+                ask(cast("Any", wrong))
     assert catalog.by_debug_id(DebugId.parse(APP_ID)) == catalog.by_debug_id(APP_ID.replace("-", "").upper())
 
 

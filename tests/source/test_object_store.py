@@ -309,6 +309,9 @@ SETTINGS = [
     *(("s3", f"AWS_{name}", "hunter2\n") for name in ("ACCESS_KEY_ID", "SESSION_TOKEN", "REGION")),
     *(("az", f"AZURE_{name}", "host:9000") for name in ("STORAGE_ENDPOINT", "AUTHORITY_HOST")),
     ("gs", "GOOGLE_BASE_URL", ""),
+    ("s3", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/hunter2 "),
+    ("gs", "GOOGLE_SERVICE_ACCOUNT", '{"private_key": "hunter2"}'),
+    ("gs", "GOOGLE_APPLICATION_CREDENTIALS", ' {"private_key": "hunter2"}'),
 ]
 
 

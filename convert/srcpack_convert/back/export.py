@@ -105,6 +105,8 @@ def export(
         dst = path_or_url(os.fspath(dst))
         if is_url(dst):
             raise ValueError(f"{without_secrets(dst)}: a zip is written to a path, or into a file object")
+    elif not hasattr(dst, "write"):
+        raise TypeError(f"a zip goes to a path or a binary file, not to {type(dst).__name__}")
     with _opened(pack) as opened:
         file, manifest = opened.file, opened.bundle_manifest()
         content = _manifest_content(opened, manifest)

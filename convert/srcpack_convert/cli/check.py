@@ -3,7 +3,7 @@
 from srcpack.resolve.check import check as find_out
 from srcpack_convert.cli.arguments import FilesFromOption, JsonLinesOption, NullOption, PacksOrZipsArgument
 from srcpack_convert.cli.opening import name_of, named_packs, open_one
-from srcpack_convert.cli.terminal import FAILED, PARTLY, Failures, print_json, print_line, shown
+from srcpack_convert.cli.terminal import FAILED, PARTLY, Failure, Failures, print_json, print_line, shown
 
 
 def check(
@@ -23,12 +23,13 @@ def check(
       srcpack check app.zip
       srcpack check bundles/ --json | jq -r .kind | sort | uniq -c
     """
-    count = 0
+    count = read = 0
     failures = Failures()
     with named_packs(packs, files_from, null=null, with_zips=True) as found:
         for each in found:
             name = name_of(each.place)
             with failures.told(name), open_one(each.checked()) as pack:
+                read += 1
                 for finding in find_out(pack):
                     count += 1
                     if as_json:
@@ -37,4 +38,6 @@ def check(
                         print_line(shown(f"{name}: {finding.kind}: {finding.member!r}: {finding.says}"))
     if failures.count:
         return FAILED
+    if not read:
+        raise Failure("no pack is named")
     return PARTLY if count else 0

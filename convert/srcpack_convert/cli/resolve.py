@@ -170,14 +170,19 @@ def _sorted_out(places: list[str]) -> tuple[list[str], str | None]:
     packs: list[str] = []
     given: str | None = None
     for place in places:
-        is_glob = is_pattern(place) and not os.path.lexists(place)
-        if place != "-" and (is_url(place) or os.path.isdir(place) or is_glob or _is_pack(place)):
+        if place != "-" and (_has_name_of_pack(place) or os.path.isdir(place) or _is_pack(place)):
             packs.append(place)
         elif given is None:
             given = place
         else:
             raise typer.BadParameter(f"one event or stack trace is resolved: {given!r} or {place!r}?")
     return packs, given
+
+
+def _has_name_of_pack(place: str) -> bool:
+    """Return whether a name is none of an event: what has it and is no pack is told to be none."""
+    is_named = place.lower().endswith((".srcpack", ".zip"))
+    return is_named or is_url(place) or (is_pattern(place) and not os.path.lexists(place))
 
 
 def _is_pack(path: str) -> bool:

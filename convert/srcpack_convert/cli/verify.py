@@ -28,6 +28,7 @@ from srcpack_convert.cli.describe import counts
 from srcpack_convert.cli.opening import name_of, named_packs, open_whole
 from srcpack_convert.cli.terminal import (
     FAILED,
+    Failure,
     about,
     described,
     files_text,
@@ -85,7 +86,8 @@ def verify(
                 raise typer.BadParameter("--against takes one pack")
             found = iter(first)
             bundle = stack.enter_context(SourceBundle(against, limits=limits, lenient=True))
-        for each in found:
+        read = 0
+        for read, each in enumerate(found, 1):  # noqa: B007  to see if there is any
             name = name_of(each.place)
             problems: list[str] = []
             facts: dict[str, Any] = {}
@@ -101,6 +103,8 @@ def verify(
             if problems:
                 code = FAILED
             _print_verdict(name, facts, problems, against=against, as_json=as_json)
+        if not read:
+            raise Failure("no pack is named")
     return code
 
 

@@ -141,6 +141,8 @@ def check_places(src: Source, dst: Destination) -> None:
     """Refuse, before the work, a place that no pack can go to, and that of the bundle itself."""
     destination = destination_place(dst)
     if destination is None:
+        if not hasattr(dst, "write"):
+            raise TypeError(f"a pack goes to a path, URL or binary file, not to {type(dst).__name__}")
         return
     if is_url(destination):
         check_destination(destination)

@@ -22,6 +22,10 @@ Info: TypeAlias = dict[str, Any]
 """What a manifest says of a file: `type`, `path`, `url`, `headers`, as far as it has them, and other keys."""
 
 
+_KNOWN = {"type", "path", "url", "headers"}
+_SHOWN = 200
+
+
 class MissingMember(DamagedMember, KeyError):
     """A member that the manifest lists and the zip did not have; a KeyError, as with zipfile."""
 
@@ -157,9 +161,13 @@ def _info(info: FileInfo, name: str, file: str) -> Info:
     if info.headers is not None:
         values["headers"] = dict(info.headers)
     if info.extra is not None:
+        problem = "keys of a file that are not known"
         try:
-            values.update(json.loads(info.extra))
+            extra = json.loads(info.extra)
         except (ValueError, RecursionError) as error:
             # Numbers of thousands of digits, or thousands of brackets: symbolic skips over them.
-            raise FormatError(file, "keys of a file that are not known", member=name, found=error) from error
+            raise FormatError(file, problem, member=name, found=error) from error
+        if not isinstance(extra, dict) or not _KNOWN.isdisjoint(extra):
+            raise FormatError(file, problem, member=name, found=info.extra[:_SHOWN], expected="other keys")
+        values.update(extra)
     return values

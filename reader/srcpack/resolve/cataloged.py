@@ -26,10 +26,10 @@ def places_of(
     found: dict[str, str] = {}
     for each in debug_ids:
         debug_id = DebugId.parse_or_none(each) if isinstance(each, str) else each
-        if debug_id is not None:
+        if isinstance(debug_id, DebugId):  # what an event has may be of any type
             for pack in catalog.by_debug_id(debug_id) + catalog.by_object(debug_id):
                 found[pack.place] = "debug-id"
-    if release is not None:
+    if isinstance(release, str) and isinstance(dist, str | None):
         for pack in catalog.by_release(release, dist):
             found.setdefault(pack.place, "release")
     return found

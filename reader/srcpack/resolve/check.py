@@ -34,7 +34,7 @@ _MOST_CONTENT = 1 << 30
 
 _LONG_NAME = 200
 
-_LOOKED_FOR = 64 << 20
+_LOOKED_FOR = 16 << 20
 _LOOKED_FOR_PER_BYTE = 8
 """Characters of the names that sources of maps are looked for by: so many, and so many more for each byte of
 the bundle. Each name has the whole URL of its map in it, which may be long, and there may be very many."""

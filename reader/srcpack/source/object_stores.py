@@ -83,6 +83,12 @@ _ADDRESSES = (
 )
 """Variables with an address of a server: obstore panics where it is not an address."""
 
+_PATH_OF_SERVER = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+_KEY_FILES = {
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+}
 _OF_MANY_LINES = {"GOOGLE_SERVICE_ACCOUNT_KEY", "AZURE_FEDERATED_TOKEN"}
 
 
@@ -190,7 +196,7 @@ def _basic(user: str) -> str:
 def _check_settings(url: str, settings: Mapping[str, str]) -> None:
     """Refuse settings of which obstore would make a panic, which prints a trace and is no Exception.
 
-    A value that may be secret is not told.
+    And a key in the place of its path, which obstore's message would tell. Values that may be secret are not.
     """
     for name, value in settings.items():
         if name.upper() not in _OF_MANY_LINES and not value.isprintable():
@@ -198,6 +204,10 @@ def _check_settings(url: str, settings: Mapping[str, str]) -> None:
         elif name.upper() in _ADDRESSES and not _is_address(value):
             shown = repr(without_secrets(value)) if value else "empty"
             problem = f"{name} is {shown}, not a server's address as https://host:9000; unset it to use none"
+        elif name.upper() == _PATH_OF_SERVER and value and not _is_address(f"http://host/{value}"):
+            problem = f"{name} is no path of a server"
+        elif name.upper() in _KEY_FILES and value.lstrip().startswith("{"):
+            problem = f"{name} is a key itself, not the path of one, which GOOGLE_SERVICE_ACCOUNT_KEY takes"
         else:
             continue
         raise OSError(errno.EINVAL, problem, without_secrets(url))

@@ -152,6 +152,15 @@ def test_what_names_no_packs_is_wrong_usage(run: Run, command: str, places: list
     assert problem in result.err
 
 
+@pytest.mark.parametrize("command", OVER_MANY)
+def test_a_list_of_nothing_is_no_success(run: Run, tmp_path: Path, command: str) -> None:
+    """As where what made the list has failed."""
+    (tmp_path / "list").write_bytes(b"\n")
+    result = run(command, "--files-from", tmp_path / "list", *OVER_MANY[command])
+    assert result.code == 1
+    assert result.err
+
+
 def test_only_one_pack_is_compared_with_a_zip(run: Run, tree: Path) -> None:
     zipped = tree / "z.zip"
     assert run("verify", "in", "--against", zipped).out.endswith(f", equal to {zipped}\n")

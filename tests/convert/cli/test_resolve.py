@@ -122,6 +122,10 @@ def test_a_pack_that_cannot_be_read_is_told_and_the_others_are_searched(run: Run
     result = run("resolve", packs, trace)
     assert (whole.code, result.code, result.out) == (0, 3, whole.out)
     assert f"error: {packs / 'bad.srcpack'}: " in result.err
+    for bad in ("bad.srcpack", "none.srcpack"):  # which is no event, whatever it holds
+        result = run("resolve", packs / "app.srcpack", packs / bad, trace)
+        assert (result.code, result.out) == (3, whole.out)
+        assert f"error: {packs / bad}: " in result.err
     (packs / "app.srcpack").unlink()
     assert run("resolve", packs, trace)[:2] == (1, "")
 

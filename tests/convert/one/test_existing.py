@@ -3,6 +3,7 @@
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,13 @@ def test_an_object_in_a_bucket_is_asked_for_first(bucket: Bucket, pack: Path) ->
     with pytest.raises(FileExistsError, match="another bundle"):
         convert(OTHER, url)
     assert srcpack.open(url).sha256 == srcpack.open(pack).sha256
+
+
+@pytest.mark.parametrize("wrong", [b"a.srcpack", None, 5])
+def test_what_is_neither_a_path_nor_a_file_is_told_before_the_work(pack: Path, wrong: Any) -> None:
+    for call in (lambda: convert(b"no zip", wrong), lambda: export(pack, wrong)):
+        with pytest.raises(TypeError, match=r"goes to a path.* not to "):
+            call()
 
 
 def test_a_link_is_what_it_leads_to(pack: Path, tmp_path: Path) -> None:
