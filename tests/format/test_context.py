@@ -45,7 +45,7 @@ def test_lines_are_found_among_very_many(length: int, tmp_path: Path) -> None:
     """Of line feeds alone, and of few: where they are counted by halves, and where they are found."""
     contents = {"a": b"\n" * length, "b": b"x\n" * length + b"end", "c": b"long " * length + b"\na\n" * 300}
     bundle = build_bundle(contents, {"files": {name: {} for name in contents}})
-    convert(bundle, tmp_path / "a.srcpack", frame_size=4096)
+    convert(bundle, tmp_path / "a.srcpack", frame_size=4096, force=True)
     for entry in srcpack.open(tmp_path / "a.srcpack").values():
         text = contents[entry.name].decode()
         for line in {1, 2, 256, 257, 258, length, length + 1, entry.lines - 1, entry.lines, entry.lines + 1}:

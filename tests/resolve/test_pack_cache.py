@@ -22,7 +22,7 @@ from support.bundle_builder import build_bundle
 
 def pack_file(path: Path, files: dict[str, bytes]) -> Path:
     bundle = build_bundle(files, {"files": {name: {} for name in files}})
-    convert(bundle, path, dictionary="off", verify=False)
+    convert(bundle, path, dictionary="off", verify=False, force=True)
     return path
 
 

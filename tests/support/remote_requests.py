@@ -60,7 +60,7 @@ def main(path: Path) -> None:
     """Print a table in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         if path.suffix == ".zip":
-            convert(path, Path(folder) / "a.srcpack", verify=False)
+            convert(path, Path(folder) / "a.srcpack", verify=False, force=True)
             path = Path(folder) / "a.srcpack"
         with srcpack.open(path) as pack:
             print(f"{len(pack):,} files, {path.stat().st_size:,} bytes\n")

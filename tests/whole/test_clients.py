@@ -62,7 +62,7 @@ def test_symbolic_recognises_what_export_writes(tmp_path: Path) -> None:
     archive = pytest.importorskip("symbolic.debuginfo").Archive
     for path in PACKS.glob("*.srcpack"):
         for stored in (False, True):
-            export(path, tmp_path / "a.zip", stored=stored)
+            export(path, tmp_path / "a.zip", stored=stored, force=True)
             (found,) = archive.open(str(tmp_path / "a.zip")).iter_objects()
             assert found.file_format == "sourcebundle", (path.name, stored)
 
