@@ -93,18 +93,16 @@ def test_a_url_behind_a_blank_is_no_path(blank: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("scheme", "rest"),
     [
-        "https:/user:hunter2@host/a",
-        "ftp://user:hunter2@host/a?hunter2",
-        "https://user:hunter2@/?hunter2",
-        "https://user:hunter2/?@host/a",
-        "https://user:hunter2#@host/a",
+        ("https:/", "@host/a"),
+        ("ftp://", "@host/a?hunter2"),
+        *(("https://", each) for each in ("@/?hunter2", "/?@host/a", "#@host/a")),
     ],
 )
-def test_a_url_is_refused_without_its_secrets(text: str) -> None:
+def test_a_url_is_refused_without_its_secrets(scheme: str, rest: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011  no text but the secret matters
-        path_or_url(text)
+        path_or_url(f"{scheme}user:hunter2{rest}")
     assert "hunter2" not in str(refused.value)
 
 
@@ -120,10 +118,7 @@ def test_a_url_is_refused_without_its_secrets(text: str) -> None:
         ("az://container/a.zip?sv=1&sig=SIGNED", "az://container/a.zip"),
         ("s3://bucket/who?.zip", "s3://bucket/who?.zip"),
         ("s3://bucket/a?b=1/c#d", "s3://bucket/a?b=1/c#d"),
-        (
-            "abfss://container@account.dfs.core.windows.net/a",
-            "abfss://container@account.dfs.core.windows.net/a",
-        ),
+        ("abfss://container@account.dfs.core/a", "abfss://container@account.dfs.core/a"),
         ("abfss://container:hunter2@account/a", "abfss://account/a"),
         ("https://user:hunter2/hunter2@host/a", "https://host/a"),
         ("s3://KEY:hunter2/hunter2@bucket/a", "s3://bucket/a"),
