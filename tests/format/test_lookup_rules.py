@@ -38,6 +38,7 @@ def of(file_type: str, **headers: str) -> dict[str, Any]:
     return {"type": file_type, "headers": headers or {"debug-id": ID}}
 
 
+# fmt: off
 RULES = [
     Rule(
         "either slash finds a path, and the path is given as it is written",
@@ -49,51 +50,28 @@ RULES = [
             ("path", "\\src\\b.h"): "b",
         },
     ),
-    Rule(
-        "nothing of a path is cleaned",
-        {"a": {"path": "/src/./a.c"}, "b": {"path": "/src//b.c"}},
-        {("path", "/src/a.c"): None, ("path", "/src/./a.c"): "a", ("path", "/src/b.c"): None},
-    ),
-    Rule(
-        "a URL is found as it is, query included",
-        {"a": {"url": "~/a.js?v=1"}},
-        {("url", "~/a.js"): None, ("url", "~/a.js?v=1"): "a", ("url", "~/A.js?v=1"): None},
-    ),
-    Rule(
-        "neither the name nor the path is a URL, nor the name a path",
+    Rule("nothing of a path is cleaned", {"a": {"path": "/src/./a.c"}, "b": {"path": "/src//b.c"}},
+        {("path", "/src/a.c"): None, ("path", "/src/./a.c"): "a", ("path", "/src/b.c"): None}),
+    Rule("a URL is found as it is, query included", {"a": {"url": "~/a.js?v=1"}},
+        {("url", "~/a.js"): None, ("url", "~/a.js?v=1"): "a", ("url", "~/A.js?v=1"): None}),
+    Rule("neither the name nor the path is a URL, nor the name a path",
         {"files/a": {"url": "~/a", "path": "/a"}},
-        {("url", "files/a"): None, ("url", "/a"): None, ("path", "files/a"): None, ("path", "~/a"): None},
-    ),
-    Rule(
-        "an empty URL or path is no key",
-        {"a": {"url": "", "path": ""}},
-        {("url", ""): None, ("path", ""): None},
-    ),
-    Rule(
-        "of several the greatest name wins, in whatever order they are listed",
+        {("url", "files/a"): None, ("url", "/a"): None, ("path", "files/a"): None, ("path", "~/a"): None}),
+    Rule("an empty URL or path is no key", {"a": {"url": "", "path": ""}},
+        {("url", ""): None, ("path", ""): None}),
+    Rule("of several the greatest name wins, in whatever order they are listed",
         {"b": {"url": "~/x", "path": "/x"}, "a": {"url": "~/x", "path": "\\x"}},
-        {("url", "~/x"): "b", ("path", "/x"): "b"},
-    ),
-    Rule(
-        "the greatest name of one debug id and type wins",
+        {("url", "~/x"): "b", ("path", "/x"): "b"}),
+    Rule("the greatest name of one debug id and type wins",
         {"a": of("source_map"), "b": of("source_map"), "c": of("source")},
-        {(ID, "source_map"): "b", (ID, "source"): "c", (ID, "indexed_ram_bundle"): None},
-    ),
-    Rule(
-        "debug ids are compared parsed",
-        {"a": of("minified_source", **{"debug-id": ID.replace("-", "")})},
-        {(ID, "minified_source"): "a", (ID.replace("-", "").upper(), "minified_source"): "a"},
-    ),
-    Rule(
-        "a debug id needs a type, and the type asked for",
+        {(ID, "source_map"): "b", (ID, "source"): "c", (ID, "indexed_ram_bundle"): None}),
+    Rule("debug ids are compared parsed", {"a": of("minified_source", **{"debug-id": ID.replace("-", "")})},
+        {(ID, "minified_source"): "a", (ID.replace("-", "").upper(), "minified_source"): "a"}),
+    Rule("a debug id needs a type, and the type asked for",
         {"a": {"headers": {"debug-id": ID}}, "b": {"type": None, "headers": {"debug-id": ID}}},
-        {(ID, "source"): None, (ID, "minified_source"): None},
-    ),
-    Rule(
-        "header names have no case",
-        {"a": of("minified_source", **{"Debug-ID": ID})},
-        {(ID, "minified_source"): "a"},
-    ),
+        {(ID, "source"): None, (ID, "minified_source"): None}),
+    Rule("header names have no case", {"a": of("minified_source", **{"Debug-ID": ID})},
+        {(ID, "minified_source"): "a"}),
     Rule(
         "a file is found before a source link, and a link by the longest prefix, without case",
         {"a": {"path": "/files/bar/a.c"}},
@@ -107,6 +85,7 @@ RULES = [
         {"/files/bar/*": "https://bar/*", "/files/*": "https://all/*"},
     ),
 ]
+# fmt: on
 
 
 @pytest.fixture(params=["pack", "zip"])
@@ -143,27 +122,21 @@ def test_a_rule_of_lookups(rule: Rule, kind: str, tmp_path: Path) -> None:
 
 COMMENTS = f"x\n//# sourceMappingURL=c.map\n//# debugId={ID}".encode()
 # What a file says, its content, and the type, debug id and source map reference that it has then.
+# fmt: off
 DESCRIBED: list[tuple[str, Mapping[str, Any], bytes, tuple[str, str | None, str | None]]] = [
     ("no type reads as source", {}, COMMENTS, ("source", ID, "c.map")),
     ("comments of minified sources", {"type": "minified_source"}, COMMENTS, ("minified_source", ID, "c.map")),
     ("none of RAM bundles", {"type": "indexed_ram_bundle"}, COMMENTS, ("indexed_ram_bundle", None, None)),
     ("a header is not cut", of("source", sourcemap="h?x#y"), COMMENTS, ("source", ID, "h?x#y")),
     ("an empty header wins too", of("source", sourcemap=""), COMMENTS, ("source", ID, "")),
-    (
-        "the newer header wins",
-        of("source", **{"x-sourcemap": "o", "sourcemap": "n"}),
-        b"",
-        ("source", None, "n"),
-    ),
+    ("the newer header wins", of("source", **{"x-sourcemap": "o", "sourcemap": "n"}), b"",
+        ("source", None, "n")),
     ("the greater header wins", of("source", Sourcemap="one", SourceMap="two"), b"", ("source", None, "one")),
     ("a wrong id is none", of("source", **{"debug-id": "garbage"}), COMMENTS, ("source", ID, "c.map")),
-    (
-        "a map has its id inside",
-        {"type": "source_map"},
-        f'{{"debugId": "{ID}"}}'.encode(),
-        ("source_map", ID, None),
-    ),
+    ("a map has its id inside", {"type": "source_map"}, f'{{"debugId": "{ID}"}}'.encode(),
+        ("source_map", ID, None)),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(
