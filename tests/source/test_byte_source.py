@@ -288,7 +288,7 @@ def test_without_pread_threads_read_one_after_the_other(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_bytes_of_any_kind_are_read(kind: Callable[[bytes], Any]) -> None:
+def test_bytes_of_any_kind_are_read(kind: Any) -> None:
     data = bytearray(DATA)
     source = BytesSource(kind(data))
     if kind is bytearray:
