@@ -28,7 +28,7 @@ def test_shells_complete_choices() -> None:
 
 def test_nobody_reading_ends_it_quietly(tmp_path: Path) -> None:
     pack = tmp_path / "many.srcpack"
-    convert(build_bundle({f"{number:09}" * 10: b"" for number in range(3000)}, {}), pack, preset="fast")
+    convert(build_bundle({f"{number:09}" * 10: b"" for number in range(1000)}, {}), pack, preset="fast")
     process = start("ls", pack, "--long")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -105,7 +105,8 @@ def test_the_public_api_needs_no_command_line() -> None:
 def test_the_reader_as_a_module_is_the_command() -> None:
     """And writes bytes as they are."""
     pack = PACKS / "app.srcpack"
-    for command in (["ls", pack, "--json"], ["cat", pack, next(iter(srcpack.open(pack)))]):
-        shown = [run_python("-m", module, *command) for module in ("srcpack", "srcpack_convert")]
-        assert shown[0] == shown[1]
-        assert (shown[0].code, bool(shown[0].out)) == (0, True)
+    with srcpack.open(pack) as opened:
+        name = next(iter(opened))
+        expected = opened[name].text()
+    for module in ("srcpack", "srcpack_convert"):
+        assert run_python("-m", module, "cat", pack, name) == (0, expected, "")

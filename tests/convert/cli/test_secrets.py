@@ -4,6 +4,7 @@ import io
 import pickle
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,7 @@ def test_a_file_that_is_named_by_its_url_is_called_by_that_without_a_secret(tmp_
     assert srcpack.open(Remote(pack.read_bytes())).file == "https://host/a"
 
 
+THREAD = ThreadPoolExecutor(1)
 CALLS: list[Callable[[str], object]] = [
     lambda url: srcpack.open(url)["nothing"],
     lambda url: srcpack.open(url).by_url("nothing"),
@@ -211,8 +213,8 @@ CALLS: list[Callable[[str], object]] = [
     lambda url: srcpack_convert.convert("app.zip", url),
     lambda url: srcpack_convert.export(url, "out.zip"),
     lambda url: srcpack_convert.export("app.srcpack", url),
-    lambda url: list(srcpack_convert.convert_many([url], "many")),
-    lambda url: list(srcpack_convert.convert_many(["app.zip"], url)),
+    lambda url: list(srcpack_convert.convert_many([url], "many", executor=THREAD)),
+    lambda url: list(srcpack_convert.convert_many(["app.zip"], url, executor=THREAD)),
     lambda url: list(list_objects(url)),
     lambda url: put("app.zip", url),
     head,

@@ -272,7 +272,7 @@ def test_inputs_are_found_as_they_are_needed(out: Path) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_inputs(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While they fail, and others are looked for."""
-    monkeypatch.setattr(batch_module, "_LOOK_AHEAD", 100)
+    monkeypatch.setattr(batch_module, "_LOOK_AHEAD", 50)
 
     def peak_of(number: int) -> int:
         told: deque[BatchProgress] = deque(maxlen=1)
@@ -287,7 +287,7 @@ def test_memory_does_not_grow_with_the_number_of_inputs(out: Path, monkeypatch: 
         return peak
 
     peak_of(100)
-    assert peak_of(8000) < 1.2 * peak_of(2000)
+    assert peak_of(4000) < 1.2 * peak_of(1000)
 
 
 def test_progress_knows_what_is_to_come(bundles: Path, out: Path) -> None:

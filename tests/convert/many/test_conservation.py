@@ -26,7 +26,7 @@ def test_what_was_lost_once_is_not(place: World, number: int) -> None:
     check(place, chosen(place)[number])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_named_is_a_pack_or_a_failure(place: World, data: Any) -> None:
     check(place, data.draw(named(place)))

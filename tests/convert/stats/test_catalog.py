@@ -48,14 +48,14 @@ def test_a_catalog_finds_the_packs_that_have_something_and_no_others(fleet: Flee
             expected = [path for path, pack in packs.items() if pack.by_url(url)]
             assert [pack.place for pack in catalog.by_url(url)] == expected
         for debug_id in {*ids, "00000000-0000-0000-0000-00000000abcd"}:
-            of_any = []
-            for path, pack in packs.items():
-                types = {each for each in FileType if pack.by_debug_id(debug_id, each)}
-                of_any += [path] * bool(types)
-                for each in FileType:
-                    is_in = path in [found.place for found in catalog.by_debug_id(debug_id, each)]
-                    assert is_in == (each in types)
-            assert [found.place for found in catalog.by_debug_id(debug_id.upper())] == of_any
+            having = [
+                [path for path, pack in packs.items() if pack.by_debug_id(debug_id, each)]
+                for each in FileType
+            ]
+            for each, expected in zip(FileType, having, strict=True):
+                assert [found.place for found in catalog.by_debug_id(debug_id, each)] == expected
+            found_any = [found.place for found in catalog.by_debug_id(debug_id.upper())]
+            assert found_any == [path for path in packs if any(path in expected for expected in having)]
         for found_pack in catalog:
             pack = packs[found_pack.place]
             assert found_pack.size == os.path.getsize(found_pack.place)
