@@ -37,9 +37,7 @@ def test_convert_writes_beside_the_zip_and_says_what_it_did(run: Run, bundle: Pa
         result.out,
     )
     assert sorted(srcpack.open(pack)) == sorted(FILES)
-
-
-def test_convert_adds_the_ending_to_a_name_without_zip(run: Run, bundle: Path) -> None:
+    # The ending is added to a name without `.zip`.
     bundle.rename(bundle.with_name("app.bundle"))
     assert run("convert", bundle.with_name("app.bundle")).code == 0
     assert bundle.with_name("app.bundle.srcpack").exists()

@@ -144,13 +144,10 @@ def test_the_file_system_is_asked_by_a_file_in_the_folder(
     assert not outputs_module._folds_names(str(tmp_path / "none"), may_write=True)
 
 
-def test_a_destination_that_is_a_file_is_an_error(bundles: Path) -> None:
-    with pytest.raises(FileExistsError):
-        batch([bundles], bundles / "a.zip")
-
-
-def test_source_and_output_are_never_one_file(tmp_path: Path) -> None:
+def test_a_destination_is_neither_a_file_nor_the_source(tmp_path: Path) -> None:
     write(tmp_path, ["a.srcpack.zip"])
     (tmp_path / "a.srcpack.srcpack").symlink_to("a.srcpack.zip")
     report = failure_of(batch([tmp_path / "a.srcpack.zip"], tmp_path, force=True)["a.srcpack.zip"])
     assert report.reason.endswith("source and destination are one file")
+    with pytest.raises(FileExistsError):
+        batch([tmp_path / "a.srcpack.zip"], tmp_path / "a.srcpack.zip")
