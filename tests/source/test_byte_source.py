@@ -289,8 +289,8 @@ def test_without_pread_threads_read_one_after_the_other(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_bytes_of_any_kind_are_read(kind: Any) -> None:
-    data = bytearray(DATA)
-    source = BytesSource(kind(data))
+    data = kind(DATA)
+    source = BytesSource(data)
     if kind is bytearray:
         data[:] = b""  # it may change afterwards
     assert (source.size, source.read(100, 50)) == (len(DATA), DATA[100:150])
