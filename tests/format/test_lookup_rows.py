@@ -61,6 +61,16 @@ def test_long_blocks_are_summed_in_pieces() -> None:
         assert found(block, rows, *place) == row._replace(column=place[1])
 
 
+def test_a_block_of_one_line_has_no_answer_for_another() -> None:
+    rows = [Row(3, 5, 1), Row(3, 9, 1)]
+    assert found(pack_rows(rows), rows, 3, 7) == Row(3, 7, 1)
+    assert found(pack_rows(rows), rows, 4, 0) is None
+
+
+def test_numbers_that_are_all_over_0_each_are_a_step() -> None:
+    assert Numbers(pack_numbers([3, 4], 3, 1), 0, 2, 1, 3).last_step(2) == 1
+
+
 def test_a_row_that_has_no_answer_makes_no_column_wider() -> None:
     rows = [Row(0, 0, 1, 5000, 70, 9, 9), Row(0, 2), Row(0, 4, 1, 5000, 74, 9, 9)]
     widths = pack_rows(rows)[52:56]

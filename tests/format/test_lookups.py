@@ -246,6 +246,10 @@ def test_a_head_that_does_not_fit_is_refused(what: str) -> None:
 
 
 BLOCKS: dict[str, tuple[Parts, str]] = {
+    "a source that is none": (
+        Parts(rows=[pack_rows([Row(0, 4, 6)]), pack_rows(ROWS[1])]),
+        "number of a string in a lookup table at offset .*: found 6, expected 1 to 5",
+    ),
     "rows that are none": (Parts(rows=[b"rows", b"rows"]), "row block"),
     "fewer strings than there should be": (
         Parts(strings=[b"", pack_strings(STRINGS[1])]),

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "MUST write `debug_id` wherever the headers give": "format/test_lookup_rules.py",
     "MUST make zstd frames with windows of at most 128 MiB": "convert/one/test_convert.py",
     "MUST NOT let clock, host name, path or number of threads": "convert/one/test_convert.py",
-    "MUST write beside the final name": "convert/test_storage.py",
+    "MUST write beside the final name": "convert/test_atomic_write.py",
     "MUST check every length against the section or file": "format/test_hostile_packs.py",
     "MUST check a checksum before it uses the meaning": "format/test_replaced.py",
     "MUST tell a damaged pack from a missing key": "format/test_damage.py",
