@@ -54,12 +54,12 @@ def test_commands_in_the_readme_run_and_print_what_is_shown(tmp_path: Path) -> N
     shown = 0
     for block in re.findall(r"```console\n.*?```(?:\n\n```text\n.*?```)?", README, re.DOTALL):
         console, *output = re.findall(r"```\w+\n(.*?)```", block, re.DOTALL)
-        for arguments in commands_of(console, tmp_path):
-            printed = run([sys.executable, "-m", "srcpack_convert", *arguments])
-            assert printed
+        commands = commands_of(console, tmp_path)
+        printed = [run([sys.executable, "-m", "srcpack_convert", *command]) for command in commands]
+        assert all(printed)
         if output:
             shown += 1
-            assert printed.rstrip() == output[0].rstrip()
+            assert printed[-1].rstrip() == output[0].rstrip()
     assert shown
 
 
