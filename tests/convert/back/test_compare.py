@@ -16,6 +16,7 @@ from srcpack_convert.one.convert import convert
 from support.bundle_builder import build_bundle
 from support.commands import DEBUG_ID, FILES, MANIFEST
 
+APP = "files/app.js"
 BUNDLE = build_bundle(FILES, MANIFEST)
 MANY = build_bundle(
     {f"{number}.js": b"let v%d;\n" % number * 20 for number in range(40)},
@@ -50,33 +51,18 @@ def set_file(name: str, key: str, value: object) -> Change:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda _, files: files.__setitem__("loose", b"not lis7ed"),
-            "'loose': content differs from the bundle's",
-        ),
-        (
-            lambda _, files: files.__setitem__("loose", b"not listed!"),
-            "'loose': size of the content: found 10",
-        ),
-        (lambda _, files: files.__setitem__("more", b""), "no entry 'more'"),
+        (lambda _, files: files.update(loose=b"not lis7ed"), "'loose': content differs from the bundle's"),
+        (lambda _, files: files.update(loose=b"not listed!"), "'loose': size of the content: found 10"),
+        (lambda _, files: files.update(more=b""), "no entry 'more'"),
         (lambda _, files: files.pop("loose"), "'loose': an entry that is not in the bundle"),
         (lambda _, files: files.pop("files/blob"), "'files/blob': readable, though not in the bundle"),
         (lambda m, _: m["files"].pop("files/main.c"), "'files/main.c': listed, though the bundle's"),
-        (
-            lambda m, _: m["files"].__setitem__("loose", {}),
-            "'loose': missing, or not as a file that the manifest",
-        ),
-        (
-            lambda m, _: m["files"].__setitem__("files/app.js", m["files"].pop("files/app.js")),
-            "the order of the",
-        ),
-        (lambda m, _: m.__setitem__("release", "app@2"), "attributes differs from the bundle's: found"),
+        (lambda m, _: m["files"].update(loose={}), "'loose': missing, or not as a file that the manifest"),
+        (lambda m, _: m["files"].update({APP: m["files"].pop(APP)}), "the order of the"),
+        (lambda m, _: m.update(release="app@2"), "attributes differs from the bundle's: found"),
         (lambda m, _: m.pop("source_links"), "source_links differs from the bundle's"),
-        (
-            set_file("files/app.js", "url", "~/b"),
-            "'files/app.js': url differs from the bundle's: found '~/app.js'",
-        ),
-        (set_file("files/app.js", "type", "source"), "'files/app.js': type differs"),
+        (set_file(APP, "url", "~/b"), "'files/app.js': url differs from the bundle's: found '~/app.js'"),
+        (set_file(APP, "type", "source"), "'files/app.js': type differs"),
         (set_file("files/blob", "type", None), "'files/blob': type_is_null differs"),
         (set_file("files/blob", "path", ""), "'files/blob': path differs"),
         (set_file("files/blob", "headers", {}), "'files/blob': headers differs"),

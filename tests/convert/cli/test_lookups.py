@@ -79,7 +79,7 @@ def test_a_batch_stores_lookups_and_makes_packs_anew_that_have_none(run: Run, ma
         assert pack["a.js"].lookup_table() is not None
 
 
-def test_ls_shows_tables_and_why_there_are_none(run: Run, pack: Path) -> None:
+def test_ls_and_info_show_tables_what_made_them_and_why_there_are_none(run: Run, pack: Path) -> None:
     _, *lines = run("ls", pack, "--long").out.splitlines()
     assert re.search(r"  a\.js  ~/a\.js  \(lookup table: \d+\)$", lines[0])
     assert re.search(r"  b\.js  ~/b\.js  \(no lookup table: symbolic: .+\)$", lines[2])
@@ -87,9 +87,6 @@ def test_ls_shows_tables_and_why_there_are_none(run: Run, pack: Path) -> None:
     facts = [json.loads(line) for line in run("ls", pack, "--json").out.splitlines()]
     assert [each["lookup_size"] > 0 for each in facts] == [True, False, False, False, False]
     assert [each["lookup_reason"] is None for each in facts] == [True, True, False, True, True]
-
-
-def test_info_shows_the_section_and_what_made_it(run: Run, pack: Path) -> None:
     out = run("info", pack).out
     assert re.search(r"section lookups +\d+ bytes at \d", out)
     assert re.search(r"created by symbolic +\d+\.\d", out)
@@ -100,9 +97,8 @@ def test_stats_sum_tables_up(run: Run, pack: Path, mapped: Path) -> None:
     assert re.search(r"lookups +1 file with a table, stored in .+; 1 without\n", run("stats", pack).out)
     found = json.loads(run("stats", pack, "--json").out)["lookups"]
     assert (found["files"], found["without"]) == (1, 1)
-    assert (
-        found["stored_size"] == json.loads(run("info", pack, "--json").out)["sections"]["lookups"]["length"]
-    )
+    sections = json.loads(run("info", pack, "--json").out)["sections"]
+    assert found["stored_size"] == sections["lookups"]["length"]
     assert run("convert", mapped, "--force").code == 0
     assert "lookups" not in run("stats", pack).out
 
