@@ -346,7 +346,7 @@ def test_the_plot_shows_losses_and_great_factors() -> None:
     rng = random.Random(1)
     rows = [
         Row(key=f"{n}", label=f"row {n}", unit="s", zip=one, pack=one, ratio=Spread.of([n, n * 1.5]))
-        for n, one in ((10.0**power, Spread.of([rng.random()])) for power in range(-3, 5))
+        for n, one in ((10.0**power, Spread.of([rng.random()])) for power in (-3, 0, 4))
     ]
     known: dict[str, Any] = {"left_out": {}, "keys": "url", "rows": rows, "bundle": "a", "preset": "fast"}
     known |= dict.fromkeys(

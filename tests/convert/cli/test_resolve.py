@@ -82,6 +82,9 @@ def test_an_event_is_answered_as_json_or_for_people(run: Run, tmp_path: Path) ->
     assert lines[0] == "TypeError: no price"
     assert lines[1] == "    at new EmptyCartError (../src/cart.js:5:11)"
     assert any(line.startswith("    at <anonymous> (../src/cart.js:3:8)") for line in lines)
+    threads = {"values": [{"name": "main", "stacktrace": {"frames": [frame(60)]}}]}
+    event = write(tmp_path / "threads.json", json.dumps({"threads": threads}))
+    assert run("resolve", APP, event).out.splitlines()[:2] == ["thread main", lines[1]]
 
 
 def test_one_position_takes_no_event(run: Run) -> None:

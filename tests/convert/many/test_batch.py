@@ -290,15 +290,18 @@ def test_memory_does_not_grow_with_the_number_of_inputs(out: Path, monkeypatch: 
     assert peak_of(4000) < 1.2 * peak_of(1000)
 
 
-def test_progress_knows_what_is_to_come(bundles: Path, out: Path) -> None:
+def test_progress_knows_what_is_to_come(bundles: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or, where finding takes long, what was found so far, and all in the end."""
     write(bundles, {"notes": b"no zip"})
     told: list[BatchProgress] = []
-    batch([bundles], out, progress=told.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_module, "_LOOK_FOR", 0)
+        batch([bundles], out, progress=told.append)
     size = sum(path.stat().st_size for path in bundles.rglob("*.zip"))
     counts: dict[str, Any] = {"found": 3, "is_all": True, "ignored": 1, "done": 3, "running": 0}
     assert told[-1] == BatchProgress(**counts, found_size=size, done_size=size, converted_size=size)
     batch([bundles], out, progress=told.append)
-    assert (told[-1].done_size, told[-1].converted_size) == (size, 0)
+    assert (told[-1].done_size, told[-1].converted_size, told[-1].is_all) == (size, 0, True)
 
 
 def test_the_default_executor_is_processes(bundles: Path, out: Path) -> None:

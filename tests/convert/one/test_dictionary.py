@@ -11,7 +11,7 @@ from srcpack.bundle.members import SourceBundle
 from srcpack.opening import packfile_of
 from srcpack_convert import convert
 from srcpack_convert.one.dictionary import choose_dictionary
-from support.bundle_builder import build_bundle, words
+from support.bundle_builder import ZipMember, build_bundle, build_zip, words
 from support.places import BUNDLES
 
 
@@ -32,11 +32,13 @@ def test_no_dictionary_where_it_does_not_pay(tmp_path: Path) -> None:
 
 def test_of_several_dictionaries_the_one_that_makes_the_pack_smallest_is_chosen(tmp_path: Path) -> None:
     files = {f"files/{number:03}": words(number, 1500) for number in range(300)}
-    data = build_bundle(files, {})
+    members = [ZipMember(name=name, content=content) for name, content in files.items()]
+    members.append(ZipMember(name="damaged", content=words(1, 1500), method=12))  # which is no sample
+    data = build_zip([*members, ZipMember(name="manifest.json", content=b"{}")])
     with SourceBundle(data) as bundle:
 
         def chosen(*sizes: int) -> bytes:
-            dictionary = choose_dictionary(bundle, list(files), sizes, level=3, frame_size=1 << 16)
+            dictionary = choose_dictionary(bundle, ["damaged", *files], sizes, level=3, frame_size=1 << 16)
             assert dictionary is not None
             return dictionary.as_bytes()
 

@@ -123,6 +123,8 @@ def test_what_was_there_stays_if_the_index_cannot_be_written_whole(index: Path) 
 
     with pytest.raises(OSError, match="No space"), written_index(index) as row:
         write_half(row)
+    with pytest.raises(ValueError, match="parquet or"), written_index(index.with_suffix(".csv")):
+        pass
     assert index.read_bytes() == b"old"
     assert os.listdir(index.parent) == [index.name]
 
