@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import linear_regression
 from typing import NamedTuple
 
-__all__ = ["Sample", "after_warm_up", "descriptors", "growths", "take_sample"]
+__all__ = ["Sample", "after_warm_up", "as_row", "as_table", "descriptors", "growths", "take_sample"]
 
 
 class Sample(NamedTuple):
@@ -72,3 +72,19 @@ def growths(samples: Sequence[Sample]) -> dict[str, float]:
 def after_warm_up(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Return the samples of the last five sixths of the time."""
     return [sample for sample in samples if sample.seconds >= samples[-1].seconds / 6]
+
+
+def as_row(sample: Sample) -> str:
+    """Return a row of a table in Markdown."""
+    mib = (f"{size / (1 << 20):.1f}" for size in (sample.resident, sample.private, sample.anonymous))
+    cells = (f"{sample.seconds / 60:.1f}", f"{sample.reads:,}", f"{sample.descriptors}", f"{sample.kept}")
+    return f"| {' | '.join((*cells, f'{sample.threads}', *mib))} |"
+
+
+def as_table(samples: Sequence[Sample], rows: int = 7) -> list[str]:
+    """Return the lines of a table of some of the samples, from the first to the last."""
+    return [
+        "| Minute | Done | Descriptors | Packs kept open | Threads | Resident, MiB | Private | Anonymous |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|",
+        *(as_row(samples[at * (len(samples) - 1) // (rows - 1)]) for at in range(rows)),
+    ]

@@ -55,12 +55,11 @@ from srcpack import (
 from srcpack.rules.context import get_context
 
 from .known import KnownBundle, KnownFile
-from .samples import Sample, after_warm_up, descriptors, growths, take_sample
+from .samples import Sample, after_warm_up, as_row, as_table, descriptors, growths, take_sample
 
 __all__ = ["Shape", "Soak", "main"]
 
 _ROUND = 5.0
-_ROWS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class Soak:
                     f"{sample.kept} of packs kept"
                 )
             if number % 12 == 0:
-                tell(_row(sample))
+                tell(as_row(sample))
             if self.failures or sample.seconds >= self._shape.seconds:
                 return
 
@@ -351,12 +350,6 @@ def _make_one(task: tuple[Path, int, int]) -> None:
 # ---- the command
 
 
-def _row(sample: Sample) -> str:
-    mib = (f"{size / (1 << 20):.1f}" for size in (sample.resident, sample.private, sample.anonymous))
-    cells = (f"{sample.seconds / 60:.1f}", f"{sample.reads:,}", f"{sample.descriptors}", f"{sample.kept}")
-    return f"| {' | '.join((*cells, f'{sample.threads}', *mib))} |"
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run a soak, print its result as Markdown, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m reliability.soak", description="Soak the reader.")
@@ -364,13 +357,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--most-growth",
-        type=float,
-        default=4,
-        metavar="MIB",
-        help="4; a short run needs more, to fill caches",
-    )
+    more = "4; a short run needs more, to fill caches"
+    parser.add_argument("--most-growth", type=float, default=4, metavar="MIB", help=more)
     options = parser.parse_args(args)
     shape = Shape(
         options.packs, options.threads, options.seconds, min(_ROUND, options.seconds / 8), options.seed
@@ -402,10 +390,7 @@ def _print(soak: Soak, shape: Shape) -> None:
         f"MALLOC_ARENA_MAX={os.environ.get('MALLOC_ARENA_MAX', '')}\n"
     )
     print(f"{done.reads:,} things done: {', '.join(f'{n} {count:,}' for n, count in soak.asked.items())}.\n")
-    print("| Minute | Done | Descriptors | Packs kept open | Threads | Resident, MiB | Private | Anonymous |")
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
-    for at in range(_ROWS):
-        print(_row(soak.samples[at * (len(soak.samples) - 1) // (_ROWS - 1)]))
+    print("\n".join(as_table(soak.samples)))
 
 
 if __name__ == "__main__":
