@@ -10,9 +10,6 @@ from srcpack.bundle.manifest_json import dump_manifest, parse_manifest
 from srcpack.errors import FormatError
 from srcpack.records import BundleManifest, FileInfo, FileType
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_zip
-from support.places import CASES
-
-CASES = CASES / "symbolic.json"
 
 
 def parsed(data: str | bytes) -> BundleManifest:
@@ -185,18 +182,6 @@ def test_a_long_name_is_not_shown_whole() -> None:
     assert message == (
         f"files['{'x' * 80}...'].url has the wrong type at offset 1020: found a number, expected a string"
     )
-
-
-def test_the_cases_taken_from_symbolic_hold() -> None:
-    if not CASES.exists():
-        pytest.skip("needs the shared cases")
-    cases = [case for case in json.loads(CASES.read_text()) if case["area"] == "bundle.manifest_parse"]
-    assert cases
-    for case in cases:
-        if case["expect"] == "ok":
-            parsed(case["input"])
-        else:
-            refusal(case["input"])
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

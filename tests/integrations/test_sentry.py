@@ -16,6 +16,7 @@ from srcpack.integrations.sentry import ArtifactBundleArchive, MemberInfo, Relea
 from srcpack_convert import convert
 from support.bundle_builder import BUNDLE_HEADER, ZipMember, build_bundle, build_zip
 from support.sentences.packs import entry
+from support.the import the
 
 ID_A = "5e618b9f-54a9-4389-b196-519819dd7c47"
 ID_B = "0a1705ef-5bdb-55c6-8003-096ca0a1462e"
@@ -253,8 +254,7 @@ def test_the_manifest_is_a_member_too(opened: Open) -> None:
     content = view.read("manifest.json")
     assert json.loads(content) == MANIFEST
     assert read(view.get_file("manifest.json")) == (content, {})
-    info = view.get_file_info("manifest.json")
-    assert info is not None
+    info = the(view.get_file_info("manifest.json"))
     assert (info.filename, info.file_size) == ("manifest.json", len(content))
 
 

@@ -20,6 +20,7 @@ from support import sample_packs
 from support.pack_lies import LIES, LIES_OF_BYTES, lie
 from support.pack_parts import take_apart
 from support.pack_recipe import recipe
+from support.the import the
 
 TARGETS = {"pack": fuzz_pack, "bundle": fuzz_bundle}
 CORPUS = Path(fuzz_run.__file__).parent / "corpus"
@@ -65,8 +66,7 @@ def packs() -> list[bytes]:
 
 def test_a_pack_taken_apart_is_put_together_again() -> None:
     for data in packs():
-        made = take_apart(data)
-        assert made is not None
+        made = the(take_apart(data))
         again = made.build()
         assert fuzz_pack.check(again)
         with srcpack.open(again) as one, srcpack.open(data) as other:
@@ -90,8 +90,7 @@ def test_every_lie_is_told_and_every_one_is_seen_or_does_no_harm() -> None:
             data = packs()[turn % len(packs())]
             random = Random(1000 * number + turn)
             if number < len(LIES):
-                made = take_apart(data)
-                assert made is not None
+                made = the(take_apart(data))
                 right = made.build()
                 LIES[number](made, random)
                 try:

@@ -15,9 +15,9 @@ from srcpack.format.lookup_section import TableLookup, map_in_reference
 from srcpack.opening import packfile_of
 from srcpack.resolve import LookupCache, resolve_event
 from srcpack_convert import convert
-from support.bundle_builder import build_bundle
-from support.source_maps import packed_map, source_map
+from support.source_maps import bundle_with_map, packed_map, source_map
 from support.tables import build_tables_here
+from support.the import the
 
 SCRIPT = "https://harbour.example/crane.js"
 LINES = 2000
@@ -35,11 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     segments = [(0, column, 0, column % LINES, 2, draw.randrange(1500)) for column in range(COLUMNS)]
     names = [f"name of token {number}" for number in range(1500)]
     value = packed_map(source_map(segments, ["src/crane.ts"], names, sourcesContent=[TEXT]))
-    script = {"type": "minified_source", "url": "~/crane.js", "headers": {"sourcemap": "crane.js.map"}}
-    bundle = build_bundle(
-        {"crane.js": b"x" * 3 * COLUMNS, "crane.js.map": value},
-        {"files": {"crane.js": script, "crane.js.map": {"type": "source_map", "url": "~/crane.js.map"}}},
-    )
+    bundle = bundle_with_map(b"x" * 3 * COLUMNS, value, "crane.js")
     with pytest.MonkeyPatch.context() as patch:
         build_tables_here(patch)
         convert(bundle, folder / "a.srcpack", lookups=True, dictionary="off", frame_size=4096)
@@ -175,8 +171,7 @@ def test_a_source_that_cannot_be_read_whole_serves_the_first_few_frames(whole: b
 
 def test_lines_of_an_original_position_whose_text_is_damaged_are_an_error(whole: bytes) -> None:
     with damaged(whole, texts) as pack:
-        position = pack["crane.js"].original(1, 5)
-        assert position is not None
+        position = the(pack["crane.js"].original(1, 5))
         assert position.line == 5
         with pytest.raises(FormatError, match="block of texts"):
             position.context()
@@ -186,10 +181,8 @@ def test_a_map_that_is_another_one_gives_no_lines(whole: bytes) -> None:
     """A table says by which bytes of which map its texts are; they are not taken out of another."""
     with srcpack.open(whole) as pack:
         table, _ = table_of(pack)
-        token = table.token(1, 5)
-        assert token is not None
-        found = table.source_lines(token, 5, 0)
-        assert found is not None
+        token = the(table.token(1, 5))
+        found = the(table.source_lines(token, 5, 0))
         assert "line 5 of the source" in found[1]
         table.table.head = table.table.head._replace(map_sha256=bytes(32))
         with pytest.raises(FormatError, match="SHA-256 of the source map"):
@@ -199,8 +192,7 @@ def test_a_map_that_is_another_one_gives_no_lines(whole: bytes) -> None:
 def test_a_token_of_another_lookup_is_misuse(whole: bytes) -> None:
     with srcpack.open(whole) as pack:
         table, _ = table_of(pack)
-        token = table.token(1, 5)
-        assert token is not None
+        token = the(table.token(1, 5))
         with pytest.raises(TypeError, match="a token of another lookup"):
             table.content(token._replace(source="src/crane.ts"))
 
@@ -217,8 +209,7 @@ def test_texts_that_end_before_they_should_are_refused(whole: bytes) -> None:
     """The map is the one that the table says, but the table says of it what it has not."""
     with srcpack.open(whole) as pack:
         table, _ = table_of(pack)
-        token = table.token(1, 5)
-        assert token is not None
+        token = the(table.token(1, 5))
         text = table.table.text(1)
         size = pack["crane.js.map"].size
         with pytest.MonkeyPatch.context() as patch:

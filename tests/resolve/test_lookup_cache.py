@@ -18,8 +18,9 @@ from srcpack.resolve import LookupCache, lookup_cache
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
 from srcpack.rules.original_position import OriginalPosition
 from srcpack_convert import convert
-from support.bundle_builder import build_bundle
 from support.minified import Minified
+from support.source_maps import bundle_with_map
+from support.the import the
 
 URL = "https://harbour.example/crane.js"
 
@@ -35,18 +36,13 @@ def crane(function: str = "hoist") -> Minified:
 
 
 def bundle(minified: Minified, source_map: bytes | None = None) -> bytes:
-    contents = {"a.js": minified.text.encode(), "b.map": minified.map() if source_map is None else source_map}
-    files = {
-        "a.js": {"type": "minified_source", "url": "~/crane.js", "headers": {"sourcemap": "crane.js.map"}},
-        "b.map": {"type": "source_map", "url": "~/crane.js.map"},
-    }
-    return build_bundle(contents, {"files": files})
+    mapped = minified.map() if source_map is None else source_map
+    return bundle_with_map(minified.text.encode(), mapped, "crane.js")
 
 
 def found(pack: Pack) -> tuple[Resolved, Resolved]:
     packs = PackSet([pack])
-    script = packs.resolve(URL)
-    assert script is not None
+    script = the(packs.resolve(URL))
     source_map = packs.source_map_for(script)
     assert isinstance(source_map, Resolved)
     return script, source_map
@@ -69,8 +65,7 @@ LIFT = OriginalPosition("crane.ts", 2, 3, "lift", "hoist")
 def test_a_lookup_answers_what_symbolic_does() -> None:
     cache = LookupCache(1 << 20)
     lookup = cache.get(*found(srcpack.open(bundle(crane()))), Reader())
-    token = lookup.token(1, 14)
-    assert token is not None
+    token = the(lookup.token(1, 14))
     assert token.position == LIFT
     assert lookup.content(token) == crane().contents[0]
     assert lookup.token(2, 1) is None
@@ -81,7 +76,7 @@ def test_a_second_wish_reads_nothing() -> None:
     reader = Reader()
     lookup = cache.get(*files, reader)
     assert cache.get(*files, reader) is lookup
-    assert reader.names == ["a.js", "b.map"]
+    assert reader.names == ["crane.js", "crane.js.map"]
     assert cache.statistics == (1, 1, 1, 0, lookup.size, 1)
 
 
@@ -91,7 +86,7 @@ def test_equal_contents_in_another_pack_are_read_and_share_the_lookup(tmp_path: 
     first = cache.get(*found(srcpack.open(bundle(crane()))), reader)
     with srcpack.open(tmp_path / "a.srcpack") as pack:
         assert cache.get(*found(pack), reader) is first
-    assert reader.names == ["a.js", "b.map"] * 2
+    assert reader.names == ["crane.js", "crane.js.map"] * 2
     assert cache.statistics.builds == 1
 
 
@@ -116,7 +111,7 @@ def test_a_map_that_is_in_no_file_is_known_by_its_content() -> None:
     ]
     assert lookups[0] is lookups[1]
     assert lookups[0] is not lookups[2]
-    assert reader.names == ["a.js", "a.js"]
+    assert reader.names == ["crane.js", "crane.js"]
 
 
 def test_the_least_recently_used_goes_when_bytes_run_out() -> None:
@@ -147,7 +142,7 @@ def test_a_cleared_cache_reads_again() -> None:
     cache.clear()
     assert cache.statistics.items == 0
     cache.get(*files, reader)
-    assert reader.names == ["a.js", "b.map"] * 2
+    assert reader.names == ["crane.js", "crane.js.map"] * 2
 
 
 def test_limits_are_checked() -> None:
@@ -164,10 +159,10 @@ def test_a_malformed_map_is_refused_each_time_and_tried_once() -> None:
     pack = srcpack.open(bundle(crane(), b'{"mappings":"*"}'))
     files = found(pack)
     for _ in range(3):
-        with pytest.raises(MalformedSourceMap, match=r"'b.map': malformed source map: ") as caught:
+        with pytest.raises(MalformedSourceMap, match=r"'crane.js.map': malformed source map: ") as caught:
             cache.get(*files, reader)
-        assert (caught.value.file, caught.value.member) == (pack.file, "b.map")
-    assert reader.names == ["a.js", "b.map"]
+        assert (caught.value.file, caught.value.member) == (pack.file, "crane.js.map")
+    assert reader.names == ["crane.js", "crane.js.map"]
     assert cache.statistics.builds == 1
 
 
@@ -190,7 +185,7 @@ def test_where_symbolic_cannot_write_the_map_is_not_to_blame(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
     cache, files = LookupCache(1 << 20), found(srcpack.open(bundle(crane())))
     with pytest.raises(
-        LookupUnavailable, match=r"'b.map': no positions can be looked up: symbolic cannot write"
+        LookupUnavailable, match=r"'crane.js.map': no positions can be looked up: symbolic cannot write"
     ):
         cache.get(*files, Reader())
     monkeypatch.undo()
@@ -199,7 +194,7 @@ def test_where_symbolic_cannot_write_the_map_is_not_to_blame(
 
 def test_what_is_not_utf8_is_refused_and_not_guessed() -> None:
     script, source_map = found(srcpack.open(bundle(crane())))
-    with pytest.raises(FormatError, match=r"'a.js': text: found 'utf-8' codec"):
+    with pytest.raises(FormatError, match=r"'crane.js': text: found 'utf-8' codec"):
         LookupCache(1 << 20).get(script, source_map, lambda _: b"\xff")
 
 
@@ -209,8 +204,7 @@ def test_brackets_without_end_end_no_process(opening: str) -> None:
     minified = crane()
     minified.text += "\n" + opening * 100_000
     lookup = LookupCache(1 << 24).get(*found(srcpack.open(bundle(minified))), Reader())
-    token = lookup.token(1, 14)
-    assert token is not None
+    token = the(lookup.token(1, 14))
     assert token.position == OriginalPosition("crane.ts", 2, 3, "lift", "<unknown>")
 
 
@@ -218,8 +212,7 @@ def test_brackets_nested_some_thousand_deep_are_parsed() -> None:
     minified = crane()
     minified.text += "\n" + "(" * 20_000 + ")" * 20_000
     lookup = LookupCache(1 << 24).get(*found(srcpack.open(bundle(minified))), Reader())
-    token = lookup.token(1, 14)
-    assert token is not None
+    assert lookup.token(1, 14) is not None
 
 
 # ---- many who want one
@@ -305,7 +298,7 @@ def test_a_thread_that_cannot_be_started_leaves_nobody_waiting(
     before = threading.stack_size()
     with monkeypatch.context() as patched:
         patched.setattr(where, no_thread)
-        with pytest.raises(LookupUnavailable, match=r"'b\.map': .*can't start new thread"):
+        with pytest.raises(LookupUnavailable, match=r"'crane\.js\.map': .*can't start new thread"):
             cache.get(*files, Reader())
     assert threading.stack_size() == before
     assert cache.get(*files, Reader()).token(1, 14) is not None

@@ -8,6 +8,7 @@ from symbolic.sourcemapcache import SourceMapCache
 
 from srcpack.resolve.symbolic_lookup import SymbolicLookup
 from support.source_maps import ask_symbolic, indexed_map, packed_map, source_map
+from support.the import the
 
 NAMES = ["a.js", "b.js", None, "", "/c.js", "https://x/d.js", "7", "ä😀.js"]
 CONTENTS = [
@@ -46,8 +47,7 @@ def check(whole: dict[str, Any]) -> None:
             if token is None:
                 continue
             # With the lines around it symbolic shows which text it takes.
-            shown = cache.lookup(line, max(column, 1), token.position.line)
-            assert shown is not None
+            shown = the(cache.lookup(line, max(column, 1), token.position.line))
             content = lookup.content(token)
             lines = [] if content is None else content.split("\n")
             if token.position.line <= len(lines):

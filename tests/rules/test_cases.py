@@ -32,6 +32,7 @@ from srcpack.rules.urls import (
 from srcpack_convert import convert
 from support.bundle_builder import ZipMember, build_bundle, build_zip
 from support.places import CASES
+from support.the import the
 
 CASES_FILE = CASES / "symbolic.json"
 
@@ -173,8 +174,7 @@ def _container(case: Mapping[str, Any], opened: Open) -> dict[str, Any]:
     except FormatError as error:
         return dict.fromkeys(("SourceBundle.parse", "Object.parse"), _refusal(error))
     with pack:
-        found = pack.by_url("~/a.js")
-        assert found is not None
+        found = the(pack.by_url("~/a.js"))
         try:
             assert found.read() == b"content"
         except DamagedMember:

@@ -72,6 +72,16 @@ def bundle_with_maps(files: MappedFiles) -> bytes:
     return build_bundle({name: content for name, (_, content, _) in files.items()}, {"files": listed})
 
 
+def bundle_with_map(script: bytes, mapped: bytes, name: str = "a.js") -> bytes:
+    """Return a bundle of a minified file, and of its map, which has the same name and `.map`."""
+    headers = {"sourcemap": f"{name}.map"}
+    files = {
+        name: {"type": "minified_source", "url": f"~/{name}", "headers": headers},
+        f"{name}.map": {"type": "source_map", "url": f"~/{name}.map"},
+    }
+    return build_bundle({name: script, f"{name}.map": mapped}, {"files": files})
+
+
 def ask_symbolic(cache: SourceMapCache, line: int, column: int) -> OriginalPosition | None:
     """Return what symbolic answers for a place, counted from 1."""
     token = cache.lookup(line, max(column, 1), 0)

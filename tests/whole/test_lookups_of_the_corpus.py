@@ -22,6 +22,7 @@ from support.places import CORPUS
 from support.source_maps import ask_symbolic
 from support.spec_lookups import find_table
 from support.spec_reader import SpecReader
+from support.the import the
 
 POSITIONS = 5000
 SMALL = 2000
@@ -110,8 +111,7 @@ def check_context(
     """Some lines of some sources are those of the texts that the map embeds."""
     rows = [row for row in table.table.rows() if row.source]
     for row in draw.sample(rows, min(len(rows), 3)):
-        position = entry.original(row.line + 1, row.column + 1)
-        assert position is not None
+        position = the(entry.original(row.line + 1, row.column + 1))
         text = texts.get(position.source or None)
         kind = table.table.text(row.source).kind
         assert (kind == ABSENT) == (text is None)

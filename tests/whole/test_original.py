@@ -21,7 +21,8 @@ from srcpack.source.byte_source import ByteSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
 from support.sample_packs import sample_packs
-from support.source_maps import ask_symbolic, packed_map, source_map
+from support.source_maps import ask_symbolic, bundle_with_map, packed_map, source_map
+from support.the import the
 
 SCRIPT = b"function f(a){return a.b(function(){g()})}\nclass C{m(){let x=()=>f();return x}}\n\nf(new C)"
 LONG = "".join(f'line {number} of a \U0001f600 "long" file\\\r\n' for number in range(1, 1000))
@@ -126,16 +127,14 @@ def test_a_table_needs_no_symbolic(packs: dict[str, Pack], monkeypatch: pytest.M
     for module in ("symbolic.exceptions", "symbolic.sourcemap", "symbolic.sourcemapcache"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     monkeypatch.setattr("srcpack.resolve.lookup_cache.SHARED_LOOKUPS", LookupCache(1 << 20))
-    position = script_of(packs["lookups"]).original(1, 1)
-    assert position is not None
+    position = the(script_of(packs["lookups"]).original(1, 1))
     assert position.context() is not None
     with pytest.raises(LookupUnavailable, match=r"install srcpack\[lookups\], or convert"):
         script_of(packs["plain"]).original(1, 1)
 
 
 def test_a_position_crosses_to_another_process_without_its_pack(packs: dict[str, Pack]) -> None:
-    position = script_of(packs["lookups"]).original(1, 1)
-    assert position is not None
+    position = the(script_of(packs["lookups"]).original(1, 1))
     copy = pickle.loads(pickle.dumps(position))
     assert copy == position
     assert hash(copy) == hash(position)
@@ -148,8 +147,7 @@ def test_a_closed_pack_answers_no_more(tmp_path: Path) -> None:
     convert(BUNDLE, tmp_path / "a.srcpack", lookups=True)
     pack = srcpack.open(tmp_path / "a.srcpack")
     entry = script_of(pack)
-    position = entry.original(1, 1)
-    assert position is not None
+    position = the(entry.original(1, 1))
     pack.close()
     with pytest.raises(ValueError, match="closed pack"):
         entry.original(1, 1)
@@ -186,21 +184,9 @@ def pack_of_many_rows(folder: Path) -> Path:
         for line in range(20)
         for column in sorted(draw.sample(range(100_000), 1000))
     ]
-    value = source_map(
-        segments,
-        [f"src/{n}.ts" for n in range(300)],
-        [f"name{n}" for n in range(9000)],
-        sourcesContent=[LONG] * 2,
-    )
-    bundle = build_bundle(
-        {"a.js": b"x", "a.js.map": packed_map(value)},
-        {
-            "files": {
-                "a.js": {"type": "minified_source", "url": "~/a.js", "headers": {"sourcemap": "a.js.map"}},
-                "a.js.map": {"type": "source_map", "url": "~/a.js.map"},
-            }
-        },
-    )
+    sources, names = [f"src/{n}.ts" for n in range(300)], [f"name{n}" for n in range(9000)]
+    value = source_map(segments, sources, names, sourcesContent=[LONG] * 2)
+    bundle = bundle_with_map(b"x", packed_map(value))
     convert(bundle, folder / "many.srcpack", lookups=True, frame_size=16 << 10)
     return folder / "many.srcpack"
 
@@ -212,9 +198,8 @@ def test_a_look_up_reads_one_block_of_rows_and_the_strings_that_it_needs(
     entry = pack["a.js"]
     source = Counting(packfile_of(pack).source)
     monkeypatch.setattr(packfile_of(pack)._lookups, "_source", source)
-    table = entry.lookup_table()
-    assert table is not None
-    size = 0 if entry.record.lookup is None else entry.record.lookup.length
+    assert entry.lookup_table() is not None
+    size = the(entry.record.lookup).length
     assert len(source.reads) == 1, "the head"
     for place in ((1, 50_000), (7, 3), (20, 99_999), (13, 77)):
         before = len(source.reads)
@@ -261,8 +246,7 @@ def test_a_set_asks_the_table_that_was_made_of_just_this_script_and_map(
 ) -> None:
     lookups = LookupCache(1 << 20)
     packset = PackSet([packs["lookups"]], lookup_cache=lookups)
-    script = packset.resolve("https://host.example/a/app.js")
-    assert script is not None
+    script = the(packset.resolve("https://host.example/a/app.js"))
     found = packset.source_map_for(script)
     assert found is not None
     assert packset.original_position(script, found, 1, 1) == script_of(packs["lookups"]).original(1, 1)
@@ -270,8 +254,7 @@ def test_a_set_asks_the_table_that_was_made_of_just_this_script_and_map(
 
     # The same map in another pack: its content decides, not what that pack says of it.
     other = PackSet([packs["plain"]], lookup_cache=lookups)
-    same = other.resolve("https://host.example/a/app.js.map")
-    assert same is not None
+    same = the(other.resolve("https://host.example/a/app.js.map"))
     assert packset.original_position(script, same, 1, 1) == script_of(packs["lookups"]).original(1, 1)
     assert lookups.statistics.builds == 0
 
@@ -279,8 +262,7 @@ def test_a_set_asks_the_table_that_was_made_of_just_this_script_and_map(
     bundle = build_bundle({"m": changed}, {"files": {"m": {"type": "source_map", "url": "~/m"}}})
     convert(bundle, tmp_path / "other.srcpack")
     with srcpack.open(tmp_path / "other.srcpack") as pack:
-        another = PackSet([pack], lookup_cache=lookups).resolve("https://host.example/m")
-        assert another is not None
+        another = the(PackSet([pack], lookup_cache=lookups).resolve("https://host.example/m"))
         position = packset.original_position(script, another, 1, 1)
     assert position is not None
     assert position.source == "another.ts"
@@ -304,8 +286,7 @@ def test_a_damaged_table_is_an_error_of_the_entry_and_reported_by_a_set(tmp_path
     for number in range(0, 100_000, 1709):
         with srcpack.open(damaged(path, number)) as pack:
             packset = PackSet([pack])
-            script = packset.resolve("https://h/a.js")
-            assert script is not None
+            script = the(packset.resolve("https://h/a.js"))
             found = packset.source_map_for(script)
             assert found is not None
             for place, position in expected.items():
@@ -347,8 +328,7 @@ def test_a_data_url_holds_the_map_and_its_texts(tmp_path: Path) -> None:
     for source in (bundle, tmp_path / "a.srcpack"):
         with srcpack.open(source) as pack:
             entry = pack["a.js"]
-            position = entry.original(1, 2)
-            assert position is not None
+            position = the(entry.original(1, 2))
             context = position.context(1)
             assert isinstance(context, Context)
             assert context == get_context(LONG, 500, 1, 1)
@@ -359,12 +339,7 @@ def test_a_data_url_holds_the_map_and_its_texts(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_has_no_originals(tmp_path: Path) -> None:
-    files = {
-        "a.js": {"type": "minified_source", "url": "~/a.js", "headers": {"sourcemap": "a.js.map"}},
-        "a.js.map": {"type": "source_map", "url": "~/a.js.map"},
-    }
-    value = packed_map(source_map([(0, 0, 0, 0, 0)], ["a.ts"]))
-    bundle = build_bundle({"a.js": b"\xff", "a.js.map": value}, {"files": files})
+    bundle = bundle_with_map(b"\xff", packed_map(source_map([(0, 0, 0, 0, 0)], ["a.ts"])))
     convert(bundle, tmp_path / "a.srcpack")
     for source in (bundle, tmp_path / "a.srcpack"):
         with srcpack.open(source) as pack:

@@ -28,6 +28,7 @@ from support.bundle_builder import build_bundle
 from support.commands import run_process
 from support.places import BUNDLES, FIXTURES
 from support.source_maps import packed_map, source_map
+from support.the import the
 
 MAP = FIXTURES / "app" / "dist" / "app.min.js.map"
 SCRIPT = "https://shop.example/static/app.min.js"
@@ -148,6 +149,5 @@ def test_sentry_cli_finds_the_same_places(pack: Pack) -> None:
         out = run("sentry-cli", "sourcemaps", "resolve", MAP, "--line", "1", "--column", str(column))
         found = re.search(r"located at line +(\d+), column +(\d+) in source file (.*)\.\n", out)
         assert found is not None, out
-        position = pack[NAME].original(1, column)
-        assert position is not None
+        position = the(pack[NAME].original(1, column))
         assert (found[3], int(found[1]), int(found[2])) == (position.source, position.line, position.column)
