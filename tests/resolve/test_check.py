@@ -34,11 +34,7 @@ def dashed(headers: dict[str, str]) -> dict[str, str]:
 
 def script(reference: str | None, url: str = "~/js/a.js", **headers: str) -> dict[str, Any]:
     given = headers if reference is None else {"sourcemap": reference, **headers}
-    return {
-        "type": "minified_source",
-        "url": url,
-        "headers": {k.replace("_", "-"): v for k, v in given.items()},
-    }
+    return {"type": "minified_source", "url": url, "headers": dashed(given)}
 
 
 def a_map(url: str = "~/js/a.js.map", **headers: str) -> dict[str, Any]:
@@ -49,53 +45,28 @@ def found(contents: dict[str, bytes], files: dict[str, dict[str, Any]]) -> list[
     return list(check(srcpack.open(build_bundle(contents, {"files": files}))))
 
 
+CDN, BRACKETS, QUERY = "https://cdn.example/js/a.js.map", "~/js/%5Bid%5D.js.map", "~/js/a.js.map?v=2"
+IDS = f"the script's header says {ID}, the map's header says {OTHER}"
+ABSENT = "neither embedded in the map nor in the bundle: 'a.ts', 'b.ts'"
+
+
 @pytest.mark.parametrize(
-    ("map_content", "script_info", "map_info", "kind", "says"),
+    ("script_info", "map_info", "map_content", "kind", "says"),
     [
-        (GOOD_MAP, script(None), a_map(), "no-map", "neither a reference to a source map nor a debug id"),
-        (
-            GOOD_MAP,
-            script("a.js.map"),
-            a_map("https://cdn.example/js/a.js.map"),
-            "map-not-found",
-            "there is 'https://cdn.example/js/a.js.map' (another prefix)",
-        ),
-        (
-            GOOD_MAP,
-            script("[id].js.map"),
-            a_map("~/js/%5Bid%5D.js.map"),
-            "map-not-found",
-            "there is '~/js/%5Bid%5D.js.map' (percent-encoded otherwise)",
-        ),
-        (
-            GOOD_MAP,
-            script("a.js.map"),
-            a_map("~/js/a.js.map?v=2"),
-            "map-not-found",
-            "there is '~/js/a.js.map?v=2' (another query)",
-        ),
-        (GOOD_MAP, script(None, debug_id=ID), a_map(), "map-not-found", "no map has its debug id"),
-        (GOOD_MAP, script("a.js.map", ""), a_map(), "map-not-found", "it has no URL that its reference"),
-        (GOOD_MAP, script("data:,%FF"), a_map(), "bad-data-url", "not UTF-8"),
-        (b"{", script("a.js.map"), a_map(), "malformed-map", "EOF"),
-        (
-            GOOD_MAP,
-            script("a.js.map", debug_id=ID),
-            a_map(debug_id=OTHER),
-            "debug-ids-differ",
-            f"the script's header says {ID}, the map's header says {OTHER}",
-        ),
-        (
-            source_map(["a.ts", "b.ts"], [None]),
-            script("a.js.map"),
-            a_map(),
-            "no-source",
-            "neither embedded in the map nor in the bundle: 'a.ts', 'b.ts'",
-        ),
+        (script(None), a_map(), GOOD_MAP, "no-map", "neither a reference to a source map nor a debug id"),
+        (script("a.js.map"), a_map(CDN), GOOD_MAP, "map-not-found", f"there is '{CDN}' (another prefix)"),
+        (script("[id].js.map"), a_map(BRACKETS), GOOD_MAP, "map-not-found", f"'{BRACKETS}' (percent-encoded"),
+        (script("a.js.map"), a_map(QUERY), GOOD_MAP, "map-not-found", f"there is '{QUERY}' (another query)"),
+        (script(None, debug_id=ID), a_map(), GOOD_MAP, "map-not-found", "no map has its debug id"),
+        (script("a.js.map", ""), a_map(), GOOD_MAP, "map-not-found", "it has no URL that its reference"),
+        (script("data:,%FF"), a_map(), GOOD_MAP, "bad-data-url", "not UTF-8"),
+        (script("a.js.map"), a_map(), b"{", "malformed-map", "EOF"),
+        (script("a.js.map", debug_id=ID), a_map(debug_id=OTHER), GOOD_MAP, "debug-ids-differ", IDS),
+        (script("a.js.map"), a_map(), source_map(["a.ts", "b.ts"], [None]), "no-source", ABSENT),
     ],
 )
 def test_what_is_wrong_with_a_script_and_its_map_is_found(
-    map_content: bytes, script_info: dict[str, Any], map_info: dict[str, Any], kind: str, says: str
+    script_info: dict[str, Any], map_info: dict[str, Any], map_content: bytes, kind: str, says: str
 ) -> None:
     pytest.importorskip("symbolic", reason="PyPI symbolic says which maps are malformed")
     contents = {"a.js": SCRIPT.encode(), "a.js.map": map_content}
@@ -120,16 +91,10 @@ def test_nothing_is_found_in_a_good_bundle(files: dict[str, Any]) -> None:
 
 
 def test_sources_that_are_in_the_bundle_are_not_missed() -> None:
-    contents = {
-        "a.js": SCRIPT.encode(),
-        "a.js.map": source_map(["a.ts"], None, sourceRoot="/src"),
-        "a.ts": b"1",
-    }
-    files = {
-        "a.js": script("a.js.map"),
-        "a.js.map": a_map(),
-        "a.ts": {"type": "source", "url": "~/src/a.ts"},
-    }
+    mapped = source_map(["a.ts"], None, sourceRoot="/src")
+    contents = {"a.js": SCRIPT.encode(), "a.js.map": mapped, "a.ts": b"1"}
+    source = {"type": "source", "url": "~/src/a.ts"}
+    files = {"a.js": script("a.js.map"), "a.js.map": a_map(), "a.ts": source}
     assert found(contents, files) == []
     del files["a.ts"]
     assert [each.kind for each in found(contents, files)] == ["no-source"]
