@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from srcpack.format.packfile import PackFile
 from srcpack.opening import open_pack
 from srcpack.rules.strict_json import JsonError
 from support.bundle_builder import BUNDLE_HEADER, build_bundle
+from support.calls import calls_of
 from support.places import FIXTURES
 
 APP = FIXTURES / "bundles" / "app.zip"
@@ -42,17 +42,9 @@ BUNDLE = build_bundle(FILES, MANIFEST)
 
 
 @pytest.fixture
-def inflated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def inflated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str]]:
     """The members that were read, in order."""
-    names: list[str] = []
-    read = SourceBundle.read
-
-    def counting(self: SourceBundle, name: str) -> bytes:
-        names.append(name)
-        return read(self, name)
-
-    monkeypatch.setattr(SourceBundle, "read", counting)
-    return names
+    return calls_of(monkeypatch, SourceBundle, "read")
 
 
 @pytest.fixture
@@ -108,27 +100,15 @@ def test_an_empty_zip_opens() -> None:
 
 
 def test_a_pack_is_opened_once_with_two_reads_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    opens, reads = [], []
-    os_open, os_pread = os.open, os.pread
-
-    def counting_open(*arguments: Any) -> int:
-        opens.append(arguments[0])
-        return os_open(*arguments)
-
-    def counting_pread(number: int, length: int, offset: int) -> bytes:
-        reads.append((offset, length))
-        return os_pread(number, length, offset)
-
     path = FIXTURES / "packs" / "many.srcpack"
     size = path.stat().st_size
-    monkeypatch.setattr(os, "open", counting_open)
-    monkeypatch.setattr(os, "pread", counting_pread)
+    opens, reads = calls_of(monkeypatch, os, "open"), calls_of(monkeypatch, os, "pread")
     with srcpack.open(path, source="pread") as pack:
         assert type(pack.store) is PackFile
-    assert opens == [path]
-    assert reads == [(0, HEAD_SIZE), (size - TAIL_SIZE, TAIL_SIZE)]
+    assert [place for place, *_ in opens] == [path]
+    assert [read[1:] for read in reads] == [(HEAD_SIZE, 0), (TAIL_SIZE, size - TAIL_SIZE)]
     srcpack.open(path).close()
-    assert opens == [path, path]
+    assert [place for place, *_ in opens] == [path, path]
 
 
 def test_what_is_neither_is_refused_as_no_pack(tmp_path: Path) -> None:
@@ -181,7 +161,7 @@ def test_a_pack_cache_opens_zips_too() -> None:
 # ---- what is read
 
 
-def test_names_and_lookups_read_no_content(zipped: Pack, inflated: list[str]) -> None:
+def test_names_and_lookups_read_no_content(zipped: Pack, inflated: list[tuple[str]]) -> None:
     assert list(zipped) == [entry.name for entry in zipped.entries()]
     assert [entry.name for entry in zipped.find_prefix("files/b")] == ["files/b.js"]
     entry = zipped["files/b.js"]
@@ -196,7 +176,7 @@ def test_names_and_lookups_read_no_content(zipped: Pack, inflated: list[str]) ->
     assert inflated == []
 
 
-def test_what_a_content_shows_is_found_out_once(zipped: Pack, inflated: list[str]) -> None:
+def test_what_a_content_shows_is_found_out_once(zipped: Pack, inflated: list[tuple[str]]) -> None:
     for _ in range(2):
         entry = zipped["files/a.js"]
         assert (entry.source_mapping_url, str(entry.debug_id)) == ("a.js.map", ID)
@@ -204,7 +184,7 @@ def test_what_a_content_shows_is_found_out_once(zipped: Pack, inflated: list[str
         assert entry.sha256 == hashlib.sha256(SCRIPT).digest()
         assert entry.stored_size > 0
         assert zipped["files/gone.js"].damage == "the manifest lists it, the zip does not have it"
-    assert inflated == ["files/a.js", "files/gone.js"]
+    assert inflated == [("files/a.js",), ("files/gone.js",)]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +199,10 @@ def test_what_a_content_shows_is_found_out_once(zipped: Pack, inflated: list[str
     ],
 )
 def test_a_read_inflates_once(
-    zipped: Pack, inflated: list[str], read: Callable[[srcpack.Entry], object]
+    zipped: Pack, inflated: list[tuple[str]], read: Callable[[srcpack.Entry], object]
 ) -> None:
     read(zipped["files/a.js"])
-    assert inflated == ["files/a.js"]
+    assert inflated == [("files/a.js",)]
 
 
 def test_members_that_cannot_be_read_say_why_each_time(zipped: Pack) -> None:
@@ -253,7 +233,7 @@ def test_a_miss_names_the_zip() -> None:
 # ---- limits
 
 
-def test_a_read_over_the_limit_inflates_nothing(inflated: list[str]) -> None:
+def test_a_read_over_the_limit_inflates_nothing(inflated: list[tuple[str]]) -> None:
     with srcpack.open(BUNDLE, max_read=7) as pack:
         entry = pack["files/b.js"]
         for read in (entry.read, entry.text, lambda: entry.context(1)):

@@ -25,9 +25,9 @@ import srcpack
 from srcpack import DamagedMember, FormatError, LimitExceeded
 from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
-from srcpack.records import EntryRecord
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.calls import calls_of
 from support.places import BUNDLES, PACKS
 from support.range_server import RangeServer
 
@@ -299,16 +299,9 @@ def test_contents_are_those_of_the_pack() -> None:
 
 def test_a_range_reads_only_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     fs = open_fs("lines")
-    read: list[int] = []
-    original = PackFile.read_part
-
-    def read_part(pack: PackFile, record: EntryRecord, number: int) -> bytes:
-        read.append(number)
-        return original(pack, record, number)
-
-    monkeypatch.setattr(PackFile, "read_part", read_part)
+    read = calls_of(monkeypatch, PackFile, "read_part")
     fs.cat_file("files/many-lines.c", 4096, 8192)
-    assert read == [1]
+    assert [number for _, number in read] == [1]
 
 
 def test_a_damaged_member_says_so() -> None:

@@ -21,6 +21,7 @@ from srcpack import Catalog, CatalogedPack, DebugId, FormatError
 from srcpack.catalog import SCHEMA, connect
 from srcpack_convert.inputs.packs import find_packs
 from srcpack_convert.stats.catalog import update_catalog
+from support.calls import calls_of
 from support.places import PACKS, ROOT
 
 APP = str(PACKS / "app.srcpack")
@@ -175,21 +176,14 @@ def test_a_relative_path_counts_from_where_the_catalog_was_opened(
 
 def test_each_lookup_goes_by_an_index(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what it costs does not grow with the packs."""
-    statements: list[tuple[str, tuple[Any, ...]]] = []
-    rows = Catalog._rows
-
-    def noting(self: Catalog, statement: str, *values: str | None) -> Any:
-        statements.append((statement, values))
-        return rows(self, statement, *values)
-
-    monkeypatch.setattr(Catalog, "_rows", noting)
+    statements = calls_of(monkeypatch, Catalog, "_rows")
     with Catalog(path) as catalog:
         ask_all(catalog)
         catalog.by_release("shop@1.0.0", None)
     with closing(connect(path)) as connection:
         plans = {
             statement: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-            for statement, values in statements
+            for statement, *values in statements
             if " WHERE " in statement and "WHERE true" not in statement
         }
     assert len(plans) == 7

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 import srcpack
-from srcpack import Entry
+from srcpack.format.packfile import PackFile
 from srcpack.resolve import check as check_module
 from srcpack.resolve import lookup_cache
 from srcpack.resolve.check import Finding, check
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.calls import calls_of
 from support.places import BUNDLES
 
 ID = "0c4b6a5e-9e0f-4d0a-8f35-1b7c1d2e3f40"
@@ -198,16 +199,9 @@ def test_a_pack_is_checked_with_each_file_read_once_and_leaves_no_lookup_behind(
         {"files": {"a.js": script("a.js.map"), "a.js.map": a_map()}},
     )
     convert(bundle, tmp_path / "a.srcpack")
-    read: list[str] = []
-    entry_read = Entry.read
-
-    def counted(entry: Entry) -> bytes:
-        read.append(entry.name)
-        return entry_read(entry)
-
-    monkeypatch.setattr(Entry, "read", counted)
+    read = calls_of(monkeypatch, PackFile, "read")
     before = lookup_cache.SHARED_LOOKUPS.statistics
     with srcpack.open(tmp_path / "a.srcpack") as pack:
         assert list(check(pack)) == []
-    assert sorted(read) == ["a.js", "a.js.map"]
+    assert sorted(record.name for (record,) in read) == ["a.js", "a.js.map"]
     assert lookup_cache.SHARED_LOOKUPS.statistics == before

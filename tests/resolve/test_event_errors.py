@@ -2,20 +2,20 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import pytest
 
 import srcpack
-from srcpack import Pack, PackSet, Resolved
+from srcpack import Pack, PackSet
 from srcpack.errors import FormatError, InvalidEvent
 from srcpack.format.lookup_section import TableLookup
 from srcpack.resolve import LookupCache, resolve_event
 from srcpack.rules.original_position import OriginalPosition
 from srcpack.store import Token
 from support.bundle_builder import build_bundle
+from support.calls import calls_of
 from support.harbour import (
     CRANE_TS,
     HOST,
@@ -247,58 +247,26 @@ def test_a_column_may_be_as_large_as_it_likes_and_not_negative(make: Make) -> No
 # ---- what it costs
 
 
-@dataclass
-class Counter:
-    """Counts what a pack is asked, and what is read."""
-
-    lookups: int = 0
-    reads: int = 0
-
-
-@pytest.fixture
-def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    counter = Counter()
-    by_url, read = Pack.by_url, PackSet.read
-
-    def counting_by_url(self: Pack, url: str) -> Any:
-        counter.lookups += 1
-        return by_url(self, url)
-
-    def counting_read(self: PackSet, found: Resolved) -> bytes:
-        counter.reads += 1
-        return read(self, found)
-
-    monkeypatch.setattr(Pack, "by_url", counting_by_url)
-    monkeypatch.setattr(PackSet, "read", counting_read)
-    return counter
-
-
 @only_packs
-def test_files_are_found_and_read_once_an_event(make: Make, counter: Counter) -> None:
+def test_files_are_found_and_read_once_an_event(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups, reads = calls_of(monkeypatch, Pack, "by_url"), calls_of(monkeypatch, PackSet, "read")
     minified = Minified({"a.ts": None})
     place = minified.add("x", (1, 1))
     pack = make({**harbour(minified), "~/a.ts": ("source", "text")})
     packs = PackSet([pack], lookup_cache=LookupCache(1 << 20))
     resolved(packs, *[frame(place)] * 50)
-    assert counter.reads == 3  # script, map, original
-    counter.reads = counter.lookups = 0
+    assert len(reads) == 3  # script, map, original
+    del reads[:], lookups[:]
     resolved(packs, *[frame(place)] * 50)
-    assert counter.reads == 2  # the lookup is at hand
-    assert counter.lookups == 6  # each by the URL, and by `~`
+    assert len(reads) == 2  # the lookup is at hand
+    assert len(lookups) == 6  # each by the URL, and by `~`
 
 
 @only_lookups
 def test_a_source_is_taken_out_of_its_map_once_an_event(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     minified, _, call = crane()
     pack = make(harbour(minified))
-    asked: list[Token] = []
-    content = TableLookup.content
-
-    def counting(self: TableLookup, token: Token) -> str | None:
-        asked.append(token)
-        return content(self, token)
-
-    monkeypatch.setattr(TableLookup, "content", counting)
+    asked = calls_of(monkeypatch, TableLookup, "content")
     frames = frames_of(resolved(pack, *[frame(call)] * 50))
     assert {each["context_line"] for each in frames} == {"    return lift(load);"}
     assert len(asked) == 1
@@ -338,11 +306,12 @@ def test_many_places_in_sources_that_the_map_has_not_or_a_file_has_too(make: Mak
     assert [each["source"] for each in answer["errors"]] == [f"{HOST}/src/absent.ts"]
 
 
-def test_work_grows_with_the_frames(counter: Counter) -> None:
+def test_work_grows_with_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = calls_of(monkeypatch, Pack, "by_url")
     pack = srcpack.open(build_bundle({}, {"files": {}}))
     asked = []
     for number in (200, 400):
-        counter.lookups = 0
+        lookups.clear()
         resolved(pack, *(frame((1, 1), f"{HOST}/{each}.js") for each in range(number)))
-        asked.append(counter.lookups)
+        asked.append(len(lookups))
     assert asked == [400, 800]

@@ -5,7 +5,6 @@ import random
 import weakref
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 from symbolic.sourcemapcache import SourceMapCache
@@ -20,6 +19,7 @@ from srcpack.rules.context import Context, get_context
 from srcpack.source.byte_source import ByteSource
 from srcpack_convert import convert
 from support.bundle_builder import build_bundle
+from support.calls import calls_of
 from support.sample_packs import sample_packs
 from support.source_maps import ask_symbolic, bundle_with_map, packed_map, source_map
 from support.the import the
@@ -216,14 +216,7 @@ def test_lines_of_a_source_cost_the_frames_that_hold_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = srcpack.open(pack_of_many_rows(tmp_path))
-    decoded: list[int] = []
-    read_part = PackFile.read_part
-
-    def counted(packfile: PackFile, record: Any, number: int) -> bytes:
-        decoded.append(number)
-        return read_part(packfile, record, number)
-
-    monkeypatch.setattr(PackFile, "read_part", counted)
+    decoded = calls_of(monkeypatch, PackFile, "read_part")
     entry = pack["a.js"]
     position = next(
         found
