@@ -88,7 +88,8 @@ class Draft:
         made.block_entries = self.block_entries
         made.bucket_count = max(self.buckets, len(made.all_keys()) // 4 + 8)
         data = made.build()
-        return data, len(data) + unpacked + sum(len(msgpack.packb(each)) for each in entries.values())
+        items = (made.attributes, *entries.values())
+        return data, len(data) + unpacked + sum(len(msgpack.packb(each)) for each in items)
 
     def _tables(self, entries: dict[str, dict[str, Any]]) -> tuple[bytes | None, int]:
         """Give so many files a table each; return the tables, and their bytes unpacked."""
@@ -271,7 +272,7 @@ class Cost(NamedTuple):
     memory: int
 
 
-_SLACK = Cost(0, 800, 6 << 10, 4 << 10, 96 << 10)
+_SLACK = Cost(0, 1000, 6 << 10, 4 << 10, 96 << 10)
 """How much more there may be in any case."""
 _LITTLE = Cost(0, 4, 4, 6, 24)
 """What may be spent on each byte: a cost may grow up to this."""
