@@ -70,7 +70,6 @@ def test_file_urls_name_paths() -> None:
         ("https://host:port/a.zip", "no port"),
         ("file://", "names no file"),
         ("ftp://host/a", "ftp:// URLs cannot be used; a path of that name begins with ./"),
-        ("s4://bucket/a", "s4:// URLs cannot be used"),
         ("s3:/bucket/a", "two slashes follow the scheme; a path of that name begins with ./"),
         ("HTTPS:/host/a", "two slashes follow the scheme"),
         ("file:/folder/a", "two slashes follow the scheme"),
