@@ -4,7 +4,6 @@ import hashlib
 import random
 import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ import pytest
 
 import srcpack
 from srcpack import ContentCache, DamagedMember, Entry, FormatError, Pack
+from srcpack.format.packfile import PackFile
 from srcpack.opening import packfile_of
 from srcpack.records import EntryRecord
 from srcpack_convert import convert
 from srcpack_convert.one.compress import Content
 from srcpack_convert.one.writer import PackWriter
 from support.bundle_builder import build_bundle
+from support.calls import calls_of
 from support.places import PACKS
 
 Files = dict[str, bytes]
@@ -46,30 +47,21 @@ def forged_pack(path: Path, name: str, content: bytes, claimed: bytes) -> Pack:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Keep account of the names of entries that are read."""
-    names: list[str] = []
-    read = Entry.read
-
-    def counted(entry: Entry) -> bytes:
-        names.append(entry.name)
-        return read(entry)
-
-    monkeypatch.setattr(Entry, "read", counted)
-    return iter([names])
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[EntryRecord]]:
+    """Keep account of the entries that are read."""
+    return calls_of(monkeypatch, PackFile, "read")
 
 
 # ---- what is kept
 
 
-def test_a_second_read_decodes_nothing(tmp_path: Path, decoded: Iterator[list[str]]) -> None:
-    names = next(decoded)
+def test_a_second_read_decodes_nothing(tmp_path: Path, decoded: list[tuple[EntryRecord]]) -> None:
     pack = pack_of(tmp_path, {"a": b"aaa"})
     cache = ContentCache(100)
     first = cache.read(pack["a"])
     assert first == b"aaa"
     assert cache.read(pack["a"]) is first
-    assert names == ["a"]
+    assert [record.name for (record,) in decoded] == ["a"]
     assert cache.statistics == (1, 1, 0, 3, 1)
     assert repr(cache) == "<ContentCache of 3 of 100 bytes>"
 
@@ -185,18 +177,17 @@ def test_negative_limits_are_misuse() -> None:
 
 
 def test_equal_contents_of_different_packs_are_held_once(
-    tmp_path: Path, decoded: Iterator[list[str]]
+    tmp_path: Path, decoded: list[tuple[EntryRecord]]
 ) -> None:
-    names = next(decoded)
     packs = [pack_of(tmp_path, {"a": b"same" * 10, "b": b"same" * 10}, f"{n}") for n in range(3)]
     cache = ContentCache(100)
     contents = {id(cache.read(entry)) for pack in packs for entry in pack.values()}
     assert len(contents) == 1
     assert cache.statistics == (0, 6, 0, 40, 1)
     # Each entry was read from its own pack once before it was served from what is shared.
-    assert names == ["a", "b"] * 3
+    assert [record.name for (record,) in decoded] == ["a", "b"] * 3
     assert {id(cache.read(entry)) for pack in packs for entry in pack.values()} == contents
-    assert len(names) == 6
+    assert len(decoded) == 6
 
 
 @pytest.mark.parametrize("forged_first", [True, False])
