@@ -37,7 +37,7 @@ _SAMPLE_EVERY = 0.25
 _ONE = r"""
 import re, sys
 from srcpack_convert import convert
-convert(sys.argv[1], sys.argv[2])
+convert(sys.argv[1], sys.argv[2], force=True)
 print(re.search(r"VmHWM:\s*([0-9]+) kB", open("/proc/self/status").read())[1])
 """
 
