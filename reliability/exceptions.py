@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
+from opcode import opmap
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -41,6 +42,12 @@ __all__ = ["at_every_bytecode", "by_signals", "by_threads", "forked", "main"]
 
 
 # ---- where it is ended
+
+_OF_HANDLERS = {opmap[name] for name in ("PUSH_EXC_INFO", "POP_EXCEPT")}
+"""Before these no exception arrives: Python keeps or restores there what is handled, and asks for no signal.
+
+One that is raised by tracing would leave the thread with an exception that it keeps for good.
+"""
 
 
 def at_every_bytecode(scenario: Scenario, *, quick: bool = False) -> int:
@@ -84,6 +91,8 @@ def _ended_at_next(
             step = next(steps) if modules is None else (code, frame.f_lasti)
             if step not in passed:
                 passed.add(step)
+                if code.co_code[frame.f_lasti] in _OF_HANDLERS:
+                    return trace
                 place = f"{code.co_filename}:{frame.f_lineno}, bytecode {frame.f_lasti} of {code.co_name}"
                 raise Timeout
         return trace
