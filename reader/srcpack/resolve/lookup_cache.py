@@ -46,14 +46,21 @@ _STACK_FOR_A_BRACKET = 8 << 10
 _starting = threading.Lock()
 """Held while a thread is started: the size of its stack is set for all threads that start."""
 
+_usual_stack: int | None = None
+"""The size that others' threads get, while it is another."""
 
-def _renew_lock() -> None:
-    global _starting  # noqa: PLW0603  a thread of the parent may have held the old one
+
+def _after_fork() -> None:
+    """Undo what a thread of the parent was about, which is not in this process."""
+    global _starting, _usual_stack  # noqa: PLW0603
     _starting = threading.Lock()
+    if _usual_stack is not None:
+        threading.stack_size(_usual_stack)
+        _usual_stack = None
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class LookupCacheStatistics(NamedTuple):
@@ -311,8 +318,9 @@ class _Task:
 
 def _start_thread(work: Callable[..., None], *arguments: object) -> None:
     """Start a thread with as large a stack as can be had, whose size it gets as its last argument."""
+    global _usual_stack  # noqa: PLW0603  for a process that is forked meanwhile
     with _starting:
-        before = threading.stack_size()
+        _usual_stack = before = threading.stack_size()
         failure = RuntimeError("no stack is small enough")
         try:
             for size in _STACK_SIZES:
@@ -328,6 +336,7 @@ def _start_thread(work: Callable[..., None], *arguments: object) -> None:
                     return
         finally:
             threading.stack_size(before)
+            _usual_stack = None
     raise failure
 
 
